@@ -1,0 +1,76 @@
+"""What an environment is to this library: a specification and two pure functions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from flax import struct
+
+from opspo.types import Array
+
+
+@dataclass(frozen=True)
+class EnvironmentSpec:
+    """Sizes and facts that do not change."""
+
+    name: str
+    num_agents: int
+    observation_size: int
+    state_size: int
+    num_actions: int = 0
+    """Discrete actions of each agent; 0 where actions are continuous."""
+    action_size: int = 0
+    """Dimensions of each agent's continuous action, in [-1, 1]; 0 where actions are discrete."""
+    episode_limit: int = 0
+    """Most steps of an episode."""
+    has_win: bool = False
+    """Whether episodes are won or lost."""
+    engine: str = ""
+    """What simulates it, with the version."""
+
+
+@struct.dataclass
+class Observation:
+    """What the team perceives at one instant."""
+
+    observation: Array
+    """[N, d], zeros for a dead agent"""
+    state: Array
+    """[s]"""
+    available_actions: Array | None
+    """[N, A] bool, at least one for each agent; None with continuous actions"""
+    alive: Array
+    """[N] bool"""
+
+
+@struct.dataclass
+class Step:
+    """What came of a joint action. Nothing here has been reset."""
+
+    observation: Observation
+    reward: Array
+    """[] the team's"""
+    terminated: Array
+    """[] bool, the task itself ended"""
+    truncated: Array
+    """[] bool, a limit cut it; false where it terminated"""
+    win: Array
+    """[] bool, this step won the episode"""
+
+
+class JaxEnvironment(Protocol):
+    """One environment (not a batch) as pure functions; the library adds the batch axis.
+
+    `step` does not reset: the rollout does, after it has kept the true last state.
+    """
+
+    @property
+    def spec(self) -> EnvironmentSpec:
+        """The sizes."""
+
+    def reset(self, key: Array) -> tuple[Any, Observation]:
+        """Start an episode."""
+
+    def step(self, key: Array, state: Any, action: Array) -> tuple[Any, Step]:
+        """Take the joint action, int [N] or float [N, D]."""

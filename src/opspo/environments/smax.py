@@ -1,0 +1,86 @@
+"""SMAX, StarCraft micromanagement in JAX (JaxMARL), against its heuristic enemy.
+
+Kept apart, which JaxMARL's `step` does not: the true last observation, a win from a mere end, and
+the time limit (`truncated`) from a battle decided (`terminated`).
+"""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import Any
+
+import jax.numpy as jnp
+from jaxmarl.environments.smax import HeuristicEnemySMAX, map_name_to_scenario
+
+from opspo.environments.base import EnvironmentSpec, Observation, Step
+from opspo.types import Array
+
+# The longest weapon cooldown in seconds. JaxMARL lets cooldowns run on below zero while a weapon
+# rests, to about -50; all that matters is whether it may fire.
+_LONGEST_COOLDOWN = 1.87
+
+
+class SMAX:
+    """One map. Reward: share of the enemies' health lost in the step, plus 1 for a win."""
+
+    def __init__(self, map_name: str) -> None:
+        self._env = HeuristicEnemySMAX(scenario=map_name_to_scenario(map_name))
+        engine = self._env._env
+        self._num_units: int = engine.num_allies + engine.num_enemies
+        self._own_size = len(engine.own_features)
+        self._extent = jnp.array([engine.map_width, engine.map_height], jnp.float32)
+        self.spec = EnvironmentSpec(
+            name=f"smax/{map_name}",
+            num_agents=engine.num_allies,
+            observation_size=engine.obs_size,
+            state_size=self._num_units * (self._own_size + 2),
+            num_actions=engine.num_ally_actions,
+            episode_limit=engine.max_steps + 1,  # the engine tests the count before raising it
+            has_win=True,
+            engine=f"jaxmarl {version('jaxmarl')}",
+        )
+
+    def reset(self, key: Array) -> tuple[Any, Observation]:
+        """Place both armies."""
+        obs, state = self._env.reset(key)
+        return state, self._observe(obs, state)
+
+    def step(self, key: Array, state: Any, action: Array) -> tuple[Any, Step]:
+        """Eight world steps under the allies' actions and the heuristic enemy's."""
+        actions = {agent: action[i] for i, agent in enumerate(self._env.agents)}
+        obs, state, reward, done, _ = self._env.step_env(key, state, actions)
+        num_allies = self.spec.num_agents
+        alive = state.state.unit_alive
+        allies_left, enemies_left = alive[:num_allies].any(), alive[num_allies:].any()
+        terminated = ~(allies_left & enemies_left)
+        return state, Step(
+            observation=self._observe(obs, state),
+            reward=reward[self._env.agents[0]].astype(jnp.float32),
+            terminated=terminated,
+            truncated=done["__all__"] & ~terminated,
+            win=allies_left & ~enemies_left,
+        )
+
+    def _observe(self, obs: dict[str, Array], state: Any) -> Observation:
+        available = self._env.get_avail_actions(state)
+        return Observation(
+            observation=jnp.stack([obs[agent] for agent in self._env.agents]),
+            state=self._normalised_state(obs["world_state"]),
+            available_actions=jnp.stack([available[a] for a in self._env.agents]) > 0,
+            alive=state.state.unit_alive[: self.spec.num_agents],
+        )
+
+    def _normalised_state(self, world_state: Array) -> Array:
+        """Every feature of the engine's state brought into [-1, 1], in its own order.
+
+        Each unit has health (a fraction), position in map units, seconds until its weapon may
+        fire, and a one-hot type; then come all teams and all types.
+        """
+        split = self._num_units * self._own_size
+        unit = world_state[:split].reshape(self._num_units, self._own_size)
+        position = unit[:, 1:3] / self._extent
+        cooldown = jnp.clip(unit[:, 3:4] / _LONGEST_COOLDOWN, -1, 1)
+        unit = jnp.concatenate([unit[:, :1], position, cooldown, unit[:, 4:]], axis=1)
+        team, unit_type = jnp.split(world_state[split:], 2)
+        num_types = self._own_size - 4
+        return jnp.concatenate([unit.reshape(-1), team, unit_type / num_types])

@@ -1,0 +1,50 @@
+"""Scaling of advantages, and running statistics of the value targets."""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+
+from opspo.types import Array, ValueStatistics
+
+
+def masked_mean(x: Array, mask: Array) -> Array:
+    """Mean of x over the samples of the mask (bool, same shape); 0 if there are none."""
+    return jnp.where(mask, x, 0).sum() / jnp.maximum(mask.sum(), 1)
+
+
+def standardise(x: Array, mask: Array, *, epsilon: float = 1e-5) -> Array:
+    """x scaled to zero mean and unit variance over the samples of the mask; 0 outside it."""
+    mean = masked_mean(x, mask)
+    variance = masked_mean((x - mean) ** 2, mask)
+    return jnp.where(mask, (x - mean) / (jnp.sqrt(variance) + epsilon), 0)
+
+
+def fresh_statistics() -> ValueStatistics:
+    """Statistics of nothing yet: mean 0 and deviation 1."""
+    return ValueStatistics(mean=jnp.zeros(()), mean_square=jnp.zeros(()), weight=jnp.zeros(()))
+
+
+def update_statistics(
+    statistics: ValueStatistics, target: Array, *, decay: float
+) -> ValueStatistics:
+    """Exponential moving averages of the target and of its square, over a whole batch."""
+    old, new = decay, 1 - decay
+    return ValueStatistics(
+        mean=old * statistics.mean + new * target.mean(),
+        mean_square=old * statistics.mean_square + new * (target**2).mean(),
+        weight=old * statistics.weight + new,
+    )
+
+
+def mean_and_deviation(
+    statistics: ValueStatistics, *, epsilon: float = 1e-2
+) -> tuple[Array, Array]:
+    """Mean and standard deviation, free of the bias towards the start; 0 and 1 at first.
+
+    The variance is kept above `epsilon` squared, so that a constant target does not blow up.
+    """
+    empty = statistics.weight == 0
+    weight = jnp.where(empty, 1.0, statistics.weight)
+    mean = statistics.mean / weight
+    variance = jnp.maximum(statistics.mean_square / weight - mean**2, epsilon**2)
+    return mean, jnp.where(empty, 1.0, jnp.sqrt(variance))

@@ -1,0 +1,63 @@
+"""Ratios of probabilities between policies, kept as logarithms."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+
+from opspo.types import Array
+
+
+def log_ratio(log_prob: Array, behaviour_log_prob: Array) -> Array:
+    """log of one agent's ratio π̄^i / π^i for one action.
+
+    Args:
+        log_prob: [..., D] under the policy in question, for each dimension of the action.
+        behaviour_log_prob: [..., D] under the policy that acted.
+
+    Returns:
+        [...] log of the mean over the dimensions of their ratios (the paper's choice for MA-MuJoCo;
+        Section 5). With one dimension it is the plain log-ratio.
+    """
+    difference = log_prob - behaviour_log_prob
+    return jax.nn.logsumexp(difference, axis=-1) - jnp.log(
+        jnp.asarray(difference.shape[-1], difference.dtype)
+    )
+
+
+def others_log_ratio(log_ratios: Array, agents: Array) -> Array:
+    """log of the joint ratio of all the other agents, for each of a group of agents.
+
+    While agents are updated in turn with separate parameters, those still to come have ratio 1,
+    so this is r^{i−1} of the preceding agents. With shared parameters everybody moves at every
+    step, and it is the product over all j ≠ i under the current policy (erratum E9).
+
+    Args:
+        log_ratios: [..., N] of each agent, 0 where it is dead.
+        agents: [K] int.
+
+    Returns:
+        [..., K].
+    """
+    return log_ratios.sum(axis=-1, keepdims=True) - log_ratios[..., agents]
+
+
+def effective_sample_size(weight: Array, mask: Array) -> Array:
+    """(Σ w)² / (n Σ w²) over the samples of the mask, in (0, 1]: 1 where all weights are equal.
+
+    Args:
+        weight: non-negative.
+        mask: bool, of the same shape.
+    """
+    weight = weight * mask
+    count = jnp.maximum(mask.sum(), 1).astype(weight.dtype)
+    square = jnp.maximum((weight**2).sum(), jnp.finfo(weight.dtype).tiny)
+    return weight.sum() ** 2 / (count * square)
+
+
+def kl_from_log_ratio(log_ratio: Array) -> Array:
+    """Per-sample estimate of KL(π ‖ π̄) from actions of π: r − 1 − log r.
+
+    Unbiased and never negative (Schulman 2020, "Approximating KL divergence").
+    """
+    return jnp.expm1(log_ratio) - log_ratio

@@ -1,0 +1,143 @@
+"""Advantages and value targets by one reverse scan each.
+
+Shapes: every array has time on its first axis, and the rest broadcast against each other; in
+training they are [T, E, 1] or [T, E, K]. Index t of `reward`, `value` and `done` is the step at
+which the action was taken; `next_value[t]` is V(s_{t+1}) of the true successor, which is 0 past a
+termination and the value of the last state at a truncation. `done[t]` says that the episode ended
+after step t, by either: no trace crosses it. `log_ratio[t]` is log r_t, the joint ratio
+π̂^{i-1}(a_t|s_t) / π(a_t|s_t). Rewards and values are in the reward's own unit.
+"""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+
+from opspo.types import Array
+
+
+def discounted_sum(x: Array, coefficient: Array) -> Array:
+    """y_t = x_t + coefficient_t · y_{t+1}, with y_T = 0. Both [T, ...], of one shape."""
+
+    def step(y: Array, now: tuple[Array, Array]) -> tuple[Array, Array]:
+        x, coefficient = now
+        y = x + coefficient * y
+        return y, y
+
+    _, out = jax.lax.scan(step, jnp.zeros_like(x[0]), (x, coefficient), reverse=True)
+    return out
+
+
+def td_error(reward: Array, value: Array, next_value: Array, *, gamma: float) -> Array:
+    """δ_t = r_t + γ V(s_{t+1}) − V(s_t)."""
+    return reward + gamma * next_value - value
+
+
+def gae(
+    reward: Array,
+    value: Array,
+    next_value: Array,
+    done: Array,
+    *,
+    gamma: float,
+    gae_lambda: float,
+) -> Array:
+    """Generalised advantage estimation (Schulman et al. 2016, Eq. 16).
+
+    A_t = Σ_{k≥t} (γλ)^{k−t} δ_k, up to the end of the episode.
+    """
+    delta = td_error(reward, value, next_value, gamma=gamma)
+    return discounted_sum(delta, gamma * gae_lambda * (1 - done.astype(delta.dtype)))
+
+
+def _broadcast(*arrays: Array) -> tuple[Array, ...]:
+    return tuple(jnp.broadcast_arrays(*arrays))
+
+
+def _after(x: Array) -> Array:
+    """x_{t+1} at index t, and 0 behind the last."""
+    return jnp.concatenate([x[1:], jnp.zeros_like(x[:1])])
+
+
+def aec_td(
+    reward: Array,
+    value: Array,
+    next_value: Array,
+    done: Array,
+    log_ratio: Array,
+    *,
+    gamma: float,
+    gae_lambda: float,
+) -> Array:
+    """AEC as printed, Eq. 15: A_t = δ_t, whatever the ratio and λ; they shape the target only."""
+    del done, gae_lambda
+    delta = td_error(reward, value, next_value, gamma=gamma)
+    return _broadcast(delta, log_ratio)[0]
+
+
+def aec_vtrace_next(
+    reward: Array,
+    value: Array,
+    next_value: Array,
+    done: Array,
+    log_ratio: Array,
+    *,
+    gamma: float,
+    gae_lambda: float,
+) -> Array:
+    """AEC as IMPALA has it (Espeholt et al. 2018): A_t = r_t + γ v_{t+1} − V(s_t).
+
+    v_t = V(s_t) + Σ_{k≥t} γ^{k−t} (Π_{j=t..k−1} c_j) ρ_k δ_k with c_j = λ min(1, r_j) and
+    ρ_k = min(1, r_k), without λ: erratum E3. Past an end, v_{t+1} is `next_value`.
+    """
+    delta = td_error(reward, value, next_value, gamma=gamma)
+    going = 1 - done.astype(delta.dtype)
+    delta, going, log_ratio = _broadcast(delta, going, log_ratio)
+    rho = jnp.exp(jnp.minimum(log_ratio, 0))
+    excess = discounted_sum(rho * delta, gamma * gae_lambda * rho * going)
+    return delta + gamma * going * _after(excess)
+
+
+def aec_trace(
+    reward: Array,
+    value: Array,
+    next_value: Array,
+    done: Array,
+    log_ratio: Array,
+    *,
+    gamma: float,
+    gae_lambda: float,
+) -> Array:
+    """AEC as a full trace, A2PO's preceding-agent form (Wang et al. 2023).
+
+    A_t = δ_t + Σ_{k≥1} γ^k (Π_{j=1..k} λ min(1, r_{t+j})) δ_{t+k}. The first term carries neither
+    λ nor r_t, since the action at t is given. It equals r_t + γ V_target(s_{t+1}) − V(s_t) with
+    the target of Eq. 14, and GAE where every ratio is at least 1.
+    """
+    delta = td_error(reward, value, next_value, gamma=gamma)
+    going = 1 - done.astype(delta.dtype)
+    delta, going, log_ratio = _broadcast(delta, going, log_ratio)
+    rho = jnp.exp(jnp.minimum(log_ratio, 0))
+    return discounted_sum(delta, gamma * gae_lambda * going * _after(rho))
+
+
+def printed_value_target(
+    reward: Array,
+    value: Array,
+    next_value: Array,
+    done: Array,
+    log_ratio: Array,
+    *,
+    gamma: float,
+    gae_lambda: float,
+) -> Array:
+    """Value target of Eq. 14, with δ_k for the misprinted δ_t (erratum E2).
+
+    V_target(s_t) = V(s_t) + Σ_{k≥t} γ^{k−t} (Π_{j=t..k} c_j) δ_k, c_j = λ min(1, r_j). Its first
+    term is λ min(1, r_t) δ_t: even on-policy it moves by λ of the TD error only (erratum E3).
+    """
+    delta = td_error(reward, value, next_value, gamma=gamma)
+    going = 1 - done.astype(delta.dtype)
+    delta, going, log_ratio, value = _broadcast(delta, going, log_ratio, value)
+    c = gae_lambda * jnp.exp(jnp.minimum(log_ratio, 0))
+    return value + discounted_sum(c * delta, gamma * c * going)

@@ -1,0 +1,252 @@
+"""One iteration of training as one pure function: collect, evaluate, update."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from opspo.algorithms import Algorithm, make_algorithm
+from opspo.config import TrainConfig
+from opspo.environments.base import JaxEnvironment
+from opspo.estimators.normalise import (
+    fresh_statistics,
+    masked_mean,
+    mean_and_deviation,
+    update_statistics,
+)
+from opspo.estimators.traces import gae
+from opspo.policies.team import Critic, Team, make_critic, make_team
+from opspo.rollout import scan
+from opspo.types import Array, RolloutState, TrainState, Trajectory, ValueStatistics
+from opspo.update.minibatch import chunk_starts, to_chunks
+from opspo.update.order import scores
+from opspo.update.stage import Batch, Update
+from opspo.update.step import GradientStep, Learners, make_optimiser
+
+
+@dataclass(frozen=True)
+class Learner:
+    """Everything fixed about a run; `init` and `iterate` are its two functions."""
+
+    config: TrainConfig
+    environment: JaxEnvironment
+    team: Team
+    critic: Critic
+    algorithm: Algorithm
+    update: Update
+
+    def init(self, seed: int) -> TrainState:
+        """The state before the first iteration."""
+        actor_key, critic_key, rollout_key, key = jax.random.split(jax.random.PRNGKey(seed), 4)
+        actor = self.team.init(actor_key)
+        critic = self.critic.init(critic_key)
+        step = self.update.gradient_step
+        init = step.actor_optimiser.init
+        num_envs = self.config.rollout.num_envs
+        return TrainState(
+            actor=actor,
+            actor_optimiser=init(actor) if self.team.shared else jax.vmap(init)(actor),
+            critic=critic,
+            critic_optimiser=step.critic_optimiser.init(critic),
+            value_statistics=fresh_statistics(),
+            critic_memory=self.critic.initial_memory(num_envs),
+            rollout=scan.begin(self.environment, self.team, num_envs, rollout_key),
+            key=key,
+            iteration=jnp.zeros((), jnp.int32),
+        )
+
+    def iterate(self, state: TrainState) -> tuple[TrainState, dict[str, Any]]:
+        """Collect a batch, learn from it, and say what happened.
+
+        The metrics have a part `faults`: flags of what must not be. Where one is raised, the
+        state comes back as it was.
+        """
+        key, collect_key, plan_key, update_key = jax.random.split(state.key, 4)
+        rollout, trajectory = scan.collect(
+            self.environment,
+            self.team,
+            state.actor,
+            state.rollout,
+            collect_key,
+            num_steps=self.config.rollout.num_steps,
+        )
+        batch, statistics, critic_memory = self._evaluate(state, trajectory)
+        advantage = self._gae(batch)
+        plan = self.algorithm.schedule(
+            plan_key, scores(advantage, batch.value, trajectory.alive)
+        )
+        learners = Learners(
+            state.actor, state.actor_optimiser, state.critic, state.critic_optimiser
+        )
+        learners, losses, positions = self.update(learners, batch, plan, update_key)
+        new = TrainState(
+            actor=learners.actor,
+            actor_optimiser=learners.actor_optimiser,
+            critic=learners.critic,
+            critic_optimiser=learners.critic_optimiser,
+            value_statistics=statistics,
+            critic_memory=critic_memory,
+            rollout=rollout,
+            key=key,
+            iteration=state.iteration + 1,
+        )
+        faults = _faults(trajectory, losses, learners)
+        broken = jnp.stack(list(faults.values())).any()
+        kept = jax.tree.map(lambda old, new: jnp.where(broken, old, new), state, new)
+        metrics = {
+            "episodes": _episode_metrics(trajectory),
+            "losses": losses,
+            "positions": positions,
+            "faults": faults,
+        }
+        return kept, metrics
+
+    def _evaluate(
+        self, state: TrainState, trajectory: Trajectory
+    ) -> tuple[Batch, ValueStatistics, Array]:
+        """What the critic thinks of the batch, the new statistics, and its memory after it."""
+        length, config = self.config.chunk_length, self.config.value
+        memories, memory, raw, raw_next = _critic_pass(self.critic, state, trajectory)
+        mean, deviation = mean_and_deviation(state.value_statistics)
+        value = (raw * deviation + mean)[..., None]
+        next_value = (raw_next * deviation + mean)[..., None]
+        next_value = jnp.where(trajectory.terminated[..., None], 0.0, next_value)
+        batch = Batch(
+            trajectory=trajectory,
+            value=value,
+            next_value=next_value,
+            critic_memory=chunk_starts(memories, length),
+            value_mean=mean,
+            value_deviation=deviation,
+        )
+        if not config.normalise:
+            return batch, state.value_statistics, memory
+        statistics = update_statistics(
+            state.value_statistics, self._gae(batch) + value, decay=config.decay
+        )
+        mean, deviation = mean_and_deviation(statistics)
+        batch = batch.replace(  # type: ignore[attr-defined]
+            value_mean=mean, value_deviation=deviation
+        )
+        return batch, statistics, memory
+
+    def _gae(self, batch: Batch) -> Array:
+        """The uncorrected advantage [T, E, 1]."""
+        trajectory = batch.trajectory
+        return gae(
+            trajectory.reward[..., None],
+            batch.value,
+            batch.next_value,
+            (trajectory.terminated | trajectory.truncated)[..., None],
+            gamma=self.config.algorithm.gamma,
+            gae_lambda=self.config.algorithm.gae_lambda,
+        )
+
+
+def _critic_pass(
+    critic: Critic, state: TrainState, trajectory: Trajectory
+) -> tuple[Array, Array, Array, Array]:
+    """Run the critic along the batch.
+
+    Returns:
+        Its memory before each step [T, E, h] and after the last [E, h], and its raw values of the
+        states and of their true successors, [T, E].
+    """
+    steps, envs = trajectory.reward.shape
+    if critic.memory_size == 0:
+        empty = jnp.zeros((steps * envs, 0))
+        both = jnp.stack([trajectory.state, trajectory.next_state])
+        flat = both.reshape(1, 2 * steps * envs, -1)
+        value, _ = critic.unroll(
+            state.critic, flat, jnp.zeros((flat.shape[1], 0)), jnp.zeros(flat.shape[:2], bool)
+        )
+        value, next_value = value.reshape(2, steps, envs)
+        return empty.reshape(steps, envs, 0), state.critic_memory, value, next_value
+
+    def step(memory: Array, now: tuple[Array, Array]) -> tuple[Array, tuple[Array, Array, Array]]:
+        seen, first = now
+        value, after = critic.unroll(state.critic, seen[None], memory, first[None])
+        return after, (memory, after, value[0])
+
+    memory, (before, after, value) = jax.lax.scan(
+        step, state.critic_memory, (trajectory.state, trajectory.first)
+    )
+    # the successor's value: one step more from the memory after this one, before any reset
+    flat_next = to_chunks(trajectory.next_state, 1)
+    next_value, _ = critic.unroll(
+        state.critic,
+        flat_next,
+        after.reshape(steps * envs, -1),
+        jnp.zeros(flat_next.shape[:2], bool),
+    )
+    return before, memory, value, next_value.reshape(steps, envs)
+
+
+def _episode_metrics(trajectory: Trajectory) -> dict[str, Array]:
+    """Means over the episodes that ended in the batch, and how many did."""
+    done = trajectory.terminated | trajectory.truncated
+    return {
+        "episodes": done.sum(),
+        "episode_return": masked_mean(trajectory.episode_return, done),
+        "episode_length": masked_mean(trajectory.episode_length, done),
+        "win_rate": masked_mean(trajectory.win.astype(trajectory.reward.dtype), done),
+        "reward": trajectory.reward.mean(),
+    }
+
+
+def _faults(
+    trajectory: Trajectory, losses: dict[str, Array], learners: Learners
+) -> dict[str, Array]:
+    """Flags of quantities that training must not go on with."""
+
+    def broken(tree: Any) -> Array:
+        return ~jnp.stack([jnp.isfinite(x).all() for x in jax.tree.leaves(tree)]).all()
+
+    available = trajectory.available_actions
+    none_left = jnp.array(False) if available is None else ~available.any(axis=-1).all()
+    return {
+        "reward": broken(trajectory.reward),
+        "observation": broken((trajectory.observation, trajectory.state)),
+        "available_actions": none_left,
+        **{name: broken(value) for name, value in losses.items()},
+        "actor parameters": broken(learners.actor),
+        "critic parameters": broken(learners.critic),
+    }
+
+
+def make_learner(config: TrainConfig, environment: JaxEnvironment) -> Learner:
+    """Put a run together from its configuration."""
+    team = make_team(config.policy, environment.spec)
+    critic = make_critic(config.policy, environment.spec)
+    algorithm = make_algorithm(
+        config.algo, config.algorithm, num_agents=team.num_agents, shared=team.shared
+    )
+    optimiser = config.optimiser
+    actor_optimiser, critic_optimiser = (
+        make_optimiser(
+            rate, adam_epsilon=optimiser.adam_epsilon, max_grad_norm=optimiser.max_grad_norm
+        )
+        for rate in (optimiser.actor_learning_rate, optimiser.critic_learning_rate)
+    )
+    gradient_step = GradientStep(
+        team=team,
+        critic=critic,
+        actor_optimiser=actor_optimiser,
+        critic_optimiser=critic_optimiser,
+        entropy_coefficient=config.algorithm.entropy_coefficient,
+        value_clip=config.value.clip,
+        huber_delta=config.value.huber_delta,
+    )
+    update = Update(
+        team=team,
+        correct=algorithm.correct,
+        gradient_step=gradient_step,
+        chunk_length=config.chunk_length,
+        minibatches=config.algorithm.minibatches,
+        normalise_advantage=config.algorithm.normalise_advantage,
+        normalise_weight=config.algorithm.normalise_weight,
+    )
+    return Learner(config, environment, team, critic, algorithm, update)

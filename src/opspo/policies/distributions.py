@@ -1,0 +1,93 @@
+"""Action distributions as functions of a network's output.
+
+`log_prob` keeps the action's dimensions apart, [..., D]: the paper averages the ratios of a
+continuous action over its dimensions, see `estimators.ratios.log_ratio`.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Protocol
+
+import jax
+import jax.numpy as jnp
+
+from opspo.types import Array
+
+_UNAVAILABLE = -1e9  # finite, so that a row without any available action gives no NaN gradient
+
+
+class Distribution(Protocol):
+    """What the rollout and the objectives need of an action distribution."""
+
+    def sample(self, key: Array, output: Array, available: Array | None) -> Array:
+        """Draw an action."""
+
+    def mode(self, output: Array, available: Array | None) -> Array:
+        """The most probable action."""
+
+    def log_prob(self, output: Array, action: Array, available: Array | None) -> Array:
+        """[..., D] log-probability (or density) of each dimension of the action."""
+
+    def entropy(self, output: Array, available: Array | None) -> Array:
+        """[...] entropy of the whole action, in nats."""
+
+
+@dataclass(frozen=True)
+class MaskedCategorical:
+    """Discrete actions; those not available have probability 0. Output: logits [..., A]."""
+
+    def _log_probs(self, output: Array, available: Array | None) -> Array:
+        logits = output if available is None else jnp.where(available, output, _UNAVAILABLE)
+        return jax.nn.log_softmax(logits)
+
+    def sample(self, key: Array, output: Array, available: Array | None) -> Array:
+        """Draw an action [...], int."""
+        return jax.random.categorical(key, self._log_probs(output, available))
+
+    def mode(self, output: Array, available: Array | None) -> Array:
+        """The most probable action [...], int."""
+        return self._log_probs(output, available).argmax(axis=-1)
+
+    def log_prob(self, output: Array, action: Array, available: Array | None) -> Array:
+        """[..., 1]."""
+        log_probs = self._log_probs(output, available)
+        return jnp.take_along_axis(log_probs, action[..., None], axis=-1)
+
+    def entropy(self, output: Array, available: Array | None) -> Array:
+        """[...]."""
+        log_probs = self._log_probs(output, available)
+        return -(jnp.exp(log_probs) * log_probs).sum(axis=-1)
+
+
+@dataclass(frozen=True)
+class DiagonalGaussian:
+    """Continuous actions. Output: means and log standard deviations, joined, [..., 2 D].
+
+    Actions are not squashed: the environment clips them, as in the paper's baselines.
+    """
+
+    def sample(self, key: Array, output: Array, available: Array | None) -> Array:
+        """Draw an action [..., D]."""
+        del available
+        mean, log_std = jnp.split(output, 2, axis=-1)
+        return mean + jnp.exp(log_std) * jax.random.normal(key, mean.shape, mean.dtype)
+
+    def mode(self, output: Array, available: Array | None) -> Array:
+        """The mean [..., D]."""
+        del available
+        return jnp.split(output, 2, axis=-1)[0]
+
+    def log_prob(self, output: Array, action: Array, available: Array | None) -> Array:
+        """[..., D]."""
+        del available
+        mean, log_std = jnp.split(output, 2, axis=-1)
+        z = (action - mean) * jnp.exp(-log_std)
+        return -0.5 * z**2 - log_std - 0.5 * math.log(2 * math.pi)
+
+    def entropy(self, output: Array, available: Array | None) -> Array:
+        """[...]."""
+        del available
+        log_std = jnp.split(output, 2, axis=-1)[1]
+        return (log_std + 0.5 * math.log(2 * math.pi * math.e)).sum(axis=-1)

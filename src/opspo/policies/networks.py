@@ -1,0 +1,115 @@
+"""Actor and critic networks: input layer norm, hidden layers, optionally a GRU.
+
+Every network maps a sequence: [L, B, d] with the recurrent state [B, h] before its first step,
+and a flag [L, B] where an episode begins (the state is zeroed there). A feed-forward network
+has h = 0 and passes the empty state through.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from opspo.types import Array
+
+ACTIVATIONS: dict[str, tuple[Callable[[Array], Array], float]] = {
+    "relu": (nn.relu, 2.0**0.5),
+    "tanh": (nn.tanh, 5.0 / 3.0),
+}
+"""Non-linearity and the gain that keeps its variance (the paper's baselines use these)."""
+
+
+def dense(size: int, gain: float, name: str | None = None, use_bias: bool = True) -> nn.Dense:
+    """A linear layer with orthogonal weights scaled by `gain`, and a zero bias."""
+    init = nn.initializers.orthogonal(gain)
+    return nn.Dense(size, kernel_init=init, use_bias=use_bias, name=name)
+
+
+class GRU(nn.Module):
+    """Gated recurrent unit (Cho et al. 2014, with the reset gate behind the product).
+
+    The input products of all steps are formed in one matrix product before the scan; only the
+    recurrent ones are inside it. Each gate has an array of its own: slicing a joint one inside
+    the scan is several times slower on CPUs.
+    """
+
+    size: int
+
+    @nn.compact
+    def __call__(self, x: Array, memory: Array, first: Array) -> tuple[Array, Array]:
+        """[L, B, d], [B, h], [L, B] → outputs [L, B, h], last state [B, h]."""
+        inputs = [dense(self.size, 1.0, f"input_{gate}")(x) for gate in ("reset", "update", "new")]
+        kernels = [
+            self.param(f"recurrent_{gate}", nn.initializers.orthogonal(), (self.size, self.size))
+            for gate in ("reset", "update", "new")
+        ]
+        bias = self.param("recurrent_new_bias", nn.initializers.zeros, (self.size,))
+
+        def step(h: Array, now: tuple[Array, Array, Array, Array]) -> tuple[Array, Array]:
+            x_reset, x_update, x_new, begin = now
+            h = jnp.where(begin[:, None], 0.0, h)
+            reset = nn.sigmoid(x_reset + h @ kernels[0])
+            update = nn.sigmoid(x_update + h @ kernels[1])
+            new = nn.tanh(x_new + reset * (h @ kernels[2] + bias[None, :]))
+            h = (1 - update) * new + update * h
+            return h, h
+
+        memory, outputs = jax.lax.scan(step, memory, (*inputs, first))
+        return outputs, memory
+
+
+class Torso(nn.Module):
+    """Layer norm, hidden layers with layer norm, and with `recurrent` a GRU."""
+
+    hidden_sizes: tuple[int, ...]
+    activation: str
+    recurrent: bool
+
+    @nn.compact
+    def __call__(self, x: Array, memory: Array, first: Array) -> tuple[Array, Array]:
+        """[L, B, d] → features [L, B, hidden_sizes[-1]] and the state after the last step."""
+        function, gain = ACTIVATIONS[self.activation]
+        x = nn.LayerNorm()(x)
+        for size in self.hidden_sizes:
+            x = nn.LayerNorm()(function(dense(size, gain)(x)))
+        if self.recurrent:
+            x, memory = GRU(self.hidden_sizes[-1])(x, memory, first)
+            x = nn.LayerNorm()(x)
+        return x, memory
+
+
+class ActorNetwork(nn.Module):
+    """Torso and a linear head with the parameters of the action distribution."""
+
+    torso: Torso
+    head_size: int
+    output_gain: float
+    initial_log_std: float | None
+    """None: discrete actions, the head gives logits. Else it gives means through tanh, and the
+    log standard deviations are parameters that do not depend on the observation."""
+
+    @nn.compact
+    def __call__(self, x: Array, memory: Array, first: Array) -> tuple[Array, Array]:
+        """[L, B, d] → logits [L, B, A], or mean and log std [L, B, 2 D]; and the last state."""
+        features, memory = self.torso(x, memory, first)
+        out = dense(self.head_size, self.output_gain)(features)
+        if self.initial_log_std is not None:
+            init = nn.initializers.constant(self.initial_log_std)
+            log_std = self.param("log_std", init, (self.head_size,))
+            out = jnp.concatenate([nn.tanh(out), jnp.broadcast_to(log_std, out.shape)], axis=-1)
+        return out, memory
+
+
+class CriticNetwork(nn.Module):
+    """Torso and a linear head with one value."""
+
+    torso: Torso
+
+    @nn.compact
+    def __call__(self, x: Array, memory: Array, first: Array) -> tuple[Array, Array]:
+        """[L, B, d] → values [L, B], and the last state."""
+        features, memory = self.torso(x, memory, first)
+        return dense(1, 1.0)(features)[..., 0], memory

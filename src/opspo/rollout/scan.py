@@ -1,0 +1,124 @@
+"""Collecting experience from environments that are JAX functions, in one compiled scan."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from opspo.environments.base import JaxEnvironment, Step
+from opspo.policies.team import Team
+from opspo.types import Array, Params, RolloutState, Trajectory
+
+
+def begin(environment: JaxEnvironment, team: Team, num_envs: int, key: Array) -> RolloutState:
+    """Reset `num_envs` environments."""
+    state, observation = jax.vmap(environment.reset)(jax.random.split(key, num_envs))
+    # An environment may start from Python numbers; left weakly typed, they would make the second
+    # iteration compile anew.
+    state = jax.tree.map(lambda x: jax.lax.convert_element_type(x, x.dtype), state)
+    return RolloutState(
+        environment=state,
+        observation=observation,
+        memory=team.initial_memory(num_envs),
+        first=jnp.ones(num_envs, bool),
+        episode_return=jnp.zeros(num_envs),
+        episode_length=jnp.zeros(num_envs, jnp.int32),
+    )
+
+
+def act(
+    team: Team, params: Params, state: RolloutState, key: Array, *, greedy: bool = False
+) -> tuple[Array, Array, Array]:
+    """One decision of every agent in every environment.
+
+    Returns:
+        Actions [E, N] or [E, N, D], their log-probabilities [E, N, D], the memory [E, N, h].
+    """
+    seen = state.observation
+    output, memory = team.unroll(
+        params, seen.observation[None], state.memory, state.first[None]
+    )
+    output, available = output[0], seen.available_actions
+    distribution = team.distribution
+    action = (
+        distribution.mode(output, available)
+        if greedy
+        else distribution.sample(key, output, available)
+    )
+    return action, distribution.log_prob(output, action, available), memory
+
+
+def advance(
+    environment: JaxEnvironment, state: RolloutState, action: Array, memory: Array, key: Array
+) -> tuple[RolloutState, Step, RolloutState]:
+    """Step every environment and reset those whose episode ended.
+
+    Returns:
+        The state to go on from; what came of the action, unreset; and the state before resets,
+        which holds the statistics of episodes that just ended.
+    """
+    num_envs = state.first.shape[0]
+    step_key, reset_key = jax.random.split(key)
+    environment_state, step = jax.vmap(environment.step)(
+        jax.random.split(step_key, num_envs), state.environment, action
+    )
+    done = step.terminated | step.truncated
+    ended = RolloutState(
+        environment=environment_state,
+        observation=step.observation,
+        memory=memory,
+        first=done,
+        episode_return=state.episode_return + step.reward,
+        episode_length=state.episode_length + 1,
+    )
+    fresh_state, fresh = jax.vmap(environment.reset)(jax.random.split(reset_key, num_envs))
+
+    def where_done(new: Array, old: Array) -> Array:
+        return jnp.where(done.reshape(done.shape + (1,) * (old.ndim - 1)), new, old)
+
+    going_on = ended.replace(  # type: ignore[attr-defined]
+        environment=jax.tree.map(where_done, fresh_state, environment_state),
+        observation=jax.tree.map(where_done, fresh, step.observation),
+        episode_return=jnp.where(done, 0.0, ended.episode_return),
+        episode_length=jnp.where(done, 0, ended.episode_length),
+    )
+    return going_on, step, ended
+
+
+def collect(
+    environment: JaxEnvironment,
+    team: Team,
+    params: Params,
+    state: RolloutState,
+    key: Array,
+    *,
+    num_steps: int,
+) -> tuple[RolloutState, Trajectory]:
+    """`num_steps` steps of every environment under the sampled policy."""
+
+    def one(state: RolloutState, key: Array) -> tuple[RolloutState, Trajectory]:
+        act_key, step_key = jax.random.split(key)
+        action, log_prob, memory = act(team, params, state, act_key)
+        after, step, ended = advance(environment, state, action, memory, step_key)
+        seen: Any = state.observation
+        return after, Trajectory(
+            observation=seen.observation,
+            state=seen.state,
+            next_state=step.observation.state,
+            available_actions=seen.available_actions,
+            action=action,
+            log_prob=log_prob,
+            alive=seen.alive,
+            first=state.first,
+            memory=state.memory,
+            reward=step.reward,
+            terminated=step.terminated,
+            truncated=step.truncated,
+            episode_return=ended.episode_return,
+            episode_length=ended.episode_length,
+            win=step.win,
+        )
+
+    return jax.lax.scan(one, state, jax.random.split(key, num_steps))

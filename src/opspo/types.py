@@ -1,0 +1,134 @@
+"""The arrays that pass between the stages, and the legend of their axes.
+
+Axes, in this order: T time, E environment, N agent, then features. K is a group of agents under
+update, L the time inside a sequence, C the sequences of a batch (C · L = T · E).
+Index t is the step at which an action was taken: `observation[t]` is what the agents saw,
+`action[t]` what they did, `reward[t]` and the flags what came of it, `next_state[t]` the true
+state after it, before any reset.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import optax
+from flax import struct
+
+Array = jax.Array
+Params = Any  # a pytree of arrays
+
+
+@struct.dataclass
+class Trajectory:
+    """One iteration's experience."""
+
+    observation: Array
+    """[T, E, N, d]"""
+    state: Array
+    """[T, E, s] global state, for the central critic"""
+    next_state: Array
+    """[T, E, s] the true successor, also where an episode ended"""
+    available_actions: Array | None
+    """[T, E, N, A] bool; None with continuous actions"""
+    action: Array
+    """[T, E, N] int, or [T, E, N, D]"""
+    log_prob: Array
+    """[T, E, N, D] under the policy that acted, for each action dimension (D = 1 if discrete)"""
+    alive: Array
+    """[T, E, N] bool, false once an agent is dead"""
+    first: Array
+    """[T, E] bool, true on the first step of an episode"""
+    memory: Array
+    """[T, E, N, h] the actors' recurrent state before the step (h = 0 without memory)"""
+    reward: Array
+    """[T, E] the team's"""
+    terminated: Array
+    """[T, E] bool, the task ended: nothing follows"""
+    truncated: Array
+    """[T, E] bool, a limit cut the episode: the value of `next_state` follows"""
+    episode_return: Array
+    """[T, E] undiscounted return so far, of the whole episode where it ended"""
+    episode_length: Array
+    """[T, E] steps so far"""
+    win: Array
+    """[T, E] bool, the episode ended in a win"""
+
+
+@struct.dataclass
+class StageData:
+    """What an algorithm may use to correct the data for one group of agents."""
+
+    reward: Array
+    """[T, E, 1]"""
+    value: Array
+    """[T, E, 1] V(s_t) of the critic at collection"""
+    next_value: Array
+    """[T, E, 1] V(s_{t+1}), 0 past a termination"""
+    done: Array
+    """[T, E, 1] bool, the episode ended after step t: traces stop there"""
+    first: Array
+    """[T, E, 1] bool"""
+    log_ratio: Array
+    """[T, E, K] log of the joint ratio of all the agents but the one in question"""
+    alive: Array
+    """[T, E, K] bool, of the agent in question"""
+
+
+@struct.dataclass
+class Correction:
+    """An algorithm's answer: every term of the surrogate, each [T, E, K]."""
+
+    advantage: Array
+    value_target: Array
+    weight: Array
+    low: Array
+    high: Array
+    state_weight: Array
+    """ω before any clipping, for the diagnostics"""
+
+
+@struct.dataclass
+class ValueStatistics:
+    """Running moments of the value targets."""
+
+    mean: Array
+    mean_square: Array
+    weight: Array
+    """Sum of the decayed weights so far, which removes the bias towards 0"""
+
+
+@struct.dataclass
+class RolloutState:
+    """Where the environments stand between two iterations."""
+
+    environment: Any
+    observation: Any
+    """`environments.base.Observation`, with leading axis E"""
+    memory: Array
+    """[E, N, h]"""
+    first: Array
+    """[E] bool"""
+    episode_return: Array
+    """[E]"""
+    episode_length: Array
+    """[E]"""
+
+
+@struct.dataclass
+class TrainState:
+    """All that training depends on; a checkpoint is this pytree."""
+
+    actor: Params
+    """stacked on a leading agent axis, or one set where shared"""
+    actor_optimiser: optax.OptState
+    critic: Params
+    critic_optimiser: optax.OptState
+    value_statistics: ValueStatistics
+    critic_memory: Array
+    """[E, h]"""
+    rollout: RolloutState
+    key: Array
+    """uint32 [2], raw PRNG key"""
+    iteration: Array
+    """int32, iterations done"""

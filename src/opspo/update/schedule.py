@@ -1,0 +1,89 @@
+"""Who is updated when: a plan of stages.
+
+An update is a sequence of stages. At the start of a stage the algorithm looks at how far the
+other agents have moved and corrects the data for the agents in it; then these agents (and the
+critic) take their gradient steps. The schedules differ in nothing but the plan:
+
+- simultaneous: one stage with all agents, all epochs in it;
+- sequential, separate parameters: a stage for each agent, all epochs in each (Algorithm 1);
+- sequential, shared parameters: epochs outside, blocks of agents inside, one epoch in each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from flax import struct
+
+from opspo.types import Array
+from opspo.update.order import Order
+
+
+@struct.dataclass
+class Plan:
+    """Stages S, each for a group of at most K agents."""
+
+    agents: Array
+    """[S, K] int"""
+    active: Array
+    """[S, K] bool, false for entries that only fill up the row"""
+    epochs: int = struct.field(pytree_node=False)
+    """Passes over the batch in each stage"""
+    positions: int = struct.field(pytree_node=False)
+    """Stages that make up one round over all the agents"""
+
+
+Schedule = Callable[[Array, Array], Plan]
+"""(key, score of each agent [N]) → plan."""
+
+
+def simultaneous(*, num_agents: int, epochs: int) -> Schedule:
+    """All agents at once."""
+
+    def plan(key: Array, score: Array) -> Plan:
+        del key, score
+        agents = jnp.arange(num_agents)[None]
+        return Plan(agents, jnp.ones_like(agents, bool), epochs=epochs, positions=1)
+
+    return plan
+
+
+def one_by_one(order: Order, *, num_agents: int, epochs: int) -> Schedule:
+    """Agents outside, epochs inside: for separate parameters."""
+
+    def plan(key: Array, score: Array) -> Plan:
+        agents = order(key, score)[:, None]
+        return Plan(agents, jnp.ones_like(agents, bool), epochs=epochs, positions=num_agents)
+
+    return plan
+
+
+def in_blocks(
+    order: Order, *, num_agents: int, epochs: int, blocks: int, cumulative: bool
+) -> Schedule:
+    """Epochs outside, blocks of agents inside: for shared parameters.
+
+    Each epoch draws its own order and cuts it into `blocks` parts, equal up to one agent; with
+    `cumulative` a block also takes in the parts before it.
+    """
+    blocks = min(blocks, num_agents)
+    part = jnp.arange(num_agents) * blocks // num_agents  # the block of each position
+    block = jnp.arange(blocks)[:, None]
+    active = part <= block if cumulative else part == block
+    width = num_agents if cumulative else -(-num_agents // blocks)
+    # bring each block's positions to the front of its row, to cut the rows to one width
+    positions = jnp.argsort(~active, axis=1, stable=True)[:, :width]
+    active = jnp.take_along_axis(active, positions, axis=1)
+
+    def plan(key: Array, score: Array) -> Plan:
+        orders = jax.vmap(lambda k: order(k, score))(jax.random.split(key, epochs))
+        return Plan(
+            agents=orders[:, positions].reshape(epochs * blocks, width),
+            active=jnp.tile(active, (epochs, 1)),
+            epochs=1,
+            positions=blocks,
+        )
+
+    return plan
