@@ -1,1 +1,33 @@
-""""""
+"""Trust-region multi-agent reinforcement learning in JAX: OPSPO and its rivals from one core."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from opspo.config import TrainConfig
+    from opspo.environments import make_env
+    from opspo.policy import Policy, load_policy
+    from opspo.trainer import resume, train
+
+__version__ = "0.1.0"
+
+# Name → module. Loaded at first use: JAX takes a second, an engine four.
+_PUBLIC = {
+    "Policy": "opspo.policy",
+    "TrainConfig": "opspo.config",
+    "load_policy": "opspo.policy",
+    "make_env": "opspo.environments",
+    "resume": "opspo.trainer",
+    "train": "opspo.trainer",
+}
+
+__all__ = ["Policy", "TrainConfig", "load_policy", "make_env", "resume", "train"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'opspo' has no attribute '{name}'")
+    from importlib import import_module  # noqa: PLC0415
+
+    return getattr(import_module(_PUBLIC[name]), name)

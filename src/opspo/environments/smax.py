@@ -6,11 +6,15 @@ the time limit (`truncated`) from a battle decided (`terminated`).
 
 from __future__ import annotations
 
+import contextlib
+import io
 from importlib.metadata import version
 from typing import Any
 
 import jax.numpy as jnp
-from jaxmarl.environments.smax import HeuristicEnemySMAX, map_name_to_scenario
+
+with contextlib.redirect_stdout(io.StringIO()):  # it prints a remark, and `opspo eval` prints JSON
+    from jaxmarl.environments.smax import HeuristicEnemySMAX, map_name_to_scenario
 
 from opspo.environments.base import EnvironmentSpec, Observation, Step
 from opspo.types import Array

@@ -1,1 +1,1 @@
-""""""
+"""Pure functions that estimate: advantages, ratios, state weights, normalisation."""

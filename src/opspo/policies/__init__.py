@@ -1,1 +1,1 @@
-""""""
+"""Networks, action distributions, and the team's actors and critic."""

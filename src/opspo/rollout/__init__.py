@@ -1,1 +1,1 @@
-""""""
+"""Collecting experience: the same `Trajectory` out of every kind of environment."""

@@ -1,1 +1,1 @@
-""""""
+"""How a batch becomes gradient steps: orders, minibatches, schedules, stages."""

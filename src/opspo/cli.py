@@ -1,0 +1,197 @@
+"""The command line: `opspo train`, `resume`, `eval`, `envs`, `algos`.
+
+JAX and the engines are imported only once a command needs them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import tyro
+
+from opspo.config import ALGORITHM_CONFIGS, ConfigError, TrainConfig, unknown_name
+
+USAGE_ERROR = 2
+STOPPED = 130
+
+
+@dataclass(frozen=True)
+class _Choice:
+    env: str = TrainConfig.env
+    algo: str = TrainConfig.algo
+
+
+@dataclass(frozen=True)
+class _Train:
+    """Train, by default OPSPO on SMAX 3m. Every setting is a flag."""
+
+    config: Annotated[TrainConfig, tyro.conf.arg(name="")]
+    overwrite: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Replace the run folder if it exists."""
+
+
+@dataclass(frozen=True)
+class _Resume:
+    """Go on with a run from its latest checkpoint, exactly as if it had not stopped."""
+
+    run_dir: str
+    """Folder of the run."""
+    checkpoint: int | None = None
+    """Iteration to go on from; what came after it is dropped."""
+
+
+@dataclass(frozen=True)
+class _Eval:
+    """Play episodes with a trained policy and print the outcome as JSON."""
+
+    run_dir: str
+    """Folder of the run."""
+    episodes: int = 100
+    """Episodes to play."""
+    seed: int = 0
+    """Of the episodes."""
+    greedy: bool = True
+    """Take the most probable action (else sample)."""
+    checkpoint: str = "latest"
+    """`latest`, `best`, or an iteration."""
+
+
+def train(arguments: Sequence[str]) -> None:
+    """Train, by default OPSPO on SMAX 3m."""
+    from opspo.environments import check_id
+    from opspo.presets import default_config
+
+    # The environment and the algorithm decide which settings there are, so they are read first.
+    choice, _ = tyro.cli(
+        _Choice,
+        args=[a for a in arguments if a not in ("-h", "--help")],
+        return_unknown_args=True,
+        add_help=False,
+    )
+    check_id(choice.env)
+    default = default_config(choice.env, choice.algo)
+    parsed = tyro.cli(
+        _Train,
+        prog="opspo train",
+        args=arguments,
+        default=_Train(config=default),
+    )
+
+    from opspo.trainer import train as run
+
+    result = run(parsed.config, overwrite=parsed.overwrite)
+    print(f"Done: {result.env_steps:,} steps. Everything is in {result.run_dir}/")
+
+
+def resume(arguments: Sequence[str]) -> None:
+    """Go on with a run from its latest checkpoint."""
+    parsed = tyro.cli(_Resume, prog="opspo resume", args=arguments)
+
+    from opspo.trainer import resume as run
+
+    result = run(parsed.run_dir, checkpoint=parsed.checkpoint)
+    print(f"Done: {result.env_steps:,} steps. Everything is in {result.run_dir}/")
+
+
+def evaluate(arguments: Sequence[str]) -> None:
+    """Play episodes with a trained policy and print JSON."""
+    parsed = tyro.cli(_Eval, prog="opspo eval", args=arguments)
+    checkpoint = parsed.checkpoint
+    if checkpoint not in ("latest", "best") and not checkpoint.isdigit():
+        raise unknown_name("checkpoint", checkpoint, ("latest", "best", "<iteration>"))
+    if parsed.episodes < 1:
+        raise ConfigError(f"--episodes must be at least 1, but is {parsed.episodes}.")
+
+    from opspo.trainer import evaluate_run
+
+    evaluation = evaluate_run(
+        parsed.run_dir,
+        episodes=parsed.episodes,
+        seed=parsed.seed,
+        greedy=parsed.greedy,
+        checkpoint=int(checkpoint) if checkpoint.isdigit() else checkpoint,
+    )
+    print(json.dumps(evaluation.summary()))
+
+
+def list_environments(arguments: Sequence[str]) -> None:
+    """List the environments."""
+    tyro.cli(_no_arguments, prog="opspo envs", args=arguments)
+
+    from opspo.environments import environment_ids
+
+    print("\n".join(environment_ids()))
+
+
+def list_algorithms(arguments: Sequence[str]) -> None:
+    """List the algorithms."""
+    tyro.cli(_no_arguments, prog="opspo algos", args=arguments)
+    for name, config in sorted(ALGORITHM_CONFIGS.items()):
+        print(f"{name:8} {(config.__doc__ or '').splitlines()[0]}")
+
+
+def _no_arguments() -> None:
+    """This command takes no arguments."""
+
+
+COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {
+    "train": train,
+    "resume": resume,
+    "eval": evaluate,
+    "envs": list_environments,
+    "algos": list_algorithms,
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run a command; errors that the user can mend come without a traceback."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(_overview())
+        sys.exit(0 if arguments else USAGE_ERROR)
+    command, *rest = arguments
+    try:
+        if command not in COMMANDS:
+            raise unknown_name("command", command, COMMANDS)
+        COMMANDS[command](rest)
+    except ConfigError as error:
+        _fail(error, USAGE_ERROR)
+    except Exception as error:
+        status = _expected_status(error)
+        if status is None:
+            raise
+        _fail(error, status)
+
+
+def _expected_status(error: Exception) -> int | None:
+    from opspo.runs import RunError
+    from opspo.trainer import Interrupted, TrainingError
+
+    if isinstance(error, Interrupted):
+        return STOPPED
+    if isinstance(error, RunError):
+        return USAGE_ERROR
+    return 1 if isinstance(error, TrainingError) else None
+
+
+def _fail(error: Exception, status: int) -> None:
+    print(f"opspo: {error}", file=sys.stderr)
+    sys.exit(status)
+
+
+def _overview() -> str:
+    lines = [f"  opspo {name:8} {run.__doc__}" for name, run in COMMANDS.items()]
+    return "\n".join(
+        [
+            "Trust-region multi-agent reinforcement learning.",
+            "",
+            *lines,
+            "",
+            "`opspo COMMAND --help` shows a command's settings.",
+        ]
+    )

@@ -1,0 +1,153 @@
+"""Where the numbers go: JSON lines, TensorBoard, and a progress bar."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+)
+
+from opspo.evaluate import Evaluation
+from opspo.runs import RunError, RunFolder
+
+
+def metrics_row(
+    metrics: Mapping[str, Any],
+    *,
+    iteration: int,
+    env_steps: int,
+    wall_seconds: float,
+    steps_per_second: float,
+    has_win: bool,
+) -> dict[str, Any]:
+    """One line of metrics.jsonl from what `Learner.iterate` returned.
+
+    Means over episodes are null where none ended; what stands by agent position is a list, in
+    the order of the update.
+    """
+    row: dict[str, Any] = {
+        "iteration": iteration,
+        "env_steps": env_steps,
+        "wall_seconds": round(wall_seconds, 3),
+        "steps_per_second": round(steps_per_second, 1),
+    }
+    episodes = {name: float(value) for name, value in metrics["episodes"].items()}
+    ended = int(episodes.pop("episodes"))
+    row |= {"episodes": ended, "reward": episodes.pop("reward")}
+    if not has_win:
+        episodes.pop("win_rate")
+    row |= {name: value if ended else None for name, value in episodes.items()}
+    row |= {name: float(value) for name, value in metrics["losses"].items()}
+    row |= {name: np.asarray(value).tolist() for name, value in metrics["positions"].items()}
+    return row
+
+
+def append_line(path: Path, row: Mapping[str, Any]) -> None:
+    """Add a line to a JSON-lines file.
+
+    Raises:
+        RunError: it cannot be written (a full disk).
+    """
+    try:
+        with path.open("a") as file:
+            file.write(json.dumps(row, allow_nan=False) + "\n")
+    except OSError as error:
+        raise RunError(
+            f"{path} cannot be written: {error}. Free some space or mend the permissions, then "
+            f"`opspo resume --run-dir {path.parent}`."
+        ) from error
+
+
+class Log:
+    """Writes a run's metrics everywhere; a context manager."""
+
+    def __init__(
+        self,
+        folder: RunFolder,
+        *,
+        total_steps: int,
+        done_steps: int,
+        tensorboard: bool,
+        console: Console,
+    ) -> None:
+        self._folder = folder
+        self._console = console
+        self._writer: Any = None
+        if tensorboard:
+            from tensorboardX import SummaryWriter  # noqa: PLC0415  (only where asked for)
+
+            self._writer = SummaryWriter(str(folder.tensorboard), purge_step=done_steps + 1)
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[shown]}"),
+            TimeRemainingColumn(compact=True),
+            console=console,
+        )
+        self._task = self._progress.add_task(
+            "steps", total=total_steps, completed=done_steps, shown=""
+        )
+
+    def __enter__(self) -> Log:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._progress.stop()
+        if self._writer is not None:
+            self._writer.close()
+
+    def iteration(self, row: Mapping[str, Any]) -> None:
+        """An iteration's metrics."""
+        append_line(self._folder.metrics, row)
+        self._events("train", row)
+        shown = f"{row['steps_per_second']:,.0f}/s"
+        if row["episode_return"] is not None:
+            shown += f"  return {row['episode_return']:.2f}"
+            if "win_rate" in row:
+                shown += f"  wins {row['win_rate']:.0%}"
+        total = self._progress.tasks[0].total
+        assert total is not None
+        done = min(row["env_steps"], total)
+        self._progress.update(self._task, completed=done, shown=shown)
+
+    def evaluation(self, evaluation: Evaluation, *, where: Mapping[str, Any]) -> None:
+        """An evaluation; `where` has its iteration and env_steps, and how it was done."""
+        summary = evaluation.summary()
+        append_line(self._folder.evaluations, {**where, **summary})
+        self._events("evaluation", {**where, **summary})
+        wins = f", {summary['win_rate']:.1%} won" if "win_rate" in summary else ""
+        self._console.print(
+            f"{where['env_steps']:>11,} steps: return {summary['mean_return']:.3f}{wins} "
+            f"({summary['episodes']} {'greedy' if where['greedy'] else 'sampled'} episodes)"
+        )
+
+    def _events(self, group: str, row: Mapping[str, Any]) -> None:
+        if self._writer is None:
+            return
+        step = row["env_steps"]
+        for name, value in row.items():
+            if isinstance(value, bool):
+                continue
+            if isinstance(value, int | float):
+                self._writer.add_scalar(f"{group}/{name}", value, step)
+            elif isinstance(value, list) and group == "train":
+                for position, each in enumerate(value):
+                    self._writer.add_scalar(f"position/{name}/{position}", each, step)

@@ -1,0 +1,174 @@
+"""A trained team, for use without the trainer and without the environment's engine."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from opspo.checkpoint import Checkpoints
+from opspo.environments.base import EnvironmentSpec
+from opspo.policies.team import Team, make_team
+from opspo.runs import RunError, RunFolder, open_run
+from opspo.types import Array, Params
+
+
+class Policy:
+    """Decentralised execution: each agent's action from what that agent has seen.
+
+    The object keeps the agents' memory from call to call; `reset` starts an episode.
+    """
+
+    def __init__(self, team: Team, params: Params, spec: EnvironmentSpec) -> None:
+        self.team = team
+        self.params = params
+        self.spec = spec
+        self._memory: Array | None = None
+        self._decide = jax.jit(self._decide_batch, static_argnames="greedy")
+
+    def reset(self) -> None:
+        """Forget: the next call to `act` begins an episode."""
+        self._memory = None
+
+    def act(
+        self,
+        observation: Any,
+        available_actions: Any = None,
+        *,
+        greedy: bool = True,
+        key: Array | None = None,
+    ) -> np.ndarray:
+        """The team's actions.
+
+        Args:
+            observation: [N, d], or [B, N, d] for B teams side by side.
+            available_actions: [..., N, A] bool; by default every action is.
+            greedy: take the most probable action; else sample with `key`.
+            key: PRNG key, needed to sample.
+
+        Returns:
+            Actions int [..., N], or float [..., N, D].
+
+        Raises:
+            ValueError: a shape does not fit, an agent has no available action, or the key is
+                missing.
+        """
+        observation, available = self._check(observation, available_actions)
+        if not greedy and key is None:
+            raise ValueError("To sample actions pass key=jax.random.PRNGKey(...).")
+        batch = observation.shape[:-2]
+        if self._memory is None:
+            self._memory = self.team.initial_memory(*batch)
+        if self._memory.shape[:-2] != batch:
+            raise ValueError(
+                f"This episode began with a batch of {self._memory.shape[:-2]}, not {batch}. "
+                "Call reset() between episodes."
+            )
+        action, self._memory = self._decide(
+            self.params, observation, available, self._memory, key, greedy=greedy
+        )
+        return np.asarray(action)
+
+    def agent(self, index: int) -> Policy:
+        """One agent's policy by itself; it takes and gives arrays with N = 1."""
+        if not 0 <= index < self.team.num_agents:
+            raise ValueError(f"Agent {index} does not exist: there are {self.team.num_agents}.")
+        params = self.team.select(self.params, jnp.array([index]))
+        return Policy(dataclasses.replace(self.team, num_agents=1), params, self.spec)
+
+    def _decide_batch(
+        self,
+        params: Params,
+        observation: Array,
+        available: Array | None,
+        memory: Array,
+        key: Array | None,
+        *,
+        greedy: bool,
+    ) -> tuple[Array, Array]:
+        agents, size = observation.shape[-2:]
+        flat = observation.reshape(1, -1, agents, size)
+        output, after = self.team.unroll(
+            params,
+            flat,
+            memory.reshape(flat.shape[1], agents, -1),
+            jnp.zeros(flat.shape[:2], bool),
+        )
+        output = output.reshape(*observation.shape[:-1], -1)
+        after = after.reshape(memory.shape)
+        if greedy:
+            return self.team.distribution.mode(output, available), after
+        assert key is not None
+        return self.team.distribution.sample(key, output, available), after
+
+    def _check(self, observation: Any, available: Any) -> tuple[Array, Array | None]:
+        observation = jnp.asarray(observation, jnp.float32)
+        agents, size = self.team.num_agents, self.team.observation_size
+        if observation.ndim not in (2, 3) or observation.shape[-2:] != (agents, size):
+            raise ValueError(
+                f"Expected observations [{agents}, {size}] or [B, {agents}, {size}] (agents, "
+                f"features), but got {list(observation.shape)}."
+            )
+        if available is None or self.spec.num_actions == 0:
+            return observation, None
+        available = np.asarray(available, bool)
+        expected = (*observation.shape[:-1], self.spec.num_actions)
+        if available.shape != expected:
+            raise ValueError(
+                f"Expected available_actions {list(expected)}, but got {list(available.shape)}."
+            )
+        if not available.any(axis=-1).all():
+            agent = np.argwhere(~available.any(axis=-1))[0].tolist()
+            raise ValueError(
+                f"Agent {agent} has no available action. Give a dead agent one that does nothing."
+            )
+        return observation, jnp.asarray(available)
+
+
+def load_policy(
+    run_dir: str | Path, *, checkpoint: int | Literal["latest", "best"] = "latest"
+) -> Policy:
+    """The policy of a run.
+
+    Args:
+        run_dir: the run's folder.
+        checkpoint: its `latest`, the one evaluated `best`, or an iteration.
+
+    Raises:
+        RunError: there is no such run or checkpoint, or it cannot be read.
+    """
+    folder, config = open_run(run_dir)
+    try:
+        spec = EnvironmentSpec(**json.loads(folder.environment.read_text()))
+    except (OSError, ValueError, TypeError) as error:
+        raise RunError(
+            f"{folder.environment} cannot be read: {error}. Train again to have it written."
+        ) from error
+    team = make_team(config.policy, spec)
+    template = jax.eval_shape(team.init, jax.random.PRNGKey(0))
+    checkpoints, iteration = find_checkpoint(folder, checkpoint)
+    return Policy(team, checkpoints.restore_actor(iteration, template), spec)
+
+
+def find_checkpoint(
+    folder: RunFolder, checkpoint: int | Literal["latest", "best"]
+) -> tuple[Checkpoints, int]:
+    """Where a checkpoint lies, and its iteration.
+
+    Raises:
+        RunError: there is none.
+    """
+    path = folder.best if checkpoint == "best" else folder.checkpoints
+    checkpoints = Checkpoints(path) if path.is_dir() else None
+    found = checkpoints.iterations() if checkpoints else []
+    if checkpoints is None or not found:
+        raise RunError(
+            f"{folder.path} has no {checkpoint} checkpoint yet. Go on with `opspo resume "
+            f"--run-dir {folder.path}`."
+        )
+    return checkpoints, checkpoint if isinstance(checkpoint, int) else found[-1]

@@ -1,0 +1,154 @@
+"""The run folder: what lies where, and the rules for making one."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import distributions
+from pathlib import Path
+from typing import Any
+
+from opspo.config import ConfigError, TrainConfig, from_json, to_json
+
+
+class RunError(RuntimeError):
+    """A run cannot be started, gone on with or read; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Paths in a run's folder."""
+
+    path: Path
+
+    @property
+    def config(self) -> Path:
+        """The complete configuration."""
+        return self.path / "config.json"
+
+    @property
+    def environment(self) -> Path:
+        """Sizes of the environment, so that a policy loads without its engine."""
+        return self.path / "environment.json"
+
+    @property
+    def versions(self) -> Path:
+        """Packages, machine and git commit."""
+        return self.path / "versions.json"
+
+    @property
+    def metrics(self) -> Path:
+        """One JSON object an iteration."""
+        return self.path / "metrics.jsonl"
+
+    @property
+    def evaluations(self) -> Path:
+        """One JSON object an evaluation."""
+        return self.path / "evaluations.jsonl"
+
+    @property
+    def checkpoints(self) -> Path:
+        """The latest training states, by iteration."""
+        return self.path / "checkpoints"
+
+    @property
+    def best(self) -> Path:
+        """The training state that was evaluated best."""
+        return self.path / "best"
+
+    @property
+    def tensorboard(self) -> Path:
+        """TensorBoard events."""
+        return self.path / "tensorboard"
+
+
+def create(config: TrainConfig, *, overwrite: bool) -> RunFolder:
+    """Make the folder of a new run.
+
+    Raises:
+        RunError: it holds something already and `overwrite` is false, or it holds something that
+            is not a run.
+    """
+    folder = RunFolder(config.folder)
+    if folder.path.exists() and (not folder.path.is_dir() or any(folder.path.iterdir())):
+        if not overwrite:
+            raise RunError(
+                f"The run folder {folder.path} exists. Go on with `opspo resume --run-dir "
+                f"{folder.path}`, choose another with --run-dir, or replace it with --overwrite."
+            )
+        if not folder.config.is_file():
+            raise RunError(
+                f"{folder.path} is no run folder (it has no config.json), so --overwrite will "
+                "not delete it. Choose another with --run-dir."
+            )
+        shutil.rmtree(folder.path)
+    folder.path.mkdir(parents=True, exist_ok=True)
+    folder.config.write_text(to_json(config))
+    folder.versions.write_text(json.dumps(_versions(), indent=2) + "\n")
+    return folder
+
+
+def open_run(run_dir: str | Path) -> tuple[RunFolder, TrainConfig]:
+    """An existing run and its configuration, moved along if the folder was.
+
+    Raises:
+        RunError: there is no run, or its configuration cannot be read.
+    """
+    folder = RunFolder(Path(run_dir))
+    if not folder.config.is_file():
+        raise RunError(
+            f"{folder.path} is no run folder: it has no config.json. Train first, for instance "
+            f"`opspo train --run-dir {folder.path}`."
+        )
+    try:
+        config = from_json(folder.config.read_text())
+    except ConfigError as error:
+        raise RunError(f"{folder.config}: {error}") from error
+    return folder, dataclasses.replace(config, run_dir=str(folder.path))
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """The objects of a JSON-lines file; a torn last line is left out."""
+    return list(_valid_lines(path)) if path.is_file() else []
+
+
+def _valid_lines(path: Path) -> Iterator[dict[str, Any]]:
+    for line in path.read_text().splitlines():
+        try:
+            yield json.loads(line)
+        except json.JSONDecodeError:
+            return
+
+
+def cut_lines(path: Path, *, last_iteration: int) -> None:
+    """Drop what was logged after that iteration, in one atomic move."""
+    kept = [row for row in read_lines(path) if row["iteration"] <= last_iteration]
+    part = path.with_suffix(".part")
+    part.write_text("".join(json.dumps(row) + "\n" for row in kept))
+    os.replace(part, path)
+
+
+def _versions() -> dict[str, Any]:
+    git = subprocess.run(
+        ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return {
+        "python": sys.version.split()[0],
+        "machine": {
+            "platform": platform.platform(),
+            "processor": platform.processor() or platform.machine(),
+            "cores": os.cpu_count(),
+        },
+        "git_commit": git.stdout.strip() or None,
+        "packages": dict(sorted((d.name, d.version) for d in distributions())),
+    }

@@ -1,0 +1,283 @@
+"""The run around the learner: collect → update → log → evaluate → checkpoint."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+from rich.console import Console
+
+from opspo.checkpoint import Checkpoints
+from opspo.config import TrainConfig
+from opspo.environments import check_id, make_env
+from opspo.environments.base import JaxEnvironment
+from opspo.evaluate import Evaluation, make_evaluator
+from opspo.learner import Learner, make_learner
+from opspo.metrics import Log, metrics_row
+from opspo.runs import RunError, RunFolder, create, cut_lines, open_run, read_lines
+from opspo.types import TrainState
+
+EVALUATION_SEED = 1_000_003
+"""Added to the run's seed for the evaluations on the way: the same episodes each time."""
+
+
+class TrainingError(RuntimeError):
+    """Training met a quantity it must not go on with; the last good state is saved."""
+
+
+class Interrupted(RuntimeError):
+    """Training was asked to stop, and saved its state."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a finished run came to."""
+
+    run_dir: Path
+    env_steps: int
+    evaluation: Evaluation | None
+    """The last one; None if the configuration asks for none"""
+
+
+def train(
+    config: TrainConfig, *, overwrite: bool = False, console: Console | None = None
+) -> Result:
+    """Train from the start.
+
+    Raises:
+        ConfigError: the environment or a setting does not exist. Nothing is written.
+        RunError: the run folder exists, or cannot be written.
+        TrainingError: a reward, loss or parameter is not finite.
+        Interrupted: by Ctrl-C or SIGTERM.
+    """
+    check_id(config.env)
+    learner = make_learner(config, make_env(config.env))
+    folder = create(config, overwrite=overwrite)
+    spec = dataclasses.asdict(learner.environment.spec)
+    folder.environment.write_text(json.dumps(spec, indent=2) + "\n")
+    state = jax.jit(learner.init, static_argnums=0)(config.seed)
+    return _Run(learner, folder, console or Console()).go(state)
+
+
+def resume(
+    run_dir: str | Path, *, checkpoint: int | None = None, console: Console | None = None
+) -> Result:
+    """Go on from a checkpoint, by default the latest, exactly as if there had been no stop.
+
+    Raises:
+        RunError: there is no such run or checkpoint, or it cannot be read.
+        TrainingError, Interrupted: as `train`.
+    """
+    folder, config = open_run(run_dir)
+    learner = make_learner(config, make_env(config.env))
+    run = _Run(learner, folder, console or Console())
+    found = run.checkpoints.iterations()
+    if not found and checkpoint is None:
+        raise RunError(
+            f"{folder.path} has no checkpoint to go on from. Start it again with "
+            f"`opspo train --run-dir {folder.path} --overwrite` and the settings in config.json."
+        )
+    template = jax.eval_shape(learner.init, config.seed)
+    iteration = found[-1] if checkpoint is None else checkpoint
+    state = run.checkpoints.restore(iteration, template)
+    run.checkpoints.delete_after(iteration)
+    cut_lines(folder.metrics, last_iteration=iteration)
+    cut_lines(folder.evaluations, last_iteration=iteration)
+    return run.go(state)
+
+
+class _Run:
+    """One process's share of a run: from a state to the end."""
+
+    def __init__(self, learner: Learner, folder: RunFolder, console: Console) -> None:
+        self.config = learner.config
+        self.learner = learner
+        self.folder = folder
+        self.console = console
+        self.checkpoints = Checkpoints(folder.checkpoints, keep=self.config.checkpoint.keep)
+        self.best = Checkpoints(folder.best, keep=1)
+        rows = read_lines(folder.evaluations)
+        self.best_score = max((_score(row) for row in rows), default=None)
+        self.saved: int | None = None
+
+    def go(self, state: TrainState) -> Result:
+        """Train to the end, and evaluate there."""
+        config, done = self.config, int(state.iteration)
+        log = Log(
+            self.folder,
+            total_steps=config.total_steps,
+            done_steps=done * config.steps_per_iteration,
+            tensorboard=config.tensorboard,
+            console=self.console,
+        )
+        self.saved = done if done else None
+        with log, _stop_flag() as stopped:
+            state = self._loop(state, log, stopped)
+            evaluation = self._final_evaluation(state, log)
+        self._save(state)
+        self.checkpoints.close()
+        self.best.close()
+        steps = config.iterations * config.steps_per_iteration
+        return Result(self.folder.path, steps, evaluation)
+
+    def _loop(self, state: TrainState, log: Log, stopped: Callable[[], bool]) -> TrainState:
+        config = self.config
+        iterate = jax.jit(self.learner.iterate, donate_argnums=0)
+        evaluator = self._evaluator(config.evaluation.episodes)
+        rows = read_lines(self.folder.metrics)
+        earlier = rows[-1]["wall_seconds"] if rows else 0.0
+        begin = last = time.perf_counter()
+        for iteration in range(int(state.iteration) + 1, config.iterations + 1):
+            if stopped():
+                self._interrupt(state)
+            state, metrics = iterate(state)
+            metrics = jax.device_get(metrics)
+            self._check(state, metrics["faults"], iteration)
+            now = time.perf_counter()
+            row = metrics_row(
+                metrics,
+                iteration=iteration,
+                env_steps=iteration * config.steps_per_iteration,
+                wall_seconds=earlier + now - begin,
+                steps_per_second=config.steps_per_iteration / (now - last),
+                has_win=self.learner.environment.spec.has_win,
+            )
+            log.iteration(row)
+            if self._due(iteration, config.evaluation.every_steps):
+                self._evaluate(evaluator, config.seed + EVALUATION_SEED, state, log)
+            if self._due(iteration, config.checkpoint.every_steps):
+                self._save(state)
+            last = time.perf_counter()
+        return state
+
+    def _due(self, iteration: int, every_steps: int) -> bool:
+        """Whether this iteration passed a multiple of `every_steps`."""
+        if every_steps == 0:
+            return False
+        steps = self.config.steps_per_iteration
+        return iteration * steps // every_steps > (iteration - 1) * steps // every_steps
+
+    def _evaluator(self, episodes: int) -> Callable[[Any, int], Evaluation]:
+        return make_evaluator(
+            self.learner.environment,
+            self.learner.team,
+            episodes=episodes,
+            greedy=self.config.evaluation.greedy,
+        )
+
+    def _evaluate(
+        self,
+        evaluator: Callable[[Any, int], Evaluation],
+        seed: int,
+        state: TrainState,
+        log: Log,
+    ) -> Evaluation:
+        evaluation = evaluator(state.actor, seed)
+        iteration = int(state.iteration)
+        where = {
+            "iteration": iteration,
+            "env_steps": iteration * self.config.steps_per_iteration,
+            "greedy": self.config.evaluation.greedy,
+            "seed": seed,
+        }
+        log.evaluation(evaluation, where=where)
+        if self.best_score is None or evaluation.score > self.best_score:
+            self.best_score = evaluation.score
+            self.best.save(iteration, state)
+        return evaluation
+
+    def _final_evaluation(self, state: TrainState, log: Log) -> Evaluation | None:
+        episodes = self.config.evaluation.final_episodes
+        if episodes == 0:
+            return None
+        return self._evaluate(self._evaluator(episodes), self.config.seed, state, log)
+
+    def _save(self, state: TrainState) -> None:
+        iteration = int(state.iteration)
+        if iteration != self.saved:
+            self.checkpoints.save(iteration, state)
+            self.saved = iteration
+
+    def _check(self, state: TrainState, faults: dict[str, Any], iteration: int) -> None:
+        """Stop at a fault. The state is the one before the iteration: save it."""
+        broken = [name for name, flag in faults.items() if flag]
+        if not broken:
+            return
+        self._save(state)
+        what = ", ".join(
+            "an agent without any available action" if name == "available_actions"
+            else f"{name} is not finite"
+            for name in broken
+        )
+        raise TrainingError(
+            f"Iteration {iteration}: {what}. The state after iteration {iteration - 1} is saved "
+            f"in {self.folder.checkpoints}. Look at the last lines of {self.folder.metrics}; a "
+            "smaller learning rate or a bounded reward often mends it."
+        )
+
+    def _interrupt(self, state: TrainState) -> None:
+        self._save(state)
+        raise Interrupted(
+            f"Stopped after iteration {int(state.iteration)}; the state is saved. Go on with: "
+            f"opspo resume --run-dir {self.folder.path}"
+        )
+
+
+def _score(row: dict[str, Any]) -> tuple[float, float]:
+    return row.get("win_rate", 0.0), row["mean_return"]
+
+
+@contextmanager
+def _stop_flag() -> Iterator[Callable[[], bool]]:
+    """Ctrl-C and SIGTERM raise a flag, looked at between iterations; a second one kills."""
+    raised = False
+
+    def handler(number: int, frame: Any) -> None:
+        nonlocal raised
+        if raised:
+            raise KeyboardInterrupt
+        raised = True
+
+    old: dict[signal.Signals, Any] = {}
+    try:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            old[number] = signal.signal(number, handler)
+    except ValueError:  # not in the main thread, where Python allows no handlers
+        old = {}
+    try:
+        yield lambda: raised
+    finally:
+        for number, before in old.items():
+            signal.signal(number, before)
+
+
+def evaluate_run(
+    run_dir: str | Path,
+    *,
+    episodes: int,
+    seed: int,
+    greedy: bool = True,
+    checkpoint: Any = "latest",
+    environment: JaxEnvironment | None = None,
+) -> Evaluation:
+    """Play episodes with the policy of a run.
+
+    Raises:
+        RunError: there is no such run or checkpoint, or it cannot be read.
+    """
+    from opspo.policy import load_policy  # noqa: PLC0415
+
+    _, config = open_run(run_dir)
+    policy = load_policy(run_dir, checkpoint=checkpoint)
+    evaluator = make_evaluator(
+        environment or make_env(config.env), policy.team, episodes=episodes, greedy=greedy
+    )
+    return evaluator(policy.params, seed)
