@@ -84,12 +84,25 @@ def decide(
 
 
 def _play(
-    environment: JaxEnvironment, team: Team, greedy: bool, params: Params, seed: Array, index: Array
+    environment: JaxEnvironment,
+    team: Team,
+    greedy: bool,
+    params: Params,
+    seed: Array,
+    index: Array,
 ) -> tuple[Array, Array, Array]:
     """Return, length and win of one episode."""
     reset_key, play_key = episode_keys(seed, index)
     state, observation = environment.reset(reset_key)
-    start = (state, observation, team.initial_memory(), jnp.zeros(()), jnp.array(0), False, False)
+    start = (
+        state,
+        observation,
+        team.initial_memory(),
+        jnp.zeros(()),
+        jnp.array(0),
+        False,
+        False,
+    )
 
     def going(carry: Any) -> Array:
         return ~carry[5]
@@ -113,9 +126,7 @@ def make_evaluator(
 
     Compiled at its first call.
     """
-    play = jax.jit(
-        jax.vmap(partial(_play, environment, team, greedy), in_axes=(None, None, 0))
-    )
+    play = jax.jit(jax.vmap(partial(_play, environment, team, greedy), in_axes=(None, None, 0)))
 
     def evaluate(params: Params, seed: int) -> Evaluation:
         returns, lengths, wins = jax.device_get(play(params, seed, jnp.arange(episodes)))

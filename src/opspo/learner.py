@@ -20,7 +20,7 @@ from opspo.estimators.normalise import (
 from opspo.estimators.traces import gae
 from opspo.policies.team import Critic, Team, make_critic, make_team
 from opspo.rollout import scan
-from opspo.types import Array, RolloutState, TrainState, Trajectory, ValueStatistics
+from opspo.types import Array, TrainState, Trajectory, ValueStatistics
 from opspo.update.minibatch import chunk_starts, to_chunks
 from opspo.update.order import scores
 from opspo.update.stage import Batch, Update
@@ -166,7 +166,9 @@ def _critic_pass(
         value, next_value = value.reshape(2, steps, envs)
         return empty.reshape(steps, envs, 0), state.critic_memory, value, next_value
 
-    def step(memory: Array, now: tuple[Array, Array]) -> tuple[Array, tuple[Array, Array, Array]]:
+    def step(
+        memory: Array, now: tuple[Array, Array]
+    ) -> tuple[Array, tuple[Array, Array, Array]]:
         seen, first = now
         value, after = critic.unroll(state.critic, seen[None], memory, first[None])
         return after, (memory, after, value[0])

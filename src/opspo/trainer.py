@@ -213,7 +213,8 @@ class _Run:
             return
         self._save(state)
         what = ", ".join(
-            "an agent without any available action" if name == "available_actions"
+            "an agent without any available action"
+            if name == "available_actions"
             else f"{name} is not finite"
             for name in broken
         )

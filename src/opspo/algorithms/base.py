@@ -24,7 +24,12 @@ class Algorithm:
 
 
 def _gae(
-    reward: Array, value: Array, next_value: Array, done: Array, log_ratio: Array, **numbers: float
+    reward: Array,
+    value: Array,
+    next_value: Array,
+    done: Array,
+    log_ratio: Array,
+    **numbers: float,
 ) -> Array:
     advantage = traces.gae(reward, value, next_value, done, **numbers)
     return jnp.broadcast_to(advantage, log_ratio.shape)

@@ -8,13 +8,18 @@ from __future__ import annotations
 
 import contextlib
 import io
+import sys
 from importlib.metadata import version
 from typing import Any
 
 import jax.numpy as jnp
 
-with contextlib.redirect_stdout(io.StringIO()):  # it prints a remark, and `opspo eval` prints JSON
+# JaxMARL prints remarks while it is imported, and in between sets stdout back to __stdout__;
+# `opspo eval` prints JSON and nothing else.
+_stdout, sys.__stdout__ = sys.__stdout__, io.StringIO()  # type: ignore[misc]
+with contextlib.redirect_stdout(io.StringIO()):
     from jaxmarl.environments.smax import HeuristicEnemySMAX, map_name_to_scenario
+sys.__stdout__ = _stdout  # type: ignore[misc]
 
 from opspo.environments.base import EnvironmentSpec, Observation, Step
 from opspo.types import Array

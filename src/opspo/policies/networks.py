@@ -41,9 +41,13 @@ class GRU(nn.Module):
     @nn.compact
     def __call__(self, x: Array, memory: Array, first: Array) -> tuple[Array, Array]:
         """[L, B, d], [B, h], [L, B] → outputs [L, B, h], last state [B, h]."""
-        inputs = [dense(self.size, 1.0, f"input_{gate}")(x) for gate in ("reset", "update", "new")]
+        inputs = [
+            dense(self.size, 1.0, f"input_{gate}")(x) for gate in ("reset", "update", "new")
+        ]
         kernels = [
-            self.param(f"recurrent_{gate}", nn.initializers.orthogonal(), (self.size, self.size))
+            self.param(
+                f"recurrent_{gate}", nn.initializers.orthogonal(), (self.size, self.size)
+            )
             for gate in ("reset", "update", "new")
         ]
         bias = self.param("recurrent_new_bias", nn.initializers.zeros, (self.size,))

@@ -38,7 +38,9 @@ class Team:
                 key, x, jnp.zeros((1, self.memory_size)), jnp.zeros((1, 1), bool)
             )
 
-        return one(key) if self.shared else jax.vmap(one)(jax.random.split(key, self.num_agents))
+        return (
+            one(key) if self.shared else jax.vmap(one)(jax.random.split(key, self.num_agents))
+        )
 
     def initial_memory(self, *batch: int) -> Array:
         """Zeros [*batch, N, h]."""

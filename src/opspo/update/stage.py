@@ -67,7 +67,9 @@ class Update:
         def stage(carry: tuple[Learners, Array], now: tuple[Array, Array, Array]) -> Any:
             learners, log_ratios = carry
             agents, active, key = now
-            data, correction, sequences, starts = self._prepare(batch, log_ratios, agents, active)
+            data, correction, sequences, starts = self._prepare(
+                batch, log_ratios, agents, active
+            )
             group, losses = self._descend(
                 self._select(learners, agents), sequences, starts, plan.epochs, key
             )

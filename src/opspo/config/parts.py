@@ -1,0 +1,121 @@
+"""Settings of the parts that all algorithms share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from opspo.config.errors import require
+
+
+@dataclass(frozen=True, kw_only=True)
+class RolloutConfig:
+    """How much is collected before each update."""
+
+    num_envs: int = 32
+    """Environments stepped side by side."""
+    num_steps: int = 100
+    """Steps of each environment in one iteration."""
+
+    def __post_init__(self) -> None:
+        require(self.num_envs >= 1, "rollout.num_envs", "at least 1", self.num_envs)
+        require(self.num_steps >= 1, "rollout.num_steps", "at least 1", self.num_steps)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PolicyConfig:
+    """Networks of the actors and of the critic."""
+
+    share_parameters: bool = True
+    """One set of actor parameters for all agents (SMAC), or one set for each (MA-MuJoCo, GRF)."""
+    hidden_sizes: tuple[int, ...] = (64, 64)
+    """Widths of the hidden layers, the last of them also the width of the GRU."""
+    activation: Literal["relu", "tanh"] = "relu"
+    """Non-linearity of the hidden layers."""
+    recurrent: bool = False
+    """Put a GRU behind the hidden layers of actor and critic."""
+    chunk_length: int = 10
+    """Steps through which gradients flow back in a recurrent network."""
+    output_gain: float = 0.01
+    """Scale of the orthogonal initialisation of the actor's last layer."""
+    initial_log_std: float = -0.5
+    """Initial log standard deviation of continuous actions."""
+
+    def __post_init__(self) -> None:
+        require(
+            len(self.hidden_sizes) >= 1 and min(self.hidden_sizes) >= 1,
+            "policy.hidden_sizes",
+            "one or more positive widths",
+            self.hidden_sizes,
+        )
+        require(self.chunk_length >= 1, "policy.chunk_length", "at least 1", self.chunk_length)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimiserConfig:
+    """Adam for actors and critic, with a bound on each one's gradient norm."""
+
+    actor_learning_rate: float = 5e-4
+    """Step size of the actors."""
+    critic_learning_rate: float = 5e-4
+    """Step size of the critic."""
+    adam_epsilon: float = 1e-5
+    """Adam's denominator offset."""
+    max_grad_norm: float = 10.0
+    """Gradients longer than this are scaled down to it, for each agent and for the critic."""
+
+    def __post_init__(self) -> None:
+        for name in ("actor_learning_rate", "critic_learning_rate", "adam_epsilon"):
+            require(
+                getattr(self, name) > 0, f"optimiser.{name}", "positive", getattr(self, name)
+            )
+        require(
+            self.max_grad_norm > 0, "optimiser.max_grad_norm", "positive", self.max_grad_norm
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ValueConfig:
+    """How the critic is trained."""
+
+    huber_delta: float = 10.0
+    """Errors beyond this, in normalised units, count linearly."""
+    clip: float = 0.2
+    """Bound on the move away from the value at collection, in normalised units; 0: none."""
+    normalise: bool = True
+    """Train on targets scaled to zero mean and unit variance by running statistics."""
+    decay: float = 0.99
+    """Decay of those statistics, an iteration."""
+
+    def __post_init__(self) -> None:
+        require(self.huber_delta > 0, "value.huber_delta", "positive", self.huber_delta)
+        require(self.clip >= 0, "value.clip", "0 or more", self.clip)
+        require(0 <= self.decay < 1, "value.decay", "in [0, 1)", self.decay)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationConfig:
+    """Evaluation of the policy during training and at its end."""
+
+    every_steps: int = 100_000
+    """Environment steps between evaluations; 0: only at the end."""
+    episodes: int = 32
+    """Episodes of each evaluation on the way."""
+    final_episodes: int = 200
+    """Episodes of the evaluation at the end; 0: none."""
+    greedy: bool = True
+    """Take the most probable action (else sample)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckpointConfig:
+    """Saving of the whole training state."""
+
+    every_steps: int = 100_000
+    """Environment steps between checkpoints; one is always written at the end."""
+    keep: int = 3
+    """How many of the latest to keep, beside the best."""
+
+    def __post_init__(self) -> None:
+        require(self.every_steps >= 1, "checkpoint.every_steps", "at least 1", self.every_steps)
+        require(self.keep >= 1, "checkpoint.keep", "at least 1", self.keep)

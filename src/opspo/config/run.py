@@ -1,0 +1,88 @@
+"""The settings of one run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from opspo.config.algorithms import ALGORITHM_CONFIGS, AlgorithmConfig, OPSPOConfig
+from opspo.config.errors import require, unknown_name
+from opspo.config.parts import (
+    CheckpointConfig,
+    EvaluationConfig,
+    OptimiserConfig,
+    PolicyConfig,
+    RolloutConfig,
+    ValueConfig,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """One training run."""
+
+    env: str = "smax/3m"
+    """Environment id; `opspo envs` lists them."""
+    algo: str = "opspo"
+    """Algorithm; `opspo algos` lists them."""
+    seed: int = 0
+    """Everything random in the run follows from it."""
+    total_steps: int = 1_000_000
+    """Environment steps to train for, rounded up to whole iterations."""
+    run_dir: str = ""
+    """Folder of the run; by default runs/<env>-<algo>-seed<seed>."""
+    tensorboard: bool = True
+    """Write TensorBoard events beside metrics.jsonl."""
+    rollout: RolloutConfig = field(default_factory=RolloutConfig)
+    policy: PolicyConfig = field(default_factory=PolicyConfig)
+    optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
+    value: ValueConfig = field(default_factory=ValueConfig)
+    algorithm: AlgorithmConfig = field(default_factory=OPSPOConfig)
+    evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+    checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
+
+    def __post_init__(self) -> None:
+        if self.algo not in ALGORITHM_CONFIGS:
+            raise unknown_name("algorithm", self.algo, ALGORITHM_CONFIGS)
+        expected = ALGORITHM_CONFIGS[self.algo]
+        require(
+            isinstance(self.algorithm, expected),
+            "algorithm",
+            f"an {expected.__name__} where algo is '{self.algo}'",
+            self.algorithm,
+        )
+        require(self.total_steps >= 1, "total_steps", "at least 1", self.total_steps)
+        require(
+            not self.policy.recurrent or self.rollout.num_steps % self.policy.chunk_length == 0,
+            "rollout.num_steps",
+            f"a multiple of policy.chunk_length = {self.policy.chunk_length}",
+            self.rollout.num_steps,
+        )
+        chunks = self.rollout.num_envs * self.rollout.num_steps // self.chunk_length
+        require(
+            chunks % self.algorithm.minibatches == 0,
+            "algorithm.minibatches",
+            f"a divisor of the {chunks} sequences in a batch",
+            self.algorithm.minibatches,
+        )
+
+    @property
+    def chunk_length(self) -> int:
+        """Length of the sequences that the update works on: 1 without memory."""
+        return self.policy.chunk_length if self.policy.recurrent else 1
+
+    @property
+    def steps_per_iteration(self) -> int:
+        """Environment steps collected in one iteration."""
+        return self.rollout.num_envs * self.rollout.num_steps
+
+    @property
+    def iterations(self) -> int:
+        """Iterations that reach `total_steps`."""
+        return -(-self.total_steps // self.steps_per_iteration)
+
+    @property
+    def folder(self) -> Path:
+        """The run folder."""
+        task = self.env.replace("/", "-")
+        return Path(self.run_dir or f"runs/{task}-{self.algo}-seed{self.seed}")

@@ -1,0 +1,117 @@
+"""The probes' optima, by trying every joint plan."""
+
+import itertools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from opspo.environments import PROBES, make_env
+from opspo.environments.probes import make_probe
+
+DISCRETE = [name for name in PROBES if name != "continuous"]
+
+
+def play_all(probe, key):
+    """Return, discounted return and truncation of every sequence of joint actions."""
+    joint = list(itertools.product(range(probe.spec.num_actions), repeat=2))
+    length = probe.spec.episode_limit
+    plans = jnp.array(list(itertools.product(joint, repeat=length)))
+
+    def play(plan):
+        state, observation = probe.reset(key)
+
+        def step(carry, action):
+            state, observation, total, discounted, going, discount = carry
+            allowed = jnp.take_along_axis(
+                observation.available_actions, action[:, None], axis=1
+            ).all()
+            state, out = probe.step(key, state, action)
+            reward = jnp.where(going, jnp.where(allowed, out.reward, -jnp.inf), 0.0)
+            done = out.terminated | out.truncated
+            truncated_now = going & out.truncated
+            after = (
+                state,
+                out.observation,
+                total + reward,
+                discounted + discount * reward,
+                going & ~done,
+                discount * jnp.where(going, 0.99, 1.0),
+            )
+            return after, truncated_now
+
+        start = (state, observation, 0.0, 0.0, True, 1.0)
+        (_, _, total, discounted, _, discount), cut = jax.lax.scan(step, start, plan)
+        return total, discounted, cut.any(), discount
+
+    return jax.jit(jax.vmap(play))(plans)
+
+
+@pytest.mark.parametrize("name", [n for n in DISCRETE if n not in ("truncation", "masks")])
+def test_no_plan_beats_the_optimum_and_one_reaches_it(name):
+    probe = make_probe(name)
+    for seed in range(3):
+        total, *_ = play_all(probe, jax.random.PRNGKey(seed))
+        np.testing.assert_allclose(total.max(), probe.optimal_return, rtol=1e-6)
+
+
+def test_masks_optimum_under_available_actions_only():
+    probe = make_probe("masks")
+    state, observation = probe.reset(jax.random.PRNGKey(3))
+    total = 0.0
+    for _ in range(probe.spec.episode_limit):
+        available = np.asarray(observation.available_actions)
+        assert (available.sum(axis=1) == 2).all()
+        best = np.array([max(a for a in range(4) if row[a]) for row in available])
+        state, out = probe.step(jax.random.PRNGKey(0), state, jnp.array(best))
+        observation, total = out.observation, total + float(out.reward)
+    assert total == probe.optimal_return
+    assert bool(out.terminated)
+
+
+def test_masks_punish_an_unavailable_action():
+    probe = make_probe("masks")
+    state, observation = probe.reset(jax.random.PRNGKey(3))
+    forbidden = jnp.argmin(observation.available_actions, axis=1)
+    _, out = probe.step(jax.random.PRNGKey(0), state, forbidden)
+    assert out.reward == -10
+
+
+def test_truncation_staying_is_best_only_with_bootstrap():
+    """With V = max over plans of discounted return + γ^T V at a cut, staying wins; without, not."""
+    probe = make_probe("truncation")
+    total, discounted, cut, discount = (
+        np.asarray(x) for x in play_all(probe, jax.random.PRNGKey(0))
+    )
+    value = 0.0
+    for _ in range(3000):
+        value = (discounted + np.where(cut, discount * value, 0.0)).max()
+    np.testing.assert_allclose(value, 1 / (1 - 0.99), rtol=1e-3)
+    with_bootstrap = discounted + np.where(cut, discount * value, 0.0)
+    assert total[with_bootstrap.argmax()] == probe.optimal_return == 3.0
+    assert total[discounted.argmax()] == 4.5  # who takes the cut for the end, leaves
+
+
+def test_continuous_optimum():
+    probe = make_probe("continuous")
+    state, observation = probe.reset(jax.random.PRNGKey(1))
+    total = 0.0
+    for _ in range(2):
+        state, out = probe.step(jax.random.PRNGKey(0), state, observation.observation)
+        observation, total = out.observation, total + float(out.reward)
+    assert total == pytest.approx(probe.optimal_return)
+    assert bool(out.terminated)
+
+
+@pytest.mark.parametrize("name", PROBES)
+def test_observations_have_the_sizes_of_the_spec(name):
+    probe = make_env(f"probe/{name}")
+    spec = probe.spec
+    _, seen = jax.eval_shape(probe.reset, jax.random.PRNGKey(0))
+    assert seen.observation.shape == (spec.num_agents, spec.observation_size)
+    assert seen.state.shape == (spec.state_size,)
+    if spec.num_actions:
+        assert seen.available_actions.shape == (spec.num_agents, spec.num_actions)
+    else:
+        assert seen.available_actions is None and spec.action_size == 1

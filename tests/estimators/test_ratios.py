@@ -1,0 +1,104 @@
+"""Ratios, effective sample size and the KL estimate, against plain probabilities."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from opspo.estimators import ratios
+from oracles import ratios as oracle
+
+seeds = st.integers(0, 2**31)
+log_ratio = jax.jit(ratios.log_ratio)
+others_log_ratio = jax.jit(ratios.others_log_ratio)
+effective_sample_size = jax.jit(ratios.effective_sample_size)
+
+
+@pytest.mark.parametrize("dimensions", [1, 2, 5])
+@given(seed=seeds)
+def test_log_ratio_is_of_the_mean_over_dimensions(dimensions, seed):
+    rng = np.random.default_rng(seed)
+    new, old = rng.uniform(0.01, 1, size=(2, 4, 3, dimensions))
+    got = log_ratio(np.log(new), np.log(old))
+    assert got.shape == (4, 3)
+    for index in np.ndindex(4, 3):
+        expected = np.log(oracle.action_ratio(new[index], old[index]))
+        np.testing.assert_allclose(got[index], expected, rtol=1e-10, atol=1e-12)
+
+
+def test_log_ratio_in_one_dimension_is_the_difference():
+    new, old = np.array([[-1.0], [-0.25]]), np.array([[-3.0], [-0.5]])
+    np.testing.assert_allclose(ratios.log_ratio(new, old), [2.0, 0.25], atol=1e-14)
+
+
+def test_log_ratio_is_a_mean_and_not_a_product_or_a_geometric_mean():
+    new, old = np.log(np.array([[0.4, 0.1]])), np.log(np.array([[0.1, 0.1]]))
+    np.testing.assert_allclose(np.exp(ratios.log_ratio(new, old)), [(4 + 1) / 2], atol=1e-12)
+
+
+def test_gradient_of_log_ratio_where_nothing_has_moved():
+    """At ratio 1 each of D dimensions has the weight 1 / D."""
+    old = jnp.asarray(np.random.default_rng(0).normal(size=4))
+    grad = jax.grad(lambda new: ratios.log_ratio(new, old))(old)
+    np.testing.assert_allclose(grad, np.full(4, 0.25), atol=1e-12)
+
+
+@given(seed=seeds, agents=st.permutations(range(4)))
+def test_others_log_ratio_is_the_product_over_the_others(seed, agents):
+    own = np.exp(np.random.default_rng(seed).normal(size=(2, 3, 4)))
+    agents = np.array(agents[:3])
+    got = others_log_ratio(np.log(own), agents)
+    assert got.shape == (2, 3, 3)
+    for t, e, k in np.ndindex(2, 3, 3):
+        expected = np.log(oracle.others_ratio(own[t, e], agents[k]))
+        np.testing.assert_allclose(got[t, e, k], expected, rtol=1e-10, atol=1e-10)
+
+
+def test_others_log_ratio_of_a_single_agent_is_zero():
+    own = np.random.default_rng(0).normal(size=(2, 3, 1))
+    np.testing.assert_allclose(others_log_ratio(own, np.array([0])), np.zeros((2, 3, 1)))
+
+
+masks = st.lists(st.booleans(), min_size=6, max_size=6).filter(any)
+
+
+@pytest.mark.lenient_dtypes
+@given(seed=seeds, mask=masks, spread=st.sampled_from([0.0, 0.1, 3.0]))
+def test_effective_sample_size(seed, mask, spread):
+    weight = np.exp(spread * np.random.default_rng(seed).normal(size=6))
+    mask = np.array(mask)
+    got = effective_sample_size(weight, mask)
+    np.testing.assert_allclose(got, oracle.effective_sample_size(weight[mask]), rtol=1e-10)
+    assert 1 / mask.sum() - 1e-12 <= got <= 1 + 1e-12
+    np.testing.assert_allclose(effective_sample_size(1e-3 * weight, mask), got, rtol=1e-9)
+    garbage = np.where(mask, weight, 1e6)
+    np.testing.assert_allclose(effective_sample_size(garbage, mask), got, rtol=1e-9)
+
+
+@pytest.mark.lenient_dtypes
+def test_effective_sample_size_is_one_only_for_equal_weights():
+    everything = np.ones(6, bool)
+    np.testing.assert_allclose(effective_sample_size(np.full(6, 0.3), everything), 1)
+    assert effective_sample_size(np.array([1, 1, 1, 1, 1, 1.5]), everything) < 0.99
+    one_hot = np.array([0, 0, 7.0, 0, 0, 0])
+    np.testing.assert_allclose(effective_sample_size(one_hot, everything), 1 / 6)
+    assert np.isfinite(effective_sample_size(np.ones(6), ~everything))
+
+
+@given(seed=seeds, spread=st.sampled_from([0.01, 0.5, 2.0]))
+def test_kl_estimate_is_unbiased_and_never_negative(seed, spread):
+    rng = np.random.default_rng(seed)
+    old = rng.dirichlet(np.ones(5))
+    new = old * np.exp(spread * rng.normal(size=5))
+    new /= new.sum()
+    estimate = np.asarray(ratios.kl_from_log_ratio(np.log(new / old)))
+    assert (estimate >= -1e-15).all()
+    np.testing.assert_allclose((old * estimate).sum(), oracle.kl(old, new), rtol=1e-8, atol=1e-13)
+
+
+def test_kl_estimate_keeps_its_digits_near_zero():
+    small = np.array([1e-5, -1e-5])
+    expected = small**2 / 2 + small**3 / 6
+    np.testing.assert_allclose(ratios.kl_from_log_ratio(small), expected, rtol=1e-5)

@@ -1,0 +1,281 @@
+"""Advantages and value targets against explicit sums, against rlax, and their properties."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import rlax
+from hypothesis import given
+from hypothesis import strategies as st
+from oracles import traces as oracle
+
+from opspo.estimators import traces
+
+SHAPES = [(1, 2, 1), (2, 1, 2), (7, 3, 2)]
+CLOSE = {"rtol": 1e-10, "atol": 1e-10}
+
+gae = jax.jit(traces.gae)
+CORRECTED = {
+    "td": jax.jit(traces.aec_td),
+    "vtrace_next": jax.jit(traces.aec_vtrace_next),
+    "trace": jax.jit(traces.aec_trace),
+    "printed_target": jax.jit(traces.printed_value_target),
+}
+ORACLES = {
+    "vtrace_next": oracle.vtrace_next_advantage,
+    "trace": oracle.preceding_agent_trace,
+    "printed_target": oracle.eq14_target,
+}
+
+
+class Stream(NamedTuple):
+    """A consistent batch: V(s_{t+1}) is the next step's value unless the episode ended."""
+
+    reward: np.ndarray
+    value: np.ndarray
+    next_value: np.ndarray
+    done: np.ndarray
+    log_ratio: np.ndarray
+    terminated: np.ndarray
+
+
+def make_stream(shape, seed, end=0.4, spread=0.8, truncate=0.5):
+    rng = np.random.default_rng(seed)
+    steps, envs, agents = shape
+    reward, value = rng.normal(size=(2, steps, envs, 1))
+    done = rng.random((steps, envs, 1)) < end
+    terminated = done & (rng.random((steps, envs, 1)) >= truncate)
+    following = np.concatenate([value[1:], rng.normal(size=(1, envs, 1))])
+    following = np.where(done, rng.normal(size=following.shape), following)
+    following[terminated] = 0
+    log_ratio = spread * rng.normal(size=shape)
+    return Stream(reward, value, following, done, log_ratio, terminated)
+
+
+unit = st.floats(0, 1)
+streams = st.builds(
+    make_stream,
+    shape=st.sampled_from(SHAPES),
+    seed=st.integers(0, 2**31),
+    end=st.sampled_from([0.0, 0.4, 1.0]),
+    spread=st.sampled_from([0.0, 0.3, 1.5]),
+)
+
+
+@given(stream=streams, gamma=unit, lam=unit)
+def test_gae_is_its_sum(stream, gamma, lam):
+    arrays = stream[:4]
+    expected = oracle.over_streams(oracle.gae, *arrays, gamma=gamma, lam=lam)
+    np.testing.assert_allclose(gae(*arrays, gamma=gamma, gae_lambda=lam), expected, **CLOSE)
+
+
+@pytest.mark.parametrize("name", list(ORACLES))
+@given(stream=streams, gamma=unit, lam=unit)
+def test_corrected_estimators_are_their_double_sums(name, stream, gamma, lam):
+    arrays = stream[:4]
+    ratio = np.exp(stream.log_ratio)
+    expected = oracle.over_streams(ORACLES[name], *arrays, ratio, gamma=gamma, lam=lam)
+    got = CORRECTED[name](*arrays, stream.log_ratio, gamma=gamma, gae_lambda=lam)
+    np.testing.assert_allclose(got, expected, **CLOSE)
+
+
+@given(stream=streams, gamma=unit, lam=unit)
+def test_td_is_one_step_for_each_agent(stream, gamma, lam):
+    got = CORRECTED["td"](*stream[:5], gamma=gamma, gae_lambda=lam)
+    delta = stream.reward + gamma * stream.next_value - stream.value
+    assert got.shape == stream.log_ratio.shape
+    for agent in range(got.shape[-1]):
+        np.testing.assert_allclose(got[..., agent], delta[..., 0], **CLOSE)
+
+
+def test_a_worked_example():
+    """Numbers small enough for pen and paper: γ = 1/2, λ = 1/2, V = 0, rewards 8."""
+    reward = np.full((3, 1, 1), 8.0)
+    zero = np.zeros_like(reward)
+    done = zero.astype(bool)
+    log_ratio = np.log(np.array([4.0, 0.5, 2.0])).reshape(3, 1, 1)
+    arrays, numbers = (reward, zero, zero, done), {"gamma": 0.5, "gae_lambda": 0.5}
+    expected = {
+        # c = (1/2, 1/4, 1/2)
+        "trace": [8 + 1 + 0.25, 8 + 2, 8],
+        "printed_target": [4 + 0.5 + 0.125, 2 + 0.5, 4],
+        # v = (8 + 1 + .25, 4 + 1, 8), and A = 8 + v_{t+1} / 2
+        "vtrace_next": [8 + 2.5, 8 + 4, 8],
+        "td": [8, 8, 8],
+    }
+    for name, answer in expected.items():
+        got = CORRECTED[name](*arrays, log_ratio, **numbers)
+        np.testing.assert_allclose(got[:, 0, 0], answer, **CLOSE)
+    np.testing.assert_allclose(gae(*arrays, **numbers)[:, 0, 0], [10.5, 10, 8], **CLOSE)
+
+
+def on_rlax(function, *columns):
+    """Call rlax, which mixes dtypes and ranks, for each environment."""
+    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+        each = jax.vmap(function, in_axes=-1, out_axes=-1)
+        return each(*(jnp.asarray(x[..., 0]) for x in columns))
+
+
+def without_truncations(seed):
+    """rlax knows terminations in the middle (as discount 0), but no truncations."""
+    return make_stream((7, 3, 1), seed, truncate=0.0)
+
+
+@given(seed=st.integers(0, 2**31), gamma=unit, lam=unit)
+def test_gae_agrees_with_rlax(seed, gamma, lam):
+    stream = without_truncations(seed)
+    discount = gamma * (1.0 - stream.terminated)
+    values = np.concatenate([stream.value, stream.next_value[-1:]])
+    expected = on_rlax(
+        lambda r, d, v: rlax.truncated_generalized_advantage_estimation(r, d, lam, v),
+        stream.reward,
+        discount,
+        values,
+    )
+    got = gae(*stream[:4], gamma=gamma, gae_lambda=lam)
+    np.testing.assert_allclose(got[..., 0], expected, **CLOSE)
+
+
+@given(seed=st.integers(0, 2**31), gamma=unit, lam=unit)
+def test_trace_and_vtrace_agree_with_rlax(seed, gamma, lam):
+    stream = without_truncations(seed)
+    discount = gamma * (1.0 - stream.terminated)
+    ratio = np.exp(stream.log_ratio)
+    columns = (stream.value, stream.next_value, stream.reward, discount, ratio)
+    out = on_rlax(lambda *x: rlax.vtrace_td_error_and_advantage(*x, lambda_=lam), *columns)
+    numbers = {"gamma": gamma, "gae_lambda": lam}
+
+    # rlax mixes λ of the target with 1 − λ of the value into q: that is A2PO's trace
+    trace = CORRECTED["trace"](*stream[:5], **numbers)
+    np.testing.assert_allclose(trace[..., 0], out.q_estimate - stream.value[..., 0], **CLOSE)
+
+    # IMPALA's advantage bootstraps from the target whole
+    target = np.asarray(out.errors) + stream.value[..., 0]
+    following = np.concatenate([target[1:], stream.next_value[-1:, :, 0]])
+    expected = stream.reward[..., 0] + discount[..., 0] * following - stream.value[..., 0]
+    vtrace_next = CORRECTED["vtrace_next"](*stream[:5], **numbers)
+    np.testing.assert_allclose(vtrace_next[..., 0], expected, **CLOSE)
+
+
+@given(stream=streams, gamma=unit, lam=unit)
+def test_trace_is_gae_where_no_ratio_is_below_one(stream, gamma, lam):
+    log_ratio = np.abs(stream.log_ratio)
+    got = CORRECTED["trace"](*stream[:4], log_ratio, gamma=gamma, gae_lambda=lam)
+    expected = gae(*stream[:4], gamma=gamma, gae_lambda=lam)
+    np.testing.assert_allclose(got, np.broadcast_to(expected, got.shape), **CLOSE)
+
+
+@given(stream=streams, gamma=unit)
+def test_lambda_zero_leaves_one_step(stream, gamma):
+    numbers = {"gamma": gamma, "gae_lambda": 0.0}
+    delta = np.broadcast_to(
+        stream.reward + gamma * stream.next_value - stream.value, stream.log_ratio.shape
+    )
+    np.testing.assert_allclose(CORRECTED["trace"](*stream[:5], **numbers), delta, **CLOSE)
+    np.testing.assert_allclose(gae(*stream[:4], **numbers), delta[..., :1], **CLOSE)
+    target = CORRECTED["printed_target"](*stream[:5], **numbers)
+    np.testing.assert_allclose(target, np.broadcast_to(stream.value, target.shape), **CLOSE)
+
+
+@given(seed=st.integers(0, 2**31), gamma=unit, lam=unit)
+def test_single_step(seed, gamma, lam):
+    stream = make_stream((1, 2, 1), seed)
+    numbers = {"gamma": gamma, "gae_lambda": lam}
+    delta = stream.reward + gamma * stream.next_value - stream.value
+    for name in ("td", "vtrace_next", "trace"):
+        np.testing.assert_allclose(CORRECTED[name](*stream[:5], **numbers), delta, **CLOSE)
+    np.testing.assert_allclose(gae(*stream[:4], **numbers), delta, **CLOSE)
+    c = lam * np.minimum(1, np.exp(stream.log_ratio))
+    np.testing.assert_allclose(
+        CORRECTED["printed_target"](*stream[:5], **numbers), stream.value + c * delta, **CLOSE
+    )
+
+
+@given(stream=streams, gamma=unit, lam=unit)
+def test_trace_bootstraps_from_the_target_of_eq14(stream, gamma, lam):
+    numbers = {"gamma": gamma, "gae_lambda": lam}
+    target = np.asarray(CORRECTED["printed_target"](*stream[:5], **numbers))
+    following = np.broadcast_to(stream.next_value, target.shape).copy()
+    following[:-1] = np.where(stream.done[:-1], following[:-1], target[1:])
+    expected = stream.reward + gamma * following - stream.value
+    np.testing.assert_allclose(CORRECTED["trace"](*stream[:5], **numbers), expected, **CLOSE)
+
+
+@pytest.mark.parametrize("name", list(CORRECTED))
+@given(seed=st.integers(0, 2**31), cut=st.integers(0, 5), truncated=st.booleans())
+def test_nothing_after_an_end_changes_what_was_before(name, seed, cut, truncated):
+    one, other = make_stream((7, 3, 2), seed), make_stream((7, 3, 2), seed + 1)
+
+    def joined(second):
+        arrays = [np.concatenate([a[: cut + 1], b[cut + 1 :]]) for a, b in zip(one, second)]
+        stream = Stream(*arrays)
+        stream.done[cut] = True
+        stream.next_value[cut] = 0.7 if truncated else 0.0
+        return stream
+
+    numbers = {"gamma": 0.9, "gae_lambda": 0.95}
+    first, second = joined(one), joined(other)
+    got = [np.asarray(CORRECTED[name](*s[:5], **numbers)) for s in (first, second)]
+    np.testing.assert_array_equal(got[0][: cut + 1], got[1][: cut + 1])
+    assert not np.allclose(got[0][cut + 1 :], got[1][cut + 1 :])
+    plain = [np.asarray(gae(*s[:4], **numbers)) for s in (first, second)]
+    np.testing.assert_array_equal(plain[0][: cut + 1], plain[1][: cut + 1])
+
+
+def test_the_past_does_feel_the_future_inside_an_episode():
+    stream = make_stream((7, 1, 1), 0, end=0.0, spread=0.3)
+    later = stream._replace(reward=stream.reward + (np.arange(7) == 6)[:, None, None])
+    numbers = {"gamma": 0.9, "gae_lambda": 0.95}
+    for name in ("trace", "vtrace_next", "printed_target"):
+        change = CORRECTED[name](*later[:5], **numbers) - CORRECTED[name](
+            *stream[:5], **numbers
+        )
+        assert (np.asarray(change) > 1e-3).all()
+
+
+@pytest.mark.parametrize("name", list(CORRECTED))
+@given(stream=streams, scale=st.sampled_from([-3.0, 0.01, 250.0]))
+def test_unit_of_the_reward(name, stream, scale):
+    numbers = {"gamma": 0.97, "gae_lambda": 0.9}
+    reward, value, next_value, done, log_ratio, _ = stream
+    got = CORRECTED[name](
+        scale * reward, scale * value, scale * next_value, done, log_ratio, **numbers
+    )
+    expected = scale * np.asarray(CORRECTED[name](*stream[:5], **numbers))
+    np.testing.assert_allclose(got, expected, rtol=1e-10, atol=1e-8)
+    plain = gae(scale * reward, scale * value, scale * next_value, done, **numbers)
+    np.testing.assert_allclose(
+        plain, scale * np.asarray(gae(*stream[:4], **numbers)), rtol=1e-10, atol=1e-8
+    )
+
+
+@given(stream=streams)
+def test_each_agent_follows_its_own_ratio(stream):
+    numbers = {"gamma": 0.97, "gae_lambda": 0.9}
+    for name, estimator in CORRECTED.items():
+        together = np.asarray(estimator(*stream[:5], **numbers))
+        alone = [
+            estimator(*stream[:4], stream.log_ratio[..., k : k + 1], **numbers)
+            for k in range(stream.log_ratio.shape[-1])
+        ]
+        np.testing.assert_allclose(together, np.concatenate(alone, -1), err_msg=name, **CLOSE)
+
+
+def test_huge_ratios_stay_finite():
+    stream = make_stream((7, 3, 2), 0)
+    for log_ratio in (np.full((7, 3, 2), 1e4), np.full((7, 3, 2), -1e4)):
+        for estimator in CORRECTED.values():
+            out = estimator(*stream[:4], log_ratio, gamma=0.99, gae_lambda=0.95)
+            assert np.isfinite(out).all()
+
+
+@given(seed=st.integers(0, 2**31))
+def test_discounted_sum_is_its_sum(seed):
+    rng = np.random.default_rng(seed)
+    x, coefficient = rng.normal(size=(2, 7, 3, 2))
+    got = np.asarray(jax.jit(traces.discounted_sum)(x, coefficient))
+    for t in range(7):
+        expected = sum(x[k] * np.prod(coefficient[t:k], axis=0) for k in range(t, 7))
+        np.testing.assert_allclose(got[t], expected, **CLOSE)

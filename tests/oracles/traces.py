@@ -1,0 +1,93 @@
+"""Advantages and value targets as explicit sums of products, for one stream of steps.
+
+Every array has shape [T]. `done[t]` ends an episode after step t. Ratios are plain, not logs.
+"""
+
+import numpy as np
+
+
+def last_step(done, t):
+    """Index of the last step of t's episode, or of the batch."""
+    while t < len(done) - 1 and not done[t]:
+        t += 1
+    return t
+
+
+def td_errors(reward, value, next_value, gamma):
+    return [reward[t] + gamma * next_value[t] - value[t] for t in range(len(reward))]
+
+
+def product(factors):
+    total = 1.0
+    for factor in factors:
+        total *= factor
+    return total
+
+
+def gae(reward, value, next_value, done, gamma, lam):
+    """Σ_{k≥t} (γλ)^{k−t} δ_k."""
+    delta = td_errors(reward, value, next_value, gamma)
+    out = []
+    for t in range(len(reward)):
+        end = last_step(done, t)
+        out.append(sum((gamma * lam) ** (k - t) * delta[k] for k in range(t, end + 1)))
+    return np.array(out)
+
+
+def preceding_agent_trace(reward, value, next_value, done, ratio, gamma, lam):
+    """δ_t + Σ_{k≥1} γ^k (Π_{j=1..k} λ min(1, r_{t+j})) δ_{t+k}: A2PO's."""
+    delta = td_errors(reward, value, next_value, gamma)
+    out = []
+    for t in range(len(reward)):
+        total = delta[t]
+        for k in range(1, last_step(done, t) - t + 1):
+            trace = product(lam * min(1.0, ratio[t + j]) for j in range(1, k + 1))
+            total += gamma**k * trace * delta[t + k]
+        out.append(total)
+    return np.array(out)
+
+
+def vtrace_target(reward, value, next_value, done, ratio, gamma, lam):
+    """V(s_t) + Σ_{k≥t} γ^{k−t} (Π_{j=t..k−1} c_j) ρ_k δ_k, c = λ min(1, r), ρ = min(1, r)."""
+    delta = td_errors(reward, value, next_value, gamma)
+    out = []
+    for t in range(len(reward)):
+        total = value[t]
+        for k in range(t, last_step(done, t) + 1):
+            trace = product(lam * min(1.0, ratio[j]) for j in range(t, k))
+            total += gamma ** (k - t) * trace * min(1.0, ratio[k]) * delta[k]
+        out.append(total)
+    return np.array(out)
+
+
+def vtrace_next_advantage(reward, value, next_value, done, ratio, gamma, lam):
+    """r_t + γ v_{t+1} − V(s_t); behind an end, and behind the batch, v_{t+1} is V(s_{t+1})."""
+    target = vtrace_target(reward, value, next_value, done, ratio, gamma, lam)
+    out = []
+    for t in range(len(reward)):
+        at_end = last_step(done, t) == t
+        out.append(reward[t] + gamma * (next_value[t] if at_end else target[t + 1]) - value[t])
+    return np.array(out)
+
+
+def eq14_target(reward, value, next_value, done, ratio, gamma, lam):
+    """V(s_t) + Σ_{k≥t} γ^{k−t} (Π_{j=t..k} c_j) δ_k, the product with both its ends."""
+    delta = td_errors(reward, value, next_value, gamma)
+    out = []
+    for t in range(len(reward)):
+        total = value[t]
+        for k in range(t, last_step(done, t) + 1):
+            trace = product(lam * min(1.0, ratio[j]) for j in range(t, k + 1))
+            total += gamma ** (k - t) * trace * delta[k]
+        out.append(total)
+    return np.array(out)
+
+
+def over_streams(function, *arrays, **numbers):
+    """Apply a function of [T] arrays to each stream of [T, E, K] arrays (broadcast first)."""
+    arrays = np.broadcast_arrays(*arrays)
+    out = np.zeros(arrays[0].shape)
+    for e in range(out.shape[1]):
+        for k in range(out.shape[2]):
+            out[:, e, k] = function(*(x[:, e, k] for x in arrays), **numbers)
+    return out

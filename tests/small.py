@@ -1,0 +1,71 @@
+"""Small configurations that learn in seconds, and the loop that trains them."""
+
+from __future__ import annotations
+
+import dataclasses
+from functools import lru_cache
+from typing import Any
+
+import jax
+
+from opspo.config import (
+    ALGORITHM_CONFIGS,
+    CheckpointConfig,
+    EvaluationConfig,
+    OptimiserConfig,
+    PolicyConfig,
+    RolloutConfig,
+    TrainConfig,
+)
+from opspo.environments import make_env
+from opspo.learner import Learner, make_learner
+from opspo.types import TrainState
+
+
+def small_config(
+    env: str,
+    algo: str = "opspo",
+    *,
+    shared: bool = True,
+    recurrent: bool = False,
+    seed: int = 0,
+    **algorithm: Any,
+) -> TrainConfig:
+    """16 environments × 16 steps, one hidden layer of 32, a large step size."""
+    return TrainConfig(
+        env=env,
+        algo=algo,
+        seed=seed,
+        total_steps=2048,
+        tensorboard=False,
+        rollout=RolloutConfig(num_envs=16, num_steps=16),
+        policy=PolicyConfig(
+            share_parameters=shared, hidden_sizes=(32,), recurrent=recurrent, chunk_length=8
+        ),
+        optimiser=OptimiserConfig(actor_learning_rate=3e-3, critic_learning_rate=3e-3),
+        algorithm=ALGORITHM_CONFIGS[algo](**{"epochs": 5} | algorithm),
+        evaluation=EvaluationConfig(every_steps=0, episodes=8, final_episodes=16),
+        checkpoint=CheckpointConfig(every_steps=1024),
+    )
+
+
+@lru_cache(maxsize=64)
+def learner_of(config: TrainConfig) -> tuple[Learner, Any]:
+    """The learner and its compiled iteration, which does not depend on the seed."""
+    learner = make_learner(config, make_env(config.env))
+    return learner, jax.jit(learner.iterate)
+
+
+def run(
+    config: TrainConfig, iterations: int, state: TrainState | None = None
+) -> tuple[TrainState, list[dict[str, Any]]]:
+    """Train for some iterations and return the state and each iteration's metrics."""
+    learner, iterate = learner_of(dataclasses.replace(config, seed=0))
+    if state is None:
+        state = jax.jit(learner.init, static_argnums=0)(config.seed)
+    history = []
+    for _ in range(iterations):
+        state, metrics = iterate(state)
+        history.append(jax.device_get(metrics))
+        assert not any(history[-1]["faults"].values()), history[-1]["faults"]
+    return state, history

@@ -1,0 +1,110 @@
+"""Settings: checked when made, complete as JSON, and no JAX on the way."""
+
+import dataclasses
+import subprocess
+import sys
+
+import pytest
+
+from opspo.config import (
+    ALGORITHM_CONFIGS,
+    ConfigError,
+    MAPPOConfig,
+    OPSPOConfig,
+    PolicyConfig,
+    RolloutConfig,
+    TrainConfig,
+    ValueConfig,
+    from_json,
+    to_json,
+)
+
+
+def test_round_trip_through_json():
+    config = TrainConfig(
+        algo="mappo",
+        algorithm=MAPPOConfig(clip=0.1, epochs=3),
+        policy=PolicyConfig(hidden_sizes=(32, 16, 8), recurrent=True),
+        seed=7,
+    )
+    again = from_json(to_json(config))
+    assert again == config
+    assert isinstance(again.algorithm, MAPPOConfig)
+
+
+@pytest.mark.parametrize(
+    ("make", "names"),
+    [
+        (lambda: TrainConfig(total_steps=0), "total_steps"),
+        (lambda: RolloutConfig(num_envs=0), "rollout.num_envs"),
+        (lambda: PolicyConfig(hidden_sizes=()), "policy.hidden_sizes"),
+        (lambda: ValueConfig(decay=1.0), "value.decay"),
+        (lambda: OPSPOConfig(gamma=1.5), "algorithm.gamma"),
+        (lambda: OPSPOConfig(clip=0.1, others_clip=0.1), "algorithm.others_clip"),
+        (lambda: OPSPOConfig(blocks=0), "algorithm.blocks"),
+        (lambda: TrainConfig(algorithm=OPSPOConfig(minibatches=7)), "algorithm.minibatches"),
+        (lambda: TrainConfig(algo="mappo"), "MAPPOConfig"),
+        (
+            lambda: TrainConfig(
+                policy=PolicyConfig(recurrent=True), rollout=RolloutConfig(num_steps=15)
+            ),
+            "policy.chunk_length",
+        ),
+    ],
+)
+def test_bad_values_name_the_field(make, names):
+    with pytest.raises(ConfigError, match=names.replace(".", r"\.")):
+        make()
+
+
+def test_unknown_algorithm_lists_what_exists_and_the_nearest():
+    with pytest.raises(ConfigError, match=r"Did you mean 'opspo'\?.*mappo"):
+        TrainConfig(algo="opsppo")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ('"seed"', '"sed"', "Did you mean 'seed'"),
+        ('"num_envs"', '"num_env"', "Did you mean 'num_envs'"),
+        ('"gamma": 0.99', '"gamma": "high"', "gamma"),
+        ('"gamma": 0.99', '"gamma": 3.0', "in \\(0, 1\\]"),
+        ('"algo": "opspo"', '"algo": "ppo"', "Unknown algorithm 'ppo'"),
+        ("{", "", "cannot be read"),
+    ],
+)
+def test_bad_json_is_a_clear_error(old, new, says):
+    with pytest.raises(ConfigError, match=says):
+        from_json(to_json(TrainConfig()).replace(old, new, 1))
+
+
+def test_configs_are_frozen():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        TrainConfig().seed = 1
+
+
+def test_every_field_is_documented():
+    from inspect import getsource
+
+    for cls in (
+        TrainConfig,
+        RolloutConfig,
+        PolicyConfig,
+        ValueConfig,
+        *ALGORITHM_CONFIGS.values(),
+    ):
+        source = getsource(cls)
+        for name in cls.__annotations__:
+            if name == "name" or f"{name}: " not in source:
+                continue
+            after = source.split(f"    {name}: ", 1)[1].split("\n", 1)[1].lstrip()
+            nested = (
+                "field(default_factory" in source.split(f"    {name}: ", 1)[1].split("\n")[0]
+            )
+            redefined = any(name in base.__annotations__ for base in cls.__mro__[1:-1])
+            assert after.startswith('"""') or nested or redefined, f"{cls.__name__}.{name}"
+
+
+def test_config_imports_without_jax():
+    code = "import sys, opspo.config, opspo.cli, opspo; assert 'jax' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,0 +1,76 @@
+"""Imports go one way: down the list."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "src" / "opspo"
+
+LAYERS = [
+    "config",
+    "presets",
+    "types",
+    "environments",
+    "policies",
+    "rollout",
+    "estimators",
+    "objectives",
+    "update",
+    "algorithms",
+    "learner",
+    "runs",
+    "checkpoint",
+    "evaluate",
+    "policy",
+    "metrics",
+    "trainer",
+    "cli",
+]
+
+
+def imports_of(path: Path) -> set[str]:
+    """Layers of this package that a file imports, wherever in it."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("opspo"):
+            parts = node.module.split(".")
+            found |= {parts[1]} if len(parts) > 1 else {alias.name for alias in node.names}
+    return found
+
+
+def layer_of(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+FILES = [p for p in sorted(PACKAGE.rglob("*.py")) if layer_of(p) != "__init__"]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_a_file_imports_only_layers_above_its_own(path):
+    layer = layer_of(path)
+    assert layer in LAYERS, f"Give {layer} its place in LAYERS."
+    below = {name for name in imports_of(path) if LAYERS.index(name) > LAYERS.index(layer)}
+    assert not below, f"{path.name} ({layer}) imports {below}, which come later."
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_files_stay_short(path):
+    assert len(path.read_text().splitlines()) <= 300
+
+
+@pytest.mark.parametrize("folder", ["estimators", "objectives"])
+def test_formulas_know_no_config(folder):
+    for path in (PACKAGE / folder).glob("*.py"):
+        assert "config" not in imports_of(path), path.name
+
+
+@pytest.mark.parametrize(
+    "path", sorted((PACKAGE / "algorithms").glob("*.py")), ids=lambda p: p.name
+)
+def test_an_algorithm_is_a_composition(path):
+    """No loop, and no test of an algorithm's name."""
+    tree = ast.parse(path.read_text())
+    assert not [n for n in ast.walk(tree) if isinstance(n, ast.For | ast.While)]
+    assert "algo ==" not in path.read_text()
