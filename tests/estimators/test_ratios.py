@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from oracles import ratios as oracle
 
 from opspo.estimators import ratios
-from oracles import ratios as oracle
 
 seeds = st.integers(0, 2**31)
 log_ratio = jax.jit(ratios.log_ratio)
@@ -95,7 +95,9 @@ def test_kl_estimate_is_unbiased_and_never_negative(seed, spread):
     new /= new.sum()
     estimate = np.asarray(ratios.kl_from_log_ratio(np.log(new / old)))
     assert (estimate >= -1e-15).all()
-    np.testing.assert_allclose((old * estimate).sum(), oracle.kl(old, new), rtol=1e-8, atol=1e-13)
+    np.testing.assert_allclose(
+        (old * estimate).sum(), oracle.kl(old, new), rtol=1e-8, atol=1e-13
+    )
 
 
 def test_kl_estimate_keeps_its_digits_near_zero():

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from oracles import state_weights as oracle
 
 from opspo.estimators import state_weights
-from oracles import state_weights as oracle
 
 SHAPES = [(1, 3, 1), (6, 1, 1), (7, 4, 2)]
 
@@ -84,7 +84,7 @@ def test_the_last_ratio_counts_only_in_the_inclusive_product(inclusive):
 
 @both
 def test_long_products_stay_finite(inclusive):
-    """Σ log r of thousands overflows any exponential that is not taken relative to the largest."""
+    """Σ log r of thousands overflows an exponential not taken relative to the largest."""
     log_ratio, first = make_batch((50, 4, 1), 1, 0.0, 300.0)
     weight = np.asarray(stepwise_wis(log_ratio, first, inclusive=inclusive))
     assert np.isfinite(weight).all()
@@ -96,7 +96,7 @@ STATES, ACTIONS, STEPS, ENVS = 3, 2, 4, 60_000
 
 @pytest.fixture(scope="module")
 def tabular():
-    """A random MDP under two policies: exact marginals [t, s] of both, and a simulated batch."""
+    """A random MDP: exact p_new(s_t) / p_old(s_t) [t, s], action ratios, a simulated batch."""
     rng = np.random.default_rng(7)
     transition = rng.dirichlet(0.3 * np.ones(STATES), size=(STATES, ACTIONS))
     start = rng.dirichlet(np.ones(STATES))

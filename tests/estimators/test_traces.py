@@ -43,7 +43,7 @@ class Stream(NamedTuple):
 
 def make_stream(shape, seed, end=0.4, spread=0.8, truncate=0.5):
     rng = np.random.default_rng(seed)
-    steps, envs, agents = shape
+    steps, envs, _ = shape
     reward, value = rng.normal(size=(2, steps, envs, 1))
     done = rng.random((steps, envs, 1)) < end
     terminated = done & (rng.random((steps, envs, 1)) >= truncate)
@@ -209,8 +209,8 @@ def test_nothing_after_an_end_changes_what_was_before(name, seed, cut, truncated
     one, other = make_stream((7, 3, 2), seed), make_stream((7, 3, 2), seed + 1)
 
     def joined(second):
-        arrays = [np.concatenate([a[: cut + 1], b[cut + 1 :]]) for a, b in zip(one, second)]
-        stream = Stream(*arrays)
+        pairs = zip(one, second, strict=True)
+        stream = Stream(*(np.concatenate([a[: cut + 1], b[cut + 1 :]]) for a, b in pairs))
         stream.done[cut] = True
         stream.next_value[cut] = 0.7 if truncated else 0.0
         return stream

@@ -12,7 +12,7 @@ def clip_range(r, eps1, eps2):
     return low, high, clip(r, 1 - eps1, 1 + eps1)
 
 
-def opspo(own, r, omega, advantage, eps1, eps2):
+def opspo(own, r, omega, advantage, *, eps1, eps2):
     """Eq. 20: min( r^i r~ ω~ A, clip(r^i r~, l r~, h r~) ω~ A ), ω~ = min(ω, 1)."""
     low, high, near = clip_range(r, eps1, eps2)
     weight = min(omega, 1.0)
@@ -27,7 +27,7 @@ def mappo(own, advantage, eps):
     return min(own * advantage, clip(own, 1 - eps, 1 + eps) * advantage)
 
 
-def coppo(own, others, advantage, eps1, eps2):
+def coppo(own, others, advantage, *, eps1, eps2):
     """g = clip(Π_{j≠i} r^j, 1 ± ε2); min( g r^i A, clip(g r^i, 1 ± ε1) A )."""
     product = 1.0
     for ratio in others:
@@ -42,7 +42,7 @@ def happo(own, r, advantage, eps):
     return min(own * m, clip(own, 1 - eps, 1 + eps) * m)
 
 
-def a2po(own, r, advantage, eps, position, num_agents):
+def a2po(own, r, advantage, *, eps, position, num_agents):
     """g = clip(r^{i−1}, 1 ± ε/2), ε_i = ε (1/2 + 1/2 i/n), i = 1..n; as CoPPO from there."""
     g = clip(r, 1 - eps / 2, 1 + eps / 2)
     wide = eps * (0.5 + 0.5 * position / num_agents)

@@ -24,7 +24,7 @@ def product(factors):
     return total
 
 
-def gae(reward, value, next_value, done, gamma, lam):
+def gae(reward, value, next_value, done, *, gamma, lam):
     """Σ_{k≥t} (γλ)^{k−t} δ_k."""
     delta = td_errors(reward, value, next_value, gamma)
     out = []
@@ -34,7 +34,7 @@ def gae(reward, value, next_value, done, gamma, lam):
     return np.array(out)
 
 
-def preceding_agent_trace(reward, value, next_value, done, ratio, gamma, lam):
+def preceding_agent_trace(reward, value, next_value, done, ratio, *, gamma, lam):
     """δ_t + Σ_{k≥1} γ^k (Π_{j=1..k} λ min(1, r_{t+j})) δ_{t+k}: A2PO's."""
     delta = td_errors(reward, value, next_value, gamma)
     out = []
@@ -47,7 +47,7 @@ def preceding_agent_trace(reward, value, next_value, done, ratio, gamma, lam):
     return np.array(out)
 
 
-def vtrace_target(reward, value, next_value, done, ratio, gamma, lam):
+def vtrace_target(reward, value, next_value, done, ratio, *, gamma, lam):
     """V(s_t) + Σ_{k≥t} γ^{k−t} (Π_{j=t..k−1} c_j) ρ_k δ_k, c = λ min(1, r), ρ = min(1, r)."""
     delta = td_errors(reward, value, next_value, gamma)
     out = []
@@ -60,9 +60,9 @@ def vtrace_target(reward, value, next_value, done, ratio, gamma, lam):
     return np.array(out)
 
 
-def vtrace_next_advantage(reward, value, next_value, done, ratio, gamma, lam):
+def vtrace_next_advantage(reward, value, next_value, done, ratio, *, gamma, lam):
     """r_t + γ v_{t+1} − V(s_t); behind an end, and behind the batch, v_{t+1} is V(s_{t+1})."""
-    target = vtrace_target(reward, value, next_value, done, ratio, gamma, lam)
+    target = vtrace_target(reward, value, next_value, done, ratio, gamma=gamma, lam=lam)
     out = []
     for t in range(len(reward)):
         at_end = last_step(done, t) == t
@@ -70,7 +70,7 @@ def vtrace_next_advantage(reward, value, next_value, done, ratio, gamma, lam):
     return np.array(out)
 
 
-def eq14_target(reward, value, next_value, done, ratio, gamma, lam):
+def eq14_target(reward, value, next_value, done, ratio, *, gamma, lam):
     """V(s_t) + Σ_{k≥t} γ^{k−t} (Π_{j=t..k} c_j) δ_k, the product with both its ends."""
     delta = td_errors(reward, value, next_value, gamma)
     out = []

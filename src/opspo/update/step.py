@@ -70,21 +70,25 @@ class Learners:
 def actor_loss(
     params: Params, team: Team, batch: Sequences, memory: Array, *, entropy_coefficient: float
 ) -> tuple[Array, dict[str, Array]]:
-    """Minus the surrogate and the entropy bonus, means over living agents' samples."""
+    """Minus the surrogate and the entropy bonus, averaged over the living agents' samples."""
     output, _ = team.unroll(params, batch.observation, memory, batch.first)
     distribution = team.distribution
     log_prob = distribution.log_prob(output, batch.action, batch.available_actions)
     change = log_ratio(log_prob, batch.log_prob)
     surrogate = clipped_surrogate(change, batch.advantage, batch.weight, batch.low, batch.high)
-    objective = masked_mean(surrogate, batch.mask)
-    entropy = masked_mean(distribution.entropy(output, batch.available_actions), batch.mask)
+    entropy = distribution.entropy(output, batch.available_actions)
+    gain = surrogate + entropy_coefficient * entropy
     held = is_clipped(change, batch.advantage, batch.low, batch.high)
     metrics = {
-        "policy_loss": -objective,
-        "entropy": entropy,
-        "clip_fraction": masked_mean(held.astype(objective.dtype), batch.mask),
+        "policy_loss": -masked_mean(surrogate, batch.mask),
+        "entropy": masked_mean(entropy, batch.mask),
+        "clip_fraction": masked_mean(held.astype(gain.dtype), batch.mask),
     }
-    return -objective - entropy_coefficient * entropy, metrics
+    if team.shared:
+        return -masked_mean(gain, batch.mask), metrics
+    # each agent's gradient is that of its own mean, however many are updated beside it
+    own_means = jax.vmap(masked_mean, in_axes=-1)(gain, batch.mask)
+    return -own_means.sum(), metrics
 
 
 def critic_loss(

@@ -1,0 +1,75 @@
+"""The clip range correction: its formula, its ends, its symmetry."""
+
+import jax
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+from oracles import corrections as oracle
+
+from opspo.objectives import corrections
+
+opspo_range = jax.jit(corrections.opspo_range)
+epsilons = st.sampled_from([(0.2, 0.05), (0.1, 0.05), (0.2, 0.1), (0.3, 0.01)])
+CLOSE = {"rtol": 1e-12, "atol": 1e-12}
+
+
+def ranges(log_ratio, epsilons):
+    clip, others_clip = epsilons
+    return [np.asarray(x) for x in opspo_range(log_ratio, clip=clip, others_clip=others_clip)]
+
+
+@given(seed=st.integers(0, 2**31), spread=st.sampled_from([0.05, 0.3, 2.0]), epsilons=epsilons)
+def test_range_and_weight_are_the_printed_ones(seed, spread, epsilons):
+    log_ratio = spread * np.random.default_rng(seed).normal(size=12)
+    weight, low, high = ranges(log_ratio, epsilons)
+    for index, r in enumerate(np.exp(log_ratio)):
+        expected = oracle.clip_range(r, *epsilons)
+        np.testing.assert_allclose((low[index], high[index], weight[index]), expected, **CLOSE)
+
+
+@given(epsilons=epsilons)
+def test_full_range_where_the_team_mates_have_not_moved(epsilons):
+    weight, low, high = ranges(np.zeros(12), epsilons)
+    np.testing.assert_allclose(weight, 1, **CLOSE)
+    np.testing.assert_allclose(low, 1 - epsilons[0], **CLOSE)
+    np.testing.assert_allclose(high, 1 + epsilons[0], **CLOSE)
+
+
+@given(epsilons=epsilons)
+def test_narrow_range_where_they_are_far_away(epsilons):
+    for sign in (1, -1):
+        weight, low, high = ranges(sign * np.linspace(0.5, 30, 12), epsilons)
+        np.testing.assert_allclose(weight, 1 + sign * epsilons[0], **CLOSE)
+        np.testing.assert_allclose(low, 1 - epsilons[1], **CLOSE)
+        np.testing.assert_allclose(high, 1 + epsilons[1], **CLOSE)
+
+
+@given(epsilons=epsilons)
+def test_range_narrows_with_distance_down_to_the_floor(epsilons):
+    _, low, high = ranges(np.linspace(0, 0.5, 12), epsilons)
+    assert (np.diff(low) >= 0).all()
+    assert low[1] > low[0]
+    assert (np.diff(high) <= 0).all()
+    assert high[1] < high[0]
+
+
+@given(seed=st.integers(0, 2**31), epsilons=epsilons)
+def test_range_is_the_same_for_a_ratio_and_its_inverse(seed, epsilons):
+    log_ratio = 0.2 * np.random.default_rng(seed).normal(size=12)
+    _, low, high = ranges(log_ratio, epsilons)
+    _, low_inverse, high_inverse = ranges(-log_ratio, epsilons)
+    np.testing.assert_allclose(low, low_inverse, **CLOSE)
+    np.testing.assert_allclose(high, high_inverse, **CLOSE)
+
+
+@given(epsilons=epsilons)
+def test_weight_follows_the_ratio_inside_its_bounds(epsilons):
+    inside = np.linspace(1 - epsilons[0], 1 + epsilons[0], 12)
+    np.testing.assert_allclose(ranges(np.log(inside), epsilons)[0], inside, **CLOSE)
+
+
+def test_ppo_range_does_not_look_at_the_team_mates():
+    log_ratio = np.random.default_rng(0).normal(size=(3, 2, 4))
+    weight, low, high = corrections.ppo_range(log_ratio, clip=0.2)
+    for got, expected in ((weight, 1.0), (low, 0.8), (high, 1.2)):
+        np.testing.assert_allclose(got, np.full((3, 2, 4), expected), **CLOSE)

@@ -1,0 +1,177 @@
+"""The team as one object: whose parameters, whose memory, in whose place."""
+
+import jax
+import numpy as np
+import pytest
+
+from opspo.config import PolicyConfig
+from opspo.environments.base import EnvironmentSpec
+from opspo.policies.distributions import DiagonalGaussian, MaskedCategorical
+from opspo.policies.team import Critic, Team, make_critic, make_team
+
+pytestmark = pytest.mark.lenient_dtypes  # Flax makes parameters of 32 bits
+
+STEPS, BATCH, AGENTS, WIDTH = 4, 3, 4, 5
+CLOSE = {"rtol": 1e-9, "atol": 1e-10}
+sharing = pytest.mark.parametrize("shared", [True, False], ids=["shared", "separate"])
+remembering = pytest.mark.parametrize("recurrent", [True, False], ids=["gru", "plain"])
+
+init = jax.jit(Team.init, static_argnums=0)
+unroll = jax.jit(Team.unroll, static_argnums=0)
+value_of = jax.jit(Critic.unroll, static_argnums=0)
+
+
+def arbitrary(init):
+    """Parameters of 64 bits in the shapes that `init` gives."""
+    rng = np.random.default_rng(1)
+    shapes = jax.eval_shape(init, jax.random.PRNGKey(0))
+    return jax.tree.map(lambda p: 0.5 * rng.normal(size=p.shape), shapes)
+
+
+def build(shared, recurrent, continuous=False):
+    sizes = {"action_size": 2} if continuous else {"num_actions": 3}
+    spec = EnvironmentSpec(
+        name="none", num_agents=AGENTS, observation_size=WIDTH, state_size=7, **sizes
+    )
+    config = PolicyConfig(
+        share_parameters=shared, hidden_sizes=(8, 6), recurrent=recurrent, output_gain=1.0
+    )
+    team = make_team(config, spec)
+    params = arbitrary(team.init)
+    return team, params, make_critic(config, spec)
+
+
+def inputs(team, seed=0):
+    rng = np.random.default_rng(seed)
+    observation = rng.normal(size=(STEPS, BATCH, AGENTS, WIDTH))
+    memory = rng.normal(size=(BATCH, AGENTS, team.memory_size))
+    first = np.zeros((STEPS, BATCH), bool)
+    first[0, 1] = first[2, 0] = True
+    return observation, memory, first
+
+
+def own(team, params, agent):
+    return params if team.shared else jax.tree.map(lambda x: x[agent], params)
+
+
+@sharing
+@remembering
+def test_unroll_is_each_agents_network_by_itself(shared, recurrent):
+    team, params, _ = build(shared, recurrent)
+    observation, memory, first = inputs(team)
+    output, after = unroll(team, params, observation, memory, first)
+    assert output.shape == (STEPS, BATCH, AGENTS, 3)
+    assert after.shape == memory.shape
+    network = jax.jit(team.network.apply)
+    for agent in range(AGENTS):
+        alone, last = network(
+            own(team, params, agent), observation[:, :, agent], memory[:, agent], first
+        )
+        np.testing.assert_allclose(output[:, :, agent], alone, **CLOSE)
+        np.testing.assert_allclose(after[:, agent], last, **CLOSE)
+
+
+@sharing
+@remembering
+@pytest.mark.parametrize("agents", [[2], [3, 0], [1, 2, 3]])
+def test_a_group_is_a_slice_of_the_team(shared, recurrent, agents):
+    team, params, _ = build(shared, recurrent)
+    observation, memory, first = inputs(team)
+    whole, after = unroll(team, params, observation, memory, first)
+    agents = np.array(agents)
+    part, part_after = unroll(
+        team, team.select(params, agents), observation[:, :, agents], memory[:, agents], first
+    )
+    np.testing.assert_allclose(part, whole[:, :, agents], **CLOSE)
+    np.testing.assert_allclose(part_after, after[:, agents], **CLOSE)
+
+
+@sharing
+def test_separate_agents_begin_apart(shared):
+    team, _, _ = build(shared, recurrent=False)
+    params = init(team, jax.random.PRNGKey(0))
+    observation, memory, first = inputs(team)
+    observation = np.broadcast_to(observation[:, :, :1], observation.shape)
+    output, _ = unroll(team, params, observation, memory, first)
+    for agent in range(1, AGENTS):
+        apart = np.abs(output[:, :, agent] - output[:, :, 0]).max()
+        assert apart < 1e-6 if shared else apart > 1e-2
+
+
+def test_an_agent_sees_its_own_observation_only():
+    for shared in (True, False):
+        team, params, _ = build(shared, recurrent=True)
+        observation, memory, first = inputs(team)
+        plain, _ = unroll(team, params, observation, memory, first)
+        observation[:, 1, 2, 0] += 1
+        changed, _ = unroll(team, params, observation, memory, first)
+        touched = np.abs(np.asarray(changed - plain)).max(axis=(0, 3)) > 1e-9
+        expected = np.zeros((BATCH, AGENTS), bool)
+        expected[1, 2] = True
+        np.testing.assert_array_equal(touched, expected)
+
+
+def test_separate_parameters_are_selected_and_replaced_by_agent():
+    team, params, _ = build(shared=False, recurrent=True)
+    agents = np.array([3, 1])
+    chosen = team.select(params, agents)
+    marked = jax.tree.map(
+        lambda x: x + np.array([10.0, 20.0]).reshape(2, *[1] * (x.ndim - 1)), chosen
+    )
+    replaced = team.replace(jax.tree.map(jax.numpy.asarray, params), agents, marked)
+    triples = zip(
+        *map(jax.tree.leaves, (params, chosen, jax.tree.map(np.asarray, replaced))), strict=True
+    )
+    for before, group, after in triples:
+        assert before.shape[0] == AGENTS
+        np.testing.assert_array_equal(group, before[[3, 1]])
+        np.testing.assert_array_equal(after[[0, 2]], before[[0, 2]])
+        np.testing.assert_allclose(after[3], before[3] + 10)
+        np.testing.assert_allclose(after[1], before[1] + 20)
+
+
+def test_shared_parameters_are_one_set_whoever_asks():
+    team, params, _ = build(shared=True, recurrent=True)
+    new = jax.tree.map(lambda x: x + 1, params)
+    assert team.select(params, np.array([2])) is params
+    assert team.replace(params, np.array([2]), new) is new
+    separate = build(shared=False, recurrent=True)[1]
+    for one, many in zip(jax.tree.leaves(params), jax.tree.leaves(separate), strict=True):
+        assert many.shape == (AGENTS, *one.shape)
+
+
+@remembering
+def test_memory_begins_empty_and_of_the_right_size(recurrent):
+    team, _, critic = build(shared=True, recurrent=recurrent)
+    size = 6 if recurrent else 0
+    assert team.initial_memory(2, 3).shape == (2, 3, AGENTS, size)
+    assert critic.initial_memory(5).shape == (5, size)
+    assert not np.asarray(team.initial_memory(2, 3)).any()
+
+
+def test_the_spec_decides_the_distribution_and_the_head():
+    discrete, params, _ = build(shared=True, recurrent=False)
+    assert isinstance(discrete.distribution, MaskedCategorical)
+    assert unroll(discrete, params, *inputs(discrete))[0].shape[-1] == 3
+    continuous, params, _ = build(shared=True, recurrent=False, continuous=True)
+    assert isinstance(continuous.distribution, DiagonalGaussian)
+    assert unroll(continuous, params, *inputs(continuous))[0].shape[-1] == 4
+
+
+@remembering
+def test_critic_values_each_stream_by_itself(recurrent):
+    _, _, critic = build(shared=True, recurrent=recurrent)
+    params = arbitrary(critic.init)
+    rng = np.random.default_rng(2)
+    state, memory = (
+        rng.normal(size=(STEPS, BATCH, 7)),
+        rng.normal(size=(BATCH, critic.memory_size)),
+    )
+    first = np.zeros((STEPS, BATCH), bool)
+    value, after = value_of(critic, params, state, memory, first)
+    assert value.shape == (STEPS, BATCH)
+    assert after.shape == memory.shape
+    for stream in range(BATCH):
+        one = slice(stream, stream + 1)
+        alone, _ = value_of(critic, params, state[:, one], memory[one], first[:, one])
+        np.testing.assert_allclose(value[:, one], alone, **CLOSE)
