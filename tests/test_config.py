@@ -98,9 +98,7 @@ def test_every_field_is_documented():
             if name == "name" or f"{name}: " not in source:
                 continue
             after = source.split(f"    {name}: ", 1)[1].split("\n", 1)[1].lstrip()
-            nested = (
-                "field(default_factory" in source.split(f"    {name}: ", 1)[1].split("\n")[0]
-            )
+            nested = "field(default_factory" in source.split(f"    {name}: ", 1)[1].split("\n")[0]
             redefined = any(name in base.__annotations__ for base in cls.__mro__[1:-1])
             assert after.startswith('"""') or nested or redefined, f"{cls.__name__}.{name}"
 

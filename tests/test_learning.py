@@ -146,9 +146,7 @@ def learn_from(learner, state, trajectory):
     plan = learner.algorithm.schedule(
         jax.random.PRNGKey(2), scores(advantage, batch.value, trajectory.alive)
     )
-    learners = Learners(
-        state.actor, state.actor_optimiser, state.critic, state.critic_optimiser
-    )
+    learners = Learners(state.actor, state.actor_optimiser, state.critic, state.critic_optimiser)
     learners, _, _ = learner.update(learners, batch, plan, jax.random.PRNGKey(3))
     return learners.actor, learners.critic
 

@@ -27,6 +27,7 @@ LAYERS = [
     "metrics",
     "trainer",
     "cli",
+    "__main__",
 ]
 
 

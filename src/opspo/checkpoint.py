@@ -57,9 +57,7 @@ class Checkpoints:
             RunError: it could not be written (a full disk). Those before it are untouched.
         """
         try:
-            self._manager.save(
-                iteration, args=ocp.args.StandardSave(_flatten(state)), force=True
-            )
+            self._manager.save(iteration, args=ocp.args.StandardSave(_flatten(state)), force=True)
         except (OSError, ValueError) as error:
             raise RunError(
                 f"Checkpoint {iteration} could not be written to {self.path}: {error}\n"
@@ -75,8 +73,7 @@ class Checkpoints:
         """
         self._check(iteration)
         target = {
-            name: jax.ShapeDtypeStruct(x.shape, x.dtype)
-            for name, x in _flatten(template).items()
+            name: jax.ShapeDtypeStruct(x.shape, x.dtype) for name, x in _flatten(template).items()
         }
         try:
             flat = self._manager.restore(iteration, args=ocp.args.StandardRestore(target))

@@ -50,11 +50,9 @@ class Evaluation:
         return summary.get("win_rate", 0.0), summary["mean_return"]
 
 
-def episode_keys(seed: int, episode: Array | int) -> tuple[Array, Array]:
+def episode_keys(seed: Array | int, episode: Array | int) -> tuple[Array, Array]:
     """The key of an episode's reset, and the key that `step_keys` draws from."""
-    reset_key, play_key = jax.random.split(
-        jax.random.fold_in(jax.random.PRNGKey(seed), episode)
-    )
+    reset_key, play_key = jax.random.split(jax.random.fold_in(jax.random.PRNGKey(seed), episode))
     return reset_key, play_key
 
 

@@ -75,9 +75,7 @@ class Learner:
         )
         batch, statistics, critic_memory = self._evaluate(state, trajectory)
         advantage = self._gae(batch)
-        plan = self.algorithm.schedule(
-            plan_key, scores(advantage, batch.value, trajectory.alive)
-        )
+        plan = self.algorithm.schedule(plan_key, scores(advantage, batch.value, trajectory.alive))
         learners = Learners(
             state.actor, state.actor_optimiser, state.critic, state.critic_optimiser
         )
@@ -166,9 +164,7 @@ def _critic_pass(
         value, next_value = value.reshape(2, steps, envs)
         return empty.reshape(steps, envs, 0), state.critic_memory, value, next_value
 
-    def step(
-        memory: Array, now: tuple[Array, Array]
-    ) -> tuple[Array, tuple[Array, Array, Array]]:
+    def step(memory: Array, now: tuple[Array, Array]) -> tuple[Array, tuple[Array, Array, Array]]:
         seen, first = now
         value, after = critic.unroll(state.critic, seen[None], memory, first[None])
         return after, (memory, after, value[0])

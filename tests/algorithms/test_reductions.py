@@ -47,9 +47,7 @@ def update(learner, state, batch):
         jax.random.PRNGKey(2),
         scores(learner._gae(batch), batch.value, batch.trajectory.alive),
     )
-    learners = Learners(
-        state.actor, state.actor_optimiser, state.critic, state.critic_optimiser
-    )
+    learners = Learners(state.actor, state.actor_optimiser, state.critic, state.critic_optimiser)
     return jax.jit(learner.update)(learners, batch, plan, jax.random.PRNGKey(3))[0]
 
 
@@ -149,8 +147,7 @@ def test_corrections_change_the_second_agent_and_not_the_first():
         learner, state, batch = batch_of(config)
         actors.append(update(learner, state, batch).actor)
     first, second = (
-        [np.concatenate([x[i].ravel() for x in jax.tree.leaves(a)]) for a in actors]
-        for i in (0, 1)
+        [np.concatenate([x[i].ravel() for x in jax.tree.leaves(a)]) for a in actors] for i in (0, 1)
     )
     np.testing.assert_allclose(*first, rtol=1e-5, atol=1e-6)
     assert not np.allclose(*second, rtol=1e-3, atol=1e-4)

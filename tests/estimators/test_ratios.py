@@ -95,9 +95,7 @@ def test_kl_estimate_is_unbiased_and_never_negative(seed, spread):
     new /= new.sum()
     estimate = np.asarray(ratios.kl_from_log_ratio(np.log(new / old)))
     assert (estimate >= -1e-15).all()
-    np.testing.assert_allclose(
-        (old * estimate).sum(), oracle.kl(old, new), rtol=1e-8, atol=1e-13
-    )
+    np.testing.assert_allclose((old * estimate).sum(), oracle.kl(old, new), rtol=1e-8, atol=1e-13)
 
 
 def test_kl_estimate_keeps_its_digits_near_zero():

@@ -229,9 +229,7 @@ def test_the_past_does_feel_the_future_inside_an_episode():
     later = stream._replace(reward=stream.reward + (np.arange(7) == 6)[:, None, None])
     numbers = {"gamma": 0.9, "gae_lambda": 0.95}
     for name in ("trace", "vtrace_next", "printed_target"):
-        change = CORRECTED[name](*later[:5], **numbers) - CORRECTED[name](
-            *stream[:5], **numbers
-        )
+        change = CORRECTED[name](*later[:5], **numbers) - CORRECTED[name](*stream[:5], **numbers)
         assert (np.asarray(change) > 1e-3).all()
 
 

@@ -72,9 +72,7 @@ def value_and_slope(log_ratio, advantage, weight, low, high):
 
 
 @pytest.mark.parametrize("algorithm", list(PRINTED), ids=lambda f: f.__name__)
-@given(
-    seed=st.integers(0, 2**31), spread=st.sampled_from([0.1, 0.5]), position=st.integers(1, 4)
-)
+@given(seed=st.integers(0, 2**31), spread=st.sampled_from([0.1, 0.5]), position=st.integers(1, 4))
 def test_surrogate_is_the_printed_objective(algorithm, seed, spread, position):
     rng = np.random.default_rng(seed)
     own = spread * rng.normal(size=SAMPLES)
@@ -123,9 +121,7 @@ def test_printed_objectives_differ_from_one_another():
 def test_the_four_corners_of_the_clip(ratio, advantage, value, slope):
     weight = 3.0
     arguments = (np.log(ratio), advantage, weight, 0.8, 1.2)
-    got = jax.jvp(
-        lambda x: surrogate.clipped_surrogate(x, *arguments[1:]), (arguments[0],), (1.0,)
-    )
+    got = jax.jvp(lambda x: surrogate.clipped_surrogate(x, *arguments[1:]), (arguments[0],), (1.0,))
     np.testing.assert_allclose(got, (value, slope), rtol=1e-12)
 
 
@@ -145,9 +141,7 @@ def test_is_clipped_exactly_where_the_gradient_vanishes(seed, spread):
 
 def test_a_sample_without_advantage_is_not_clipped():
     log_ratio = np.array([-1.0, 0.0, 1.0])
-    assert not surrogate.is_clipped(
-        log_ratio, np.zeros(3), np.full(3, 0.8), np.full(3, 1.2)
-    ).any()
+    assert not surrogate.is_clipped(log_ratio, np.zeros(3), np.full(3, 0.8), np.full(3, 1.2)).any()
 
 
 @given(seed=st.integers(0, 2**31))

@@ -36,8 +36,7 @@ def test_loss_is_the_loop(clip, huber_delta, seed, spread):
     value, old, target = spread * np.random.default_rng(seed).normal(size=(3, 15))
     got = loss_of(value, old, target, clip=clip, huber_delta=huber_delta)
     expected = [
-        expected_loss(*sample, clip, huber_delta)
-        for sample in zip(value, old, target, strict=True)
+        expected_loss(*sample, clip, huber_delta) for sample in zip(value, old, target, strict=True)
     ]
     np.testing.assert_allclose(got, expected, rtol=1e-10, atol=1e-14)
 
@@ -50,9 +49,7 @@ def test_targets_of_several_agents_share_one_prediction(clip, huber_delta):
     got = loss_of(value, old, target, clip=clip, huber_delta=huber_delta)
     assert got.shape == (4, 3)
     for row, agent in np.ndindex(4, 3):
-        expected = expected_loss(
-            value[row, 0], old[row, 0], target[row, agent], clip, huber_delta
-        )
+        expected = expected_loss(value[row, 0], old[row, 0], target[row, agent], clip, huber_delta)
         np.testing.assert_allclose(got[row, agent], expected, rtol=1e-10)
 
 

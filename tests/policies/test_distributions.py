@@ -67,9 +67,7 @@ def test_categorical_samples_follow_the_probabilities():
 
 
 def test_rows_are_sampled_independently():
-    drawn = np.asarray(
-        categorical.sample(jax.random.PRNGKey(0), np.zeros((SAMPLES, 2, 2)), None)
-    )
+    drawn = np.asarray(categorical.sample(jax.random.PRNGKey(0), np.zeros((SAMPLES, 2, 2)), None))
     assert abs(np.corrcoef(drawn[:, 0], drawn[:, 1])[0, 1]) < 0.03
 
 

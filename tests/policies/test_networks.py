@@ -182,9 +182,7 @@ def test_continuous_actor_gives_bounded_means_and_free_deviations():
     features, _ = torso_loop(p["torso"], relu, x, memory, first)
     expected = np.tanh(features @ p["Dense_0"]["kernel"] + p["Dense_0"]["bias"])
     np.testing.assert_allclose(out[..., :2], expected, **CLOSE)
-    np.testing.assert_allclose(
-        out[..., 2:], np.broadcast_to(p["log_std"], expected.shape), **CLOSE
-    )
+    np.testing.assert_allclose(out[..., 2:], np.broadcast_to(p["log_std"], expected.shape), **CLOSE)
 
 
 def test_critic_gives_one_value_for_each_step():

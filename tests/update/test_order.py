@@ -11,8 +11,7 @@ from opspo.update import order
 KEYS = 600
 COMPILED = {name: jax.jit(function) for name, function in order.ORDERS.items()}
 OVER_KEYS = {
-    name: jax.jit(jax.vmap(function, in_axes=(0, None)))
-    for name, function in order.ORDERS.items()
+    name: jax.jit(jax.vmap(function, in_axes=(0, None))) for name, function in order.ORDERS.items()
 }
 
 # few different numbers, so that ties are frequent

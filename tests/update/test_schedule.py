@@ -105,8 +105,7 @@ def test_blocks_follow_the_order(cumulative):
     stages = groups(make_plan(rule, 5))  # the scores ascend: 4 is the greediest
     if cumulative:
         stages = [stages[0]] + [
-            [agent for agent in after if agent not in before]
-            for before, after in pairwise(stages)
+            [agent for agent in after if agent not in before] for before, after in pairwise(stages)
         ]
     assert list(chain(*stages)) == [4, 3, 2, 1, 0]
 

@@ -66,12 +66,8 @@ class OptimiserConfig:
 
     def __post_init__(self) -> None:
         for name in ("actor_learning_rate", "critic_learning_rate", "adam_epsilon"):
-            require(
-                getattr(self, name) > 0, f"optimiser.{name}", "positive", getattr(self, name)
-            )
-        require(
-            self.max_grad_norm > 0, "optimiser.max_grad_norm", "positive", self.max_grad_norm
-        )
+            require(getattr(self, name) > 0, f"optimiser.{name}", "positive", getattr(self, name))
+        require(self.max_grad_norm > 0, "optimiser.max_grad_norm", "positive", self.max_grad_norm)
 
 
 @dataclass(frozen=True, kw_only=True)

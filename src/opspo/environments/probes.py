@@ -58,7 +58,7 @@ class Probe:
         )
 
 
-def _spec(name: str, size: int, limit: int, **sizes: int) -> EnvironmentSpec:
+def _spec(name: str, size: int, limit: int, **sizes: Any) -> EnvironmentSpec:
     return EnvironmentSpec(
         name=f"probe/{name}",
         num_agents=2,

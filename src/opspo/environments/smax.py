@@ -16,10 +16,10 @@ import jax.numpy as jnp
 
 # JaxMARL prints remarks while it is imported, and in between sets stdout back to __stdout__;
 # `opspo eval` prints JSON and nothing else.
-_stdout, sys.__stdout__ = sys.__stdout__, io.StringIO()  # type: ignore[misc]
+_stdout, sys.__stdout__ = sys.__stdout__, io.StringIO()  # type: ignore[assignment,misc]
 with contextlib.redirect_stdout(io.StringIO()):
     from jaxmarl.environments.smax import HeuristicEnemySMAX, map_name_to_scenario
-sys.__stdout__ = _stdout  # type: ignore[misc]
+sys.__stdout__ = _stdout  # type: ignore[assignment,misc]
 
 from opspo.environments.base import EnvironmentSpec, Observation, Step
 from opspo.types import Array

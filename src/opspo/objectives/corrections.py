@@ -21,9 +21,7 @@ def ppo_range(log_ratio: Array, *, clip: float) -> tuple[Array, Array, Array]:
     return one, one * (1 - clip), one * (1 + clip)
 
 
-def opspo_range(
-    log_ratio: Array, *, clip: float, others_clip: float
-) -> tuple[Array, Array, Array]:
+def opspo_range(log_ratio: Array, *, clip: float, others_clip: float) -> tuple[Array, Array, Array]:
     """OPSPO's clip range correction (Section 3.3), for each sample, with r = r^{i−1}.
 
         l = min( max(r, 1/r) (1 − ε1), 1 − ε2 )

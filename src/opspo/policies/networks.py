@@ -41,18 +41,14 @@ class GRU(nn.Module):
     @nn.compact
     def __call__(self, x: Array, memory: Array, first: Array) -> tuple[Array, Array]:
         """[L, B, d], [B, h], [L, B] → outputs [L, B, h], last state [B, h]."""
-        inputs = [
-            dense(self.size, 1.0, f"input_{gate}")(x) for gate in ("reset", "update", "new")
-        ]
+        inputs = [dense(self.size, 1.0, f"input_{gate}")(x) for gate in ("reset", "update", "new")]
         kernels = [
-            self.param(
-                f"recurrent_{gate}", nn.initializers.orthogonal(), (self.size, self.size)
-            )
+            self.param(f"recurrent_{gate}", nn.initializers.orthogonal(), (self.size, self.size))
             for gate in ("reset", "update", "new")
         ]
         bias = self.param("recurrent_new_bias", nn.initializers.zeros, (self.size,))
 
-        def step(h: Array, now: tuple[Array, Array, Array, Array]) -> tuple[Array, Array]:
+        def step(h: Array, now: tuple[Array, ...]) -> tuple[Array, Array]:
             x_reset, x_update, x_new, begin = now
             h = jnp.where(begin[:, None], 0.0, h)
             reset = nn.sigmoid(x_reset + h @ kernels[0])

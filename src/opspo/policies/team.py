@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -38,9 +39,7 @@ class Team:
                 key, x, jnp.zeros((1, self.memory_size)), jnp.zeros((1, 1), bool)
             )
 
-        return (
-            one(key) if self.shared else jax.vmap(one)(jax.random.split(key, self.num_agents))
-        )
+        return one(key) if self.shared else jax.vmap(one)(jax.random.split(key, self.num_agents))
 
     def initial_memory(self, *batch: int) -> Array:
         """Zeros [*batch, N, h]."""
@@ -60,11 +59,12 @@ class Team:
         Returns:
             Distribution outputs [L, C, K, o] and the memory after the last step [C, K, h].
         """
+        apply: Any = self.network.apply  # Flax types it for mutable variables too
         if not self.shared:
-            each = jax.vmap(self.network.apply, in_axes=(0, 2, 1, None), out_axes=(2, 1))
+            each = jax.vmap(apply, in_axes=(0, 2, 1, None), out_axes=(2, 1))
             return each(params, observation, memory, first)
         length, batch, agents, size = observation.shape
-        output, memory = self.network.apply(
+        output, memory = apply(
             params,
             observation.reshape(length, batch * agents, size),
             memory.reshape(batch * agents, self.memory_size),
@@ -94,9 +94,7 @@ class Critic:
     def init(self, key: Array) -> Params:
         """Fresh parameters."""
         x = jnp.zeros((1, 1, self.state_size))
-        return self.network.init(
-            key, x, jnp.zeros((1, self.memory_size)), jnp.zeros((1, 1), bool)
-        )
+        return self.network.init(key, x, jnp.zeros((1, self.memory_size)), jnp.zeros((1, 1), bool))
 
     def initial_memory(self, batch: int) -> Array:
         """Zeros [batch, h]."""
@@ -106,7 +104,8 @@ class Critic:
         self, params: Params, state: Array, memory: Array, first: Array
     ) -> tuple[Array, Array]:
         """[L, C, s], [C, h], [L, C] → values [L, C] and the memory after [C, h]."""
-        return self.network.apply(params, state, memory, first)
+        apply: Any = self.network.apply
+        return apply(params, state, memory, first)
 
 
 def make_team(config: PolicyConfig, spec: EnvironmentSpec) -> Team:

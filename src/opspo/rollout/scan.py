@@ -37,9 +37,7 @@ def act(
         Actions [E, N] or [E, N, D], their log-probabilities [E, N, D], the memory [E, N, h].
     """
     seen = state.observation
-    output, memory = team.unroll(
-        params, seen.observation[None], state.memory, state.first[None]
-    )
+    output, memory = team.unroll(params, seen.observation[None], state.memory, state.first[None])
     output, available = output[0], seen.available_actions
     distribution = team.distribution
     action = (

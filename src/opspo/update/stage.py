@@ -67,9 +67,7 @@ class Update:
         def stage(carry: tuple[Learners, Array], now: tuple[Array, Array, Array]) -> Any:
             learners, log_ratios = carry
             agents, active, key = now
-            data, correction, sequences, starts = self._prepare(
-                batch, log_ratios, agents, active
-            )
+            data, correction, sequences, starts = self._prepare(batch, log_ratios, agents, active)
             group, losses = self._descend(
                 self._select(learners, agents), sequences, starts, plan.epochs, key
             )
@@ -188,9 +186,7 @@ class Update:
             None if available is None else chunks(available),
         )
         change = from_chunks(log_ratio(log_prob, chunks(trajectory.log_prob)), num_envs)
-        return log_ratios.at[..., moved].set(
-            jnp.where(trajectory.alive[..., moved], change, 0.0)
-        )
+        return log_ratios.at[..., moved].set(jnp.where(trajectory.alive[..., moved], change, 0.0))
 
     @staticmethod
     def _diagnose(

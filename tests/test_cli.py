@@ -1,0 +1,127 @@
+"""The command line as a user meets it."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from opspo.cli import main
+
+
+def call(*arguments, cwd=None):
+    return subprocess.run(
+        [sys.executable, "-m", "opspo", *arguments],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        check=False,
+    )
+
+
+SMALL = [
+    *("--env", "probe/coordination", "--total-steps", "512", "--no-tensorboard"),
+    *("--rollout.num-envs", "8", "--rollout.num-steps", "8", "--policy.hidden-sizes", "16"),
+    *("--evaluation.final-episodes", "4", "--evaluation.every-steps", "0"),
+]
+
+
+def test_help_lists_the_commands_and_loads_no_jax():
+    code = (
+        "import sys; from opspo.cli import main\n"
+        "try: main(['--help'])\n"
+        "except SystemExit as stop: assert stop.code == 0\n"
+        "assert 'jax' not in sys.modules"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    for command in ("train", "resume", "eval", "envs", "algos"):
+        assert f"opspo {command}" in shown.stdout
+
+
+def test_train_help_shows_types_defaults_and_docs_of_the_chosen_algorithm(capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["train", "--algo", "mappo", "--help"])
+    assert stop.value.code == 0
+    shown = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    assert "--algorithm.gamma FLOAT Discount a step. (default: 0.99)" in shown
+    assert "--algorithm.order" not in shown  # MAPPO has none
+    with pytest.raises(SystemExit):
+        main(["train", "--help"])
+    assert "--algorithm.order" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["train", "--env", "smax/3mm"], ["smax/3m'", "smax/5m_vs_6m", "probe/credit"]),
+        (["train", "--env", "smux/3m"], ["Did you mean 'smax/3m'", "probe/credit"]),
+        (["train", "--algo", "oppso"], ["Did you mean 'opspo'", "mappo"]),
+        (["train", "--algorithm.clap", "0.1"], ["--algorithm.clip"]),
+        (["train", "--algorithm.clip", "2"], ["algorithm.clip must be in (0, 1)"]),
+        (["train", "--algorithm.clip", "wide"], ["--algorithm.clip"]),
+        (["trian"], ["Did you mean 'train'", "resume", "eval"]),
+        (["eval", "--run-dir", "nowhere"], ["no run folder", "opspo train"]),
+        (["resume", "--run-dir", "nowhere"], ["no run folder"]),
+        (["eval", "--run-dir", "x", "--checkpoint", "lates"], ["Did you mean 'latest'"]),
+    ],
+)
+def test_bad_input_exits_2_says_what_exists_and_writes_nothing(
+    arguments, says, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as stop:
+        main(arguments)
+    assert stop.value.code == 2
+    shown = " ".join(capsys.readouterr().err.replace("│", " ").split())
+    for text in says:
+        assert text in shown
+    assert "Traceback" not in shown
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_envs_and_algos(capsys):
+    main(["envs"])
+    assert {"smax/3m", "probe/memory"} <= set(capsys.readouterr().out.split())
+    main(["algos"])
+    shown = capsys.readouterr().out
+    assert "mappo" in shown and "opspo" in shown
+
+
+@pytest.mark.slow
+def test_train_then_eval_prints_json_alone(tmp_path):
+    run = tmp_path / "run"
+    trained = call("train", *SMALL, "--run-dir", str(run))
+    assert trained.returncode == 0, trained.stderr
+    assert "4 greedy episodes" in trained.stdout
+    shown = call("eval", "--run-dir", str(run), "--episodes", "3", "--no-greedy")
+    outcome = json.loads(shown.stdout)
+    assert outcome["episodes"] == len(outcome["returns"]) == 3
+    again = call("train", *SMALL, "--run-dir", str(run))
+    assert again.returncode == 2 and "--overwrite" in again.stderr
+
+
+@pytest.mark.slow
+def test_default_run_folder_is_named_after_the_run(tmp_path):
+    assert call("train", *SMALL, "--seed", "3", cwd=tmp_path).returncode == 0
+    assert (tmp_path / "runs" / "probe-coordination-opspo-seed3" / "config.json").is_file()
+
+
+@pytest.mark.slow
+def test_ctrl_c_exits_130(tmp_path):
+    import signal
+    import time
+
+    run = tmp_path / "run"
+    flags = [*SMALL, "--total-steps", "100000000", "--run-dir", str(run)]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "opspo", "train", *flags], stderr=subprocess.PIPE, text=True
+    )
+    while not (run / "metrics.jsonl").exists():
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert f"opspo resume --run-dir {run}" in error
+    assert any(Path(run / "checkpoints").iterdir())
