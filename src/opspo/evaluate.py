@@ -92,15 +92,8 @@ def _play(
     """Return, length and win of one episode."""
     reset_key, play_key = episode_keys(seed, index)
     state, observation = environment.reset(reset_key)
-    start = (
-        state,
-        observation,
-        team.initial_memory(),
-        jnp.zeros(()),
-        jnp.array(0),
-        False,
-        False,
-    )
+    no = jnp.array(False)
+    start = (state, observation, team.initial_memory(), jnp.zeros(()), jnp.array(0), no, no)
 
     def going(carry: Any) -> Array:
         return ~carry[5]

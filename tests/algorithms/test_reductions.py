@@ -95,8 +95,8 @@ def plain_ppo(learner, state, batch, config, agents):
         return jnp.maximum(*losses).mean()
 
     networks = []
-    for params, loss in ((state.actor, actor_loss), (state.critic, critic_loss)):
-        memory = optimiser.init(params)
+    for start, loss in ((state.actor, actor_loss), (state.critic, critic_loss)):
+        params, memory = start, optimiser.init(start)
         gradient = jax.jit(jax.grad(loss))
         for _ in range(algorithm.epochs):
             change, memory = optimiser.update(gradient(params), memory, params)

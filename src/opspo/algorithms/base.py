@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import jax.numpy as jnp
 
@@ -63,7 +64,7 @@ def clip_range(config: AlgorithmConfig) -> Callable[[Array], tuple[Array, Array,
 
 def compose(config: AlgorithmConfig) -> Callable[[StageData], Correction]:
     """The correction that the config's `advantage`, `state_weight` and `clip_range` name."""
-    numbers = {"gamma": config.gamma, "gae_lambda": config.gae_lambda}
+    numbers: dict[str, Any] = {"gamma": config.gamma, "gae_lambda": config.gae_lambda}
     to_weight_and_range = clip_range(config)
 
     def correct(data: StageData) -> Correction:

@@ -19,7 +19,7 @@ import jax.numpy as jnp
 _stdout, sys.__stdout__ = sys.__stdout__, io.StringIO()  # type: ignore[assignment,misc]
 with contextlib.redirect_stdout(io.StringIO()):
     from jaxmarl.environments.smax import HeuristicEnemySMAX, map_name_to_scenario
-sys.__stdout__ = _stdout  # type: ignore[assignment,misc]
+sys.__stdout__ = _stdout  # type: ignore[misc]
 
 from opspo.environments.base import EnvironmentSpec, Observation, Step
 from opspo.types import Array
