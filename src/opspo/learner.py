@@ -117,6 +117,7 @@ class Learner:
             value=value,
             next_value=next_value,
             critic_memory=chunk_starts(memories, length),
+            learning_rate_scale=self._rate(state),
             value_mean=mean,
             value_deviation=deviation,
         )
@@ -130,6 +131,12 @@ class Learner:
             value_mean=mean, value_deviation=deviation
         )
         return batch, statistics, memory
+
+    def _rate(self, state: TrainState) -> Array:
+        """Share of the learning rates left: falls linearly from 1 to 0 where annealed."""
+        if not self.config.optimiser.anneal:
+            return jnp.ones(())
+        return 1 - state.iteration / self.config.iterations
 
     def _gae(self, batch: Batch) -> Array:
         """The uncorrected advantage [T, E, 1]."""

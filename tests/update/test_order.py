@@ -54,6 +54,12 @@ def test_semi_greedy_takes_any_of_those_left_in_between():
     np.testing.assert_array_equal(orders[:, 2], expected_third)
 
 
+def test_losing_a_tie_does_not_count_against_an_agent_in_the_random_turn():
+    orders = np.asarray(OVER_KEYS["semi_greedy"](many_keys(), np.array([5.0, 5.0, 1.0, 1.0])))
+    runner_up = orders[:, 1] == 1 - orders[:, 0]
+    np.testing.assert_allclose(runner_up.mean(), 1 / 3, atol=0.06)
+
+
 @given(seed=seeds)
 def test_cyclic_orders(seed):
     key, score = jax.random.PRNGKey(seed), np.array([1.0, 0, 5, 2])

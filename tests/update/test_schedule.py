@@ -10,7 +10,7 @@ import pytest
 from opspo.update import order, schedule
 
 EPOCHS = 3
-SIZES = [(1, 1), (3, 2), (4, 2), (5, 3), (5, 5), (3, 7)]
+SIZES = [(1, 1), (3, 2), (4, 2), (5, 4), (5, 5), (3, 7)]
 sizes = pytest.mark.parametrize(("agents", "blocks"), SIZES)
 cumulative_or_not = pytest.mark.parametrize("cumulative", [False, True])
 

@@ -59,6 +59,8 @@ class OptimiserConfig:
     """Step size of the actors."""
     critic_learning_rate: float = 5e-4
     """Step size of the critic."""
+    anneal: bool = False
+    """Lower both step sizes linearly, to 0 at `total_steps`."""
     adam_epsilon: float = 1e-5
     """Adam's denominator offset."""
     max_grad_norm: float = 10.0

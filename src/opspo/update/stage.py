@@ -37,6 +37,8 @@ class Batch:
     """[T, E, 1], 0 past a termination"""
     critic_memory: Array
     """[C, h] at the start of each chunk"""
+    learning_rate_scale: Array
+    """[] on both step sizes"""
     value_mean: Array
     """[] with `value_deviation`, the unit in which the critic is trained"""
     value_deviation: Array
@@ -69,7 +71,12 @@ class Update:
             agents, active, key = now
             data, correction, sequences, starts = self._prepare(batch, log_ratios, agents, active)
             group, losses = self._descend(
-                self._select(learners, agents), sequences, starts, plan.epochs, key
+                self._select(learners, agents),
+                sequences,
+                starts,
+                epochs=plan.epochs,
+                rate=batch.learning_rate_scale,
+                key=key,
             )
             learners = self._replace(learners, agents, group)
             log_ratios = self._measure(learners.actor, batch.trajectory, log_ratios, agents)
@@ -133,13 +140,20 @@ class Update:
         return data, correction, sequences, Starts(actor=memory, critic=batch.critic_memory)
 
     def _descend(
-        self, group: Learners, sequences: Sequences, starts: Starts, epochs: int, key: Array
+        self,
+        group: Learners,
+        sequences: Sequences,
+        starts: Starts,
+        *,
+        epochs: int,
+        rate: Array,
+        key: Array,
     ) -> tuple[Learners, Metrics]:
         """Epochs of minibatch steps; metrics are means over them."""
 
         def epoch(group: Learners, key: Array) -> tuple[Learners, Metrics]:
             parts = split(sequences, starts, key, self.minibatches)
-            return jax.lax.scan(lambda g, part: self.gradient_step(g, *part), group, parts)
+            return jax.lax.scan(lambda g, part: self.gradient_step(g, *part, rate), group, parts)
 
         group, metrics = jax.lax.scan(epoch, group, jax.random.split(key, epochs))
         return group, jax.tree.map(jnp.mean, metrics)

@@ -122,9 +122,12 @@ class GradientStep:
     huber_delta: float
 
     def __call__(
-        self, learners: Learners, batch: Sequences, starts: Starts
+        self, learners: Learners, batch: Sequences, starts: Starts, rate: Array
     ) -> tuple[Learners, dict[str, Array]]:
-        """One step of actors and critic on a minibatch, and what was measured on the way."""
+        """One step of actors and critic on a minibatch, and what was measured on the way.
+
+        `rate` [] scales both step sizes.
+        """
         actor_grad, metrics = jax.grad(actor_loss, has_aux=True)(
             learners.actor,
             self.team,
@@ -141,13 +144,13 @@ class GradientStep:
             huber_delta=self.huber_delta,
         )
         # each agent's gradient is bounded by itself, so the optimiser is mapped over agents
-        update = self._apply(self.actor_optimiser)
+        update = self._apply(self.actor_optimiser, rate)
         if not self.team.shared:
             update = jax.vmap(update)
         actor, actor_state, actor_norm = update(
             learners.actor, actor_grad, learners.actor_optimiser
         )
-        critic, critic_state, critic_norm = self._apply(self.critic_optimiser)(
+        critic, critic_state, critic_norm = self._apply(self.critic_optimiser, rate)(
             learners.critic, critic_grad, learners.critic_optimiser
         )
         metrics |= critic_metrics | {
@@ -157,9 +160,12 @@ class GradientStep:
         return Learners(actor, actor_state, critic, critic_state), metrics
 
     @staticmethod
-    def _apply(optimiser: optax.GradientTransformation) -> Callable[[Any, Any, Any], Any]:
+    def _apply(
+        optimiser: optax.GradientTransformation, rate: Array
+    ) -> Callable[[Any, Any, Any], Any]:
         def update(params: Any, grad: Any, state: Any) -> tuple[Any, Any, Array]:
             change, state = optimiser.update(grad, state, params)
+            change = jax.tree.map(lambda x: rate.astype(x.dtype) * x, change)
             return optax.apply_updates(params, change), state, optax.global_norm(grad)
 
         return update

@@ -1,0 +1,99 @@
+"""Every command and program in the README and the docs runs, and every link leads somewhere."""
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+# Training commands run as they stand, only shorter: these flags follow them.
+SHORTER = [
+    *("--total-steps", "320", "--rollout.num-envs", "4", "--rollout.num-steps", "20"),
+    *("--algorithm.epochs", "1", "--policy.hidden-sizes", "8", "--evaluation.final-episodes", "2"),
+]
+
+
+def blocks(page, language):
+    return re.findall(rf"```{language}\n(.*?)```", page.read_text(), flags=re.DOTALL)
+
+
+def commands(page):
+    lines = "\n".join(blocks(page, "bash")).replace("\\\n", " ").splitlines()
+    return [shlex.split(line, comments=True) for line in lines if line.strip()]
+
+
+def shortened(command):
+    """The command with its own values of the flags in `SHORTER` replaced."""
+    for flag, value in zip(SHORTER[::2], SHORTER[1::2], strict=True):
+        if flag in command:
+            command[command.index(flag) + 1] = value
+        else:
+            command += [flag, value]
+    return command
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_commands_and_programs_run(page, tmp_path):
+    """In the page's order, in one empty folder: later ones may use what earlier ones made."""
+    for command in commands(page):
+        assert command[0] == "opspo", f"{page.name} has a command that no test runs: {command}"
+        if command[1] == "train":
+            command = shortened(command)  # noqa: PLW2901
+        outcome = subprocess.run(
+            [sys.executable, "-m", *command],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert outcome.returncode == 0, f"{command}: {outcome.stderr}"
+    for program in blocks(page, "python"):
+        if "import" not in program:  # an excerpt of the library's own code
+            assert_excerpt_is_real(program)
+            continue
+        subprocess.run([sys.executable, "-c", program], cwd=tmp_path, check=True)
+
+
+def assert_excerpt_is_real(program):
+    """Every line of an excerpt stands in the library, white space aside."""
+    source = "".join("".join(p.read_text().split()) for p in (ROOT / "src").rglob("*.py"))
+    for line in program.strip().splitlines():
+        assert "".join(line.split()).rstrip(",") in source, f"Not in the library: {line}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_links_lead_somewhere(page):
+    for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
+        if not target.startswith("http"):
+            assert (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_files_named_in_tables_exist(page):
+    for name in re.findall(
+        r"`((?:estimators|objectives|algorithms|update|tests)/[\w./]+)`", page.read_text()
+    ):
+        assert (ROOT / name).exists() or (ROOT / "src" / "opspo" / name).exists(), name
+
+
+def test_make_knows_the_two_commands_of_the_readme():
+    (block,) = [
+        b for b in re.findall(r"```\n(.*?)```", PAGES[0].read_text(), re.DOTALL) if "make" in b
+    ]
+    for line in block.strip().splitlines():
+        command = shlex.split(line, comments=True)
+        dry = subprocess.run(
+            [command[0], "--dry-run", *command[1:]],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert dry.returncode == 0, dry.stderr
+    assert "make test" in (ROOT / ".ci" / "run").read_text()
