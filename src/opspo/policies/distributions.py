@@ -53,7 +53,36 @@ class MaskedCategorical:
     def log_prob(self, output: Array, action: Array, available: Array | None) -> Array:
         """[..., 1]."""
         log_probs = self._log_probs(output, available)
-        return jnp.take_along_axis(log_probs, action[..., None], axis=-1)
+        # a sum over the chosen one: the gradient of a gather is a scatter
+        chosen = jax.nn.one_hot(action, output.shape[-1], dtype=bool)
+        return jnp.where(chosen, log_probs, 0).sum(axis=-1, keepdims=True)
+
+    def entropy(self, output: Array, available: Array | None) -> Array:
+        """[...] entropy of the whole action, in nats."""
+
+
+@dataclass(frozen=True)
+class MaskedCategorical:
+    """Discrete actions; those not available have probability 0. Output: logits [..., A]."""
+
+    def _log_probs(self, output: Array, available: Array | None) -> Array:
+        logits = output if available is None else jnp.where(available, output, _UNAVAILABLE)
+        return jax.nn.log_softmax(logits)
+
+    def sample(self, key: Array, output: Array, available: Array | None) -> Array:
+        """Draw an action [...], int."""
+        return jax.random.categorical(key, self._log_probs(output, available))
+
+    def mode(self, output: Array, available: Array | None) -> Array:
+        """The most probable action [...], int."""
+        return self._log_probs(output, available).argmax(axis=-1)
+
+    def log_prob(self, output: Array, action: Array, available: Array | None) -> Array:
+        """[..., 1]."""
+        log_probs = self._log_probs(output, available)
+        # A sum over the chosen one: the gradient of a gather is a scatter, ten times the cost.
+        chosen = action[..., None] == jnp.arange(output.shape[-1], dtype=action.dtype)
+        return jnp.where(chosen, log_probs, 0).sum(axis=-1, keepdims=True)
 
     def entropy(self, output: Array, available: Array | None) -> Array:
         """[...]."""
