@@ -8,8 +8,6 @@ from hypothesis import strategies as st
 
 from opspo.estimators import normalise
 
-pytestmark = pytest.mark.lenient_dtypes  # counts of a mask are integers
-
 seeds = st.integers(0, 2**31)
 masks = st.lists(st.booleans(), min_size=8, max_size=8)
 standardise = jax.jit(normalise.standardise, static_argnames="epsilon")

@@ -64,7 +64,6 @@ def test_others_log_ratio_of_a_single_agent_is_zero():
 masks = st.lists(st.booleans(), min_size=6, max_size=6).filter(any)
 
 
-@pytest.mark.lenient_dtypes
 @given(seed=seeds, mask=masks, spread=st.sampled_from([0.0, 0.1, 3.0]))
 def test_effective_sample_size(seed, mask, spread):
     weight = np.exp(spread * np.random.default_rng(seed).normal(size=6))
@@ -77,7 +76,6 @@ def test_effective_sample_size(seed, mask, spread):
     np.testing.assert_allclose(effective_sample_size(garbage, mask), got, rtol=1e-9)
 
 
-@pytest.mark.lenient_dtypes
 def test_effective_sample_size_is_one_only_for_equal_weights():
     everything = np.ones(6, bool)
     np.testing.assert_allclose(effective_sample_size(np.full(6, 0.3), everything), 1)

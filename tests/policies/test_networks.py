@@ -51,20 +51,20 @@ def gru_loop(p, x, memory, first):
     return out, h
 
 
-def layer_norm(p, x):
+def layer_norm(x):
     centred = x - x.mean(-1, keepdims=True)
-    return centred / np.sqrt(x.var(-1, keepdims=True) + 1e-6) * p["scale"] + p["bias"]
+    return centred / np.sqrt(x.var(-1, keepdims=True) + 1e-6)
 
 
 def torso_loop(p, function, x, memory, first):
-    x = layer_norm(p["LayerNorm_0"], x)
+    x = layer_norm(x)
     for layer in range(2):
         dense = p[f"Dense_{layer}"]
         x = function(x @ dense["kernel"] + dense["bias"])
-        x = layer_norm(p[f"LayerNorm_{layer + 1}"], x)
+        x = layer_norm(x)
     if "GRU_0" in p:
         x, memory = gru_loop(p["GRU_0"], x, memory, first)
-        x = layer_norm(p["LayerNorm_3"], x)
+        x = layer_norm(x)
     return x, memory
 
 

@@ -93,7 +93,6 @@ def test_random_order_does_not_look_at_the_scores():
         np.testing.assert_allclose(shares, 0.25, atol=0.07)
 
 
-@pytest.mark.lenient_dtypes
 @given(seed=seeds)
 def test_scores_are_means_over_living_steps(seed):
     rng = np.random.default_rng(seed)

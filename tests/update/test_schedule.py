@@ -15,12 +15,6 @@ sizes = pytest.mark.parametrize(("agents", "blocks"), SIZES)
 cumulative_or_not = pytest.mark.parametrize("cumulative", [False, True])
 
 
-def in_blocks(*args, **kwargs):
-    """Its table of positions is small integer arithmetic over two ranks."""
-    with jax.numpy_rank_promotion("allow"):
-        return schedule.in_blocks(*args, **kwargs)
-
-
 def make_plan(rule, agents, seed=0):
     return rule(jax.random.PRNGKey(seed), jnp.arange(float(agents)))
 
@@ -56,7 +50,7 @@ def test_one_by_one_follows_the_order(name):
 @cumulative_or_not
 def test_every_agent_has_its_turn_in_every_epoch(agents, blocks, cumulative):
     plan = make_plan(
-        in_blocks(
+        schedule.in_blocks(
             order.random, num_agents=agents, epochs=EPOCHS, blocks=blocks, cumulative=cumulative
         ),
         agents,
@@ -77,7 +71,7 @@ def test_every_agent_has_its_turn_in_every_epoch(agents, blocks, cumulative):
 @sizes
 @cumulative_or_not
 def test_parts_differ_by_one_agent_at_most(agents, blocks, cumulative):
-    rule = in_blocks(
+    rule = schedule.in_blocks(
         order.random, num_agents=agents, epochs=EPOCHS, blocks=blocks, cumulative=cumulative
     )
     for stages in rounds_of(make_plan(rule, agents)):
@@ -92,7 +86,7 @@ def test_parts_differ_by_one_agent_at_most(agents, blocks, cumulative):
 @cumulative_or_not
 def test_no_row_names_an_agent_twice(agents, blocks, cumulative):
     """Else writing back a group would let one of the two entries undo the other."""
-    rule = in_blocks(
+    rule = schedule.in_blocks(
         order.random, num_agents=agents, epochs=EPOCHS, blocks=blocks, cumulative=cumulative
     )
     for row in np.asarray(make_plan(rule, agents).agents):
@@ -101,7 +95,7 @@ def test_no_row_names_an_agent_twice(agents, blocks, cumulative):
 
 @cumulative_or_not
 def test_blocks_follow_the_order(cumulative):
-    rule = in_blocks(order.greedy, num_agents=5, epochs=1, blocks=3, cumulative=cumulative)
+    rule = schedule.in_blocks(order.greedy, num_agents=5, epochs=1, blocks=3, cumulative=cumulative)
     stages = groups(make_plan(rule, 5))  # the scores ascend: 4 is the greediest
     if cumulative:
         stages = [stages[0]] + [
@@ -111,13 +105,13 @@ def test_blocks_follow_the_order(cumulative):
 
 
 def test_each_epoch_draws_its_own_order():
-    rule = in_blocks(order.random, num_agents=5, epochs=8, blocks=5, cumulative=False)
+    rule = schedule.in_blocks(order.random, num_agents=5, epochs=8, blocks=5, cumulative=False)
     rounds = rounds_of(make_plan(rule, 5))
     assert len({tuple(map(tuple, stages)) for stages in rounds}) > 4
 
 
 def test_plans_can_be_made_under_jit():
     """The trainer compiles the whole iteration."""
-    rule = in_blocks(order.semi_greedy, num_agents=3, epochs=2, blocks=2, cumulative=True)
+    rule = schedule.in_blocks(order.semi_greedy, num_agents=3, epochs=2, blocks=2, cumulative=True)
     compiled = jax.jit(rule)(jax.random.PRNGKey(1), jnp.arange(3.0))
     assert groups(compiled) == groups(make_plan(rule, 3, seed=1))

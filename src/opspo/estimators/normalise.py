@@ -9,7 +9,8 @@ from opspo.types import Array, ValueStatistics
 
 def masked_mean(x: Array, mask: Array) -> Array:
     """Mean of x over the samples of the mask (bool, same shape); 0 if there are none."""
-    return jnp.where(mask, x, 0).sum() / jnp.maximum(mask.sum(), 1)
+    count = jnp.maximum(mask.sum(), 1).astype(x.dtype)
+    return jnp.where(mask, x, 0).sum() / count
 
 
 def standardise(x: Array, mask: Array, *, epsilon: float = 1e-5) -> Array:

@@ -49,7 +49,7 @@ def effective_sample_size(weight: Array, mask: Array) -> Array:
         weight: non-negative.
         mask: bool, of the same shape.
     """
-    weight = weight * mask
+    weight = jnp.where(mask, weight, 0)
     count = jnp.maximum(mask.sum(), 1).astype(weight.dtype)
     square = jnp.maximum((weight**2).sum(), jnp.finfo(weight.dtype).tiny)
     return weight.sum() ** 2 / (count * square)

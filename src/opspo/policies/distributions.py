@@ -54,34 +54,8 @@ class MaskedCategorical:
         """[..., 1]."""
         log_probs = self._log_probs(output, available)
         # a sum over the chosen one: the gradient of a gather is a scatter
-        chosen = jax.nn.one_hot(action, output.shape[-1], dtype=bool)
-        return jnp.where(chosen, log_probs, 0).sum(axis=-1, keepdims=True)
-
-    def entropy(self, output: Array, available: Array | None) -> Array:
-        """[...] entropy of the whole action, in nats."""
-
-
-@dataclass(frozen=True)
-class MaskedCategorical:
-    """Discrete actions; those not available have probability 0. Output: logits [..., A]."""
-
-    def _log_probs(self, output: Array, available: Array | None) -> Array:
-        logits = output if available is None else jnp.where(available, output, _UNAVAILABLE)
-        return jax.nn.log_softmax(logits)
-
-    def sample(self, key: Array, output: Array, available: Array | None) -> Array:
-        """Draw an action [...], int."""
-        return jax.random.categorical(key, self._log_probs(output, available))
-
-    def mode(self, output: Array, available: Array | None) -> Array:
-        """The most probable action [...], int."""
-        return self._log_probs(output, available).argmax(axis=-1)
-
-    def log_prob(self, output: Array, action: Array, available: Array | None) -> Array:
-        """[..., 1]."""
-        log_probs = self._log_probs(output, available)
-        # A sum over the chosen one: the gradient of a gather is a scatter, ten times the cost.
-        chosen = action[..., None] == jnp.arange(output.shape[-1], dtype=action.dtype)
+        index = jax.lax.broadcasted_iota(action.dtype, log_probs.shape, log_probs.ndim - 1)
+        chosen = index == action[..., None]
         return jnp.where(chosen, log_probs, 0).sum(axis=-1, keepdims=True)
 
     def entropy(self, output: Array, available: Array | None) -> Array:

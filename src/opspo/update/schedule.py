@@ -69,7 +69,7 @@ def in_blocks(
     `cumulative` a block also takes in the parts before it.
     """
     blocks = min(blocks, num_agents)
-    part = jnp.arange(num_agents) * blocks // num_agents  # the block of each position
+    part = jnp.arange(num_agents)[None] * blocks // num_agents  # the block of each position
     block = jnp.arange(blocks)[:, None]
     active = part <= block if cumulative else part == block
     width = num_agents if cumulative else -(-num_agents // blocks)
