@@ -98,7 +98,7 @@ def test_continuous_optimum():
     state, observation = probe.reset(jax.random.PRNGKey(1))
     total = 0.0
     for _ in range(2):
-        state, out = probe.step(jax.random.PRNGKey(0), state, observation.observation)
+        state, out = probe.step(jax.random.PRNGKey(0), state, observation.observation[:, :1])
         observation, total = out.observation, total + float(out.reward)
     assert total == pytest.approx(probe.optimal_return)
     assert bool(out.terminated)

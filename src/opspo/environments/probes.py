@@ -155,8 +155,9 @@ def _death() -> Probe:
 
     def observe(state: State) -> Observation:
         alive = jnp.array([True, False]) | (state["t"] == 0)
-        features = jnp.array([state["t"] == 0, state["t"] > 0, 1])
-        rows = jnp.stack([features, features]) * alive[:, None]
+        features = jnp.array([state["t"] == 0, state["t"] > 0])
+        rows = jnp.concatenate([jnp.stack([features, features]), jnp.eye(2)], axis=1)
+        rows = rows * alive[:, None]
         available = jnp.ones((2, 2), bool).at[1, 1].set(alive[1])
         return _view(rows, 2, state=features, available=available, alive=alive)
 
@@ -165,7 +166,7 @@ def _death() -> Probe:
         reward = jnp.where(state["t"] == 0, begin, action[0] == 1)
         return state, reward, state["t"] == 3
 
-    return Probe(_spec("death", 3, 4, num_actions=2), 4.0, _nothing, observe, update)
+    return Probe(_spec("death", 4, 4, num_actions=2, state_size=2), 4.0, _nothing, observe, update)
 
 
 def _memory() -> Probe:
@@ -218,14 +219,17 @@ def _continuous() -> Probe:
         return state["draw"] - 0.5
 
     def observe(state: State) -> Observation:
-        seen = _view(target(state)[:, None], 1, state=target(state))
+        # constants beside it, since a layer norm would leave nothing of one lone feature
+        constants = jnp.array([1.0, -1.0])
+        rows = jnp.concatenate([target(state)[:, None], jnp.tile(constants, (2, 1))], axis=1)
+        seen = _view(rows, 1, state=jnp.concatenate([target(state), constants]))
         return seen.replace(available_actions=None)  # type: ignore[attr-defined]
 
     def update(state: State, action: Array) -> tuple[State, Array, Array]:
         error = action[:, 0] - target(state)
         return state, 1 - (error**2).mean(), state["t"] == 1
 
-    spec = _spec("continuous", 1, 2, action_size=1, state_size=2)
+    spec = _spec("continuous", 3, 2, action_size=1, state_size=4)
     return Probe(spec, 2.0, _nothing, observe, update)
 
 
