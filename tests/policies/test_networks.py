@@ -61,10 +61,8 @@ def torso_loop(p, function, x, memory, first):
     for layer in range(2):
         dense = p[f"Dense_{layer}"]
         x = function(x @ dense["kernel"] + dense["bias"])
-        x = layer_norm(x)
     if "GRU_0" in p:
         x, memory = gru_loop(p["GRU_0"], x, memory, first)
-        x = layer_norm(x)
     return x, memory
 
 

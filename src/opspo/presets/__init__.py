@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from opspo.config import ALGORITHM_CONFIGS, TrainConfig, unknown_name
+from opspo.presets import smax
 
 
 def default_config(env: str, algo: str) -> TrainConfig:
@@ -13,4 +14,5 @@ def default_config(env: str, algo: str) -> TrainConfig:
     """
     if algo not in ALGORITHM_CONFIGS:
         raise unknown_name("algorithm", algo, ALGORITHM_CONFIGS)
-    return TrainConfig(env=env, algo=algo, algorithm=ALGORITHM_CONFIGS[algo]())
+    config = TrainConfig(env=env, algo=algo, algorithm=ALGORITHM_CONFIGS[algo]())
+    return smax.adapt(config) if env.startswith("smax/") else config
