@@ -153,7 +153,7 @@ def nan_reward(step, total):
 
 def no_action(step, total):
     seen = step.observation
-    available = seen.available_actions & (total <= 5)
+    available = seen.available_actions & (total <= 3)
     return step.replace(observation=seen.replace(available_actions=available))
 
 

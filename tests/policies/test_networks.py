@@ -60,9 +60,10 @@ def torso_loop(p, function, x, memory, first):
     x = layer_norm(x)
     for layer in range(2):
         dense = p[f"Dense_{layer}"]
-        x = function(x @ dense["kernel"] + dense["bias"])
+        x = layer_norm(function(x @ dense["kernel"] + dense["bias"]))
     if "GRU_0" in p:
         x, memory = gru_loop(p["GRU_0"], x, memory, first)
+        x = layer_norm(x)
     return x, memory
 
 

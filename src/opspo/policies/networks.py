@@ -1,4 +1,4 @@
-"""Actor and critic networks: input layer norm, hidden layers, optionally a GRU.
+"""Actor and critic networks: layer norm, hidden layers, optionally a GRU.
 
 Every network maps a sequence: [L, B, d] with the recurrent state [B, h] before its first step,
 and a flag [L, B] where an episode begins (the state is zeroed there). A feed-forward network
@@ -26,6 +26,15 @@ def dense(size: int, gain: float, name: str | None = None, use_bias: bool = True
     """A linear layer with orthogonal weights scaled by `gain`, and a zero bias."""
     init = nn.initializers.orthogonal(gain)
     return nn.Dense(size, kernel_init=init, use_bias=use_bias, name=name)
+
+
+def layer_norm() -> nn.LayerNorm:
+    """Layer norm without scale and offset of its own.
+
+    A linear layer follows each one and can take up both, so nothing is lost; their gradients are
+    column sums over the whole batch, which cost more than the layer's matrix products.
+    """
+    return nn.LayerNorm(use_scale=False, use_bias=False)
 
 
 class GRU(nn.Module):
@@ -62,7 +71,7 @@ class GRU(nn.Module):
 
 
 class Torso(nn.Module):
-    """Layer norm of the input, hidden layers, and with `recurrent` a GRU."""
+    """Layer norm, hidden layers with layer norm, and with `recurrent` a GRU with layer norm."""
 
     hidden_sizes: tuple[int, ...]
     activation: str
@@ -72,13 +81,12 @@ class Torso(nn.Module):
     def __call__(self, x: Array, memory: Array, first: Array) -> tuple[Array, Array]:
         """[L, B, d] → features [L, B, hidden_sizes[-1]] and the state after the last step."""
         function, gain = ACTIVATIONS[self.activation]
-        # Without scale and offset: the layer behind can take both up, and their gradients are
-        # column sums over the whole batch, which cost more than the layer's matrix products.
-        x = nn.LayerNorm(use_scale=False, use_bias=False)(x)
+        x = layer_norm()(x)
         for size in self.hidden_sizes:
-            x = function(dense(size, gain)(x))
+            x = layer_norm()(function(dense(size, gain)(x)))
         if self.recurrent:
             x, memory = GRU(self.hidden_sizes[-1])(x, memory, first)
+            x = layer_norm()(x)
         return x, memory
 
 
