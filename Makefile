@@ -7,11 +7,12 @@ STAMP := $(VENV)/.installed
 .PHONY: train test lint clean
 
 train: $(STAMP)  ## Train OPSPO on SMAX 3m, evaluate it, and say where the results lie
-	$(BIN)/opspo train --env smax/3m --algo opspo --run-dir runs/3m --overwrite
+	$(BIN)/opspo train --env smax/3m --algo opspo --total-steps 2400000 \
+		--run-dir runs/3m --overwrite
 
 test: $(STAMP)  ## Lint, check types, run every test
 	$(MAKE) lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal --durations 10
 
 lint: $(STAMP)
 	$(BIN)/ruff check src tests
