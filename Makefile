@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 .PHONY: train test lint clean
 
 train: $(STAMP)  ## Train OPSPO on SMAX 3m, evaluate it, and say where the results lie
-	$(BIN)/opspo train --env smax/3m --algo opspo --total-steps 2400000 \
+	$(BIN)/opspo train --env smax/3m --algo opspo --total-steps 3600000 \
 		--run-dir runs/3m --overwrite
 
 test: $(STAMP)  ## Lint, check types, run every test

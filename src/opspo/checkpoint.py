@@ -43,7 +43,10 @@ class Checkpoints:
         options = ocp.CheckpointManagerOptions(
             max_to_keep=keep, enable_async_checkpointing=False, create=False
         )
-        self.path.mkdir(parents=True, exist_ok=True)
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RunError(f"{self.path} cannot be made: {error}.") from error
         self._manager = ocp.CheckpointManager(self.path, options=options)
 
     def iterations(self) -> list[int]:
@@ -124,8 +127,8 @@ class Checkpoints:
     def _unreadable(self, iteration: int, error: Exception) -> RunError:
         earlier = [i for i in self.iterations() if i < iteration]
         mend = (
-            f"Go on from the one before it: opspo resume --run-dir {self.path.parent} "
-            f"--checkpoint {earlier[-1]}"
+            f"Use the one before it, with --checkpoint {earlier[-1]}: `opspo resume` goes on from "
+            "there and drops what came after, `opspo eval` only plays it."
             if earlier
             else "There is none before it."
         )

@@ -9,11 +9,18 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated
 
 import tyro
 
-from opspo.config import ALGORITHM_CONFIGS, ConfigError, TrainConfig, unknown_name
+from opspo.config import (
+    ALGORITHM_CONFIGS,
+    ConfigError,
+    TrainConfig,
+    from_json,
+    unknown_name,
+)
 
 USAGE_ERROR = 2
 STOPPED = 130
@@ -21,8 +28,9 @@ STOPPED = 130
 
 @dataclass(frozen=True)
 class _Choice:
-    env: str = TrainConfig.env
-    algo: str = TrainConfig.algo
+    env: str = ""
+    algo: str = ""
+    from_config: str = ""
 
 
 @dataclass(frozen=True)
@@ -30,6 +38,8 @@ class _Train:
     """Train, by default OPSPO on SMAX 3m. Every setting is a flag."""
 
     config: Annotated[TrainConfig, tyro.conf.arg(name="")]
+    from_config: str = ""
+    """Start from the settings in this config.json; flags given beside it come on top."""
     overwrite: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Replace the run folder if it exists."""
 
@@ -72,8 +82,11 @@ def train(arguments: Sequence[str]) -> None:
         return_unknown_args=True,
         add_help=False,
     )
-    check_id(choice.env)
-    default = default_config(choice.env, choice.algo)
+    if choice.from_config:
+        default = dataclasses.replace(_read_config(choice), run_dir="")
+    else:
+        default = default_config(choice.env or TrainConfig.env, choice.algo or TrainConfig.algo)
+    check_id(choice.env or default.env)
     parsed = tyro.cli(
         _Train,
         prog="opspo train",
@@ -85,6 +98,19 @@ def train(arguments: Sequence[str]) -> None:
 
     result = run(parsed.config, overwrite=parsed.overwrite)
     print(f"Done: {result.env_steps:,} steps. Everything is in {result.run_dir}/")
+
+
+def _read_config(choice: _Choice) -> TrainConfig:
+    try:
+        config = from_json(Path(choice.from_config).read_text())
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"--from-config {choice.from_config} cannot be read: {error}") from error
+    if choice.algo not in ("", config.algo):
+        raise ConfigError(
+            f"--from-config has the settings of '{config.algo}', which --algo {choice.algo} cannot "
+            "take over. Leave one of the two out."
+        )
+    return config
 
 
 def resume(arguments: Sequence[str]) -> None:
@@ -105,6 +131,8 @@ def evaluate(arguments: Sequence[str]) -> None:
         raise unknown_name("checkpoint", checkpoint, ("latest", "best", "<iteration>"))
     if parsed.episodes < 1:
         raise ConfigError(f"--episodes must be at least 1, but is {parsed.episodes}.")
+    if not 0 <= parsed.seed < 2**31:
+        raise ConfigError(f"--seed must be from 0 to 2**31 - 1, but is {parsed.seed}.")
 
     from opspo.trainer import evaluate_run
 
@@ -160,6 +188,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         COMMANDS[command](rest)
     except ConfigError as error:
         _fail(error, USAGE_ERROR)
+    except KeyboardInterrupt:
+        _fail(RuntimeError("Stopped at once. What was saved before is untouched."), STOPPED)
     except Exception as error:
         status = _expected_status(error)
         if status is None:

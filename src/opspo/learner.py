@@ -91,7 +91,7 @@ class Learner:
             key=key,
             iteration=state.iteration + 1,
         )
-        faults = _faults(trajectory, losses, learners)
+        faults = _faults(trajectory, losses | positions, new)
         broken = jnp.stack(list(faults.values())).any()
         kept = jax.tree.map(lambda old, new: jnp.where(broken, old, new), state, new)
         metrics = {
@@ -116,6 +116,7 @@ class Learner:
             trajectory=trajectory,
             value=value,
             next_value=next_value,
+            raw_value=raw[..., None],
             critic_memory=chunk_starts(memories, length),
             learning_rate_scale=self._rate(state),
             value_mean=mean,
@@ -203,7 +204,7 @@ def _episode_metrics(trajectory: Trajectory) -> dict[str, Array]:
 
 
 def _faults(
-    trajectory: Trajectory, losses: dict[str, Array], learners: Learners
+    trajectory: Trajectory, measured: dict[str, Array], state: TrainState
 ) -> dict[str, Array]:
     """Flags of quantities that training must not go on with."""
 
@@ -214,11 +215,12 @@ def _faults(
     none_left = jnp.array(False) if available is None else ~available.any(axis=-1).all()
     return {
         "reward": broken(trajectory.reward),
-        "observation": broken((trajectory.observation, trajectory.state)),
+        "observation": broken((trajectory.observation, trajectory.state, trajectory.next_state)),
         "available_actions": none_left,
-        **{name: broken(value) for name, value in losses.items()},
-        "actor parameters": broken(learners.actor),
-        "critic parameters": broken(learners.critic),
+        **{name: broken(value) for name, value in measured.items()},
+        "actor parameters": broken(state.actor),
+        "critic parameters": broken(state.critic),
+        "value statistics": broken(state.value_statistics),
     }
 
 

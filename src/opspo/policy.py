@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import operator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -163,6 +164,13 @@ def find_checkpoint(
     Raises:
         RunError: there is none.
     """
+    if checkpoint not in ("latest", "best"):
+        try:
+            checkpoint = operator.index(checkpoint)  # type: ignore[arg-type]
+        except TypeError:
+            raise RunError(
+                f"checkpoint must be 'latest', 'best' or an iteration, but is {checkpoint!r}."
+            ) from None
     path = folder.best if checkpoint == "best" else folder.checkpoints
     checkpoints = Checkpoints(path) if path.is_dir() else None
     found = checkpoints.iterations() if checkpoints else []

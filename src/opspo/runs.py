@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import fcntl
 import json
 import os
 import platform
+import shlex
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import distributions
 from pathlib import Path
@@ -64,6 +67,11 @@ class RunFolder:
         return self.path / "best"
 
     @property
+    def lock(self) -> Path:
+        """Held by the process that trains."""
+        return self.path / ".lock"
+
+    @property
     def tensorboard(self) -> Path:
         """TensorBoard events."""
         return self.path / "tensorboard"
@@ -77,22 +85,56 @@ def create(config: TrainConfig, *, overwrite: bool) -> RunFolder:
             is not a run.
     """
     folder = RunFolder(config.folder)
-    if folder.path.exists() and (not folder.path.is_dir() or any(folder.path.iterdir())):
-        if not overwrite:
-            raise RunError(
-                f"The run folder {folder.path} exists. Go on with `opspo resume --run-dir "
-                f"{folder.path}`, choose another with --run-dir, or replace it with --overwrite."
-            )
-        if not folder.config.is_file():
-            raise RunError(
-                f"{folder.path} is no run folder (it has no config.json), so --overwrite will "
-                "not delete it. Choose another with --run-dir."
-            )
-        shutil.rmtree(folder.path)
-    folder.path.mkdir(parents=True, exist_ok=True)
-    folder.config.write_text(to_json(config))
-    folder.versions.write_text(json.dumps(_versions(), indent=2) + "\n")
+    try:
+        if folder.path.exists():
+            _make_room(folder, overwrite=overwrite)
+        folder.path.mkdir(parents=True, exist_ok=True)
+        folder.config.write_text(to_json(config))
+        folder.versions.write_text(json.dumps(_versions(), indent=2) + "\n")
+    except OSError as error:
+        raise RunError(
+            f"The run folder {folder.path} cannot be written: {error}. Choose another with "
+            "--run-dir."
+        ) from error
     return folder
+
+
+def _make_room(folder: RunFolder, *, overwrite: bool) -> None:
+    """Delete the run in a folder, and nothing else that may lie there."""
+    if folder.path.is_dir() and not any(folder.path.iterdir()):
+        return
+    if not overwrite:
+        raise RunError(
+            f"The run folder {folder.path} exists. Go on with `opspo resume --run-dir "
+            f"{shlex.quote(str(folder.path))}`, choose another with --run-dir, or replace it with "
+            "--overwrite."
+        )
+    if not (folder.config.is_file() and folder.versions.is_file()):
+        raise RunError(
+            f"{folder.path} is no run folder (it has no config.json and versions.json), so "
+            "--overwrite will not delete it. Choose another with --run-dir."
+        )
+    for part in (folder.checkpoints, folder.best, folder.tensorboard):
+        shutil.rmtree(part, ignore_errors=True)
+    for part in (folder.metrics, folder.evaluations, folder.environment, folder.lock):
+        part.unlink(missing_ok=True)
+
+
+@contextmanager
+def hold(folder: RunFolder) -> Iterator[None]:
+    """Keep other processes from training in the same folder.
+
+    Raises:
+        RunError: another one does.
+    """
+    with folder.lock.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise RunError(
+                f"Another process is training in {folder.path}. Wait for it or stop it."
+            ) from error
+        yield
 
 
 def open_run(run_dir: str | Path) -> tuple[RunFolder, TrainConfig]:
@@ -109,13 +151,13 @@ def open_run(run_dir: str | Path) -> tuple[RunFolder, TrainConfig]:
         )
     try:
         config = from_json(folder.config.read_text())
-    except ConfigError as error:
+    except (ConfigError, OSError, UnicodeDecodeError) as error:
         raise RunError(f"{folder.config}: {error}") from error
     return folder, dataclasses.replace(config, run_dir=str(folder.path))
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
-    """The objects of a JSON-lines file; a torn last line is left out."""
+    """The objects of a JSON-lines file, up to the first line that is torn."""
     return list(_valid_lines(path)) if path.is_file() else []
 
 
@@ -136,12 +178,6 @@ def cut_lines(path: Path, *, last_iteration: int) -> None:
 
 
 def _versions() -> dict[str, Any]:
-    git = subprocess.run(
-        ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
     return {
         "python": sys.version.split()[0],
         "machine": {
@@ -149,6 +185,20 @@ def _versions() -> dict[str, Any]:
             "processor": platform.processor() or platform.machine(),
             "cores": os.cpu_count(),
         },
-        "git_commit": git.stdout.strip() or None,
+        "git_commit": _git_commit(),
         "packages": dict(sorted((d.name, d.version) for d in distributions())),
     }
+
+
+def _git_commit() -> str | None:
+    """The commit of this package's checkout; None where it is installed from elsewhere."""
+    here = Path(__file__)
+    git = ["git", "-C", str(here.parent)]
+    try:
+        subprocess.run([*git, "ls-files", "--error-unmatch", here.name], check=True, **_QUIET)
+        return subprocess.run([*git, "describe", "--always", "--dirty"], **_QUIET).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):  # no git, or no checkout
+        return None
+
+
+_QUIET: dict[str, Any] = {"capture_output": True, "text": True}

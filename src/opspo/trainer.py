@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
+import shlex
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,14 +21,14 @@ from rich.console import Console
 from opspo.checkpoint import Checkpoints
 from opspo.config import TrainConfig
 from opspo.environments import check_id, make_env
-from opspo.environments.base import JaxEnvironment
 from opspo.evaluate import Evaluation, make_evaluator
 from opspo.learner import Learner, make_learner
 from opspo.metrics import Log, metrics_row
-from opspo.runs import RunError, RunFolder, create, cut_lines, open_run, read_lines
+from opspo.policy import load_policy
+from opspo.runs import RunError, RunFolder, create, cut_lines, hold, open_run, read_lines
 from opspo.types import TrainState
 
-EVALUATION_SEED = 1_000_003
+EVALUATION_SEED = 2**20
 """Added to the run's seed for the evaluations on the way: the same episodes each time."""
 
 
@@ -59,12 +62,14 @@ def train(
         Interrupted: by Ctrl-C or SIGTERM.
     """
     check_id(config.env)
-    learner = make_learner(config, make_env(config.env))
-    folder = create(config, overwrite=overwrite)
-    spec = dataclasses.asdict(learner.environment.spec)
-    folder.environment.write_text(json.dumps(spec, indent=2) + "\n")
-    state = jax.jit(learner.init, static_argnums=0)(config.seed)
-    return _Run(learner, folder, console or Console()).go(state)
+    with _stop_flag() as stopped:
+        learner = make_learner(config, make_env(config.env))
+        folder = create(config, overwrite=overwrite)
+        spec = dataclasses.asdict(learner.environment.spec)
+        folder.environment.write_text(json.dumps(spec, indent=2) + "\n")
+        with hold(folder):
+            state = jax.jit(learner.init, static_argnums=0)(config.seed)
+            return _Run(learner, folder, console or Console(), stopped).go(state)
 
 
 def resume(
@@ -77,36 +82,43 @@ def resume(
         TrainingError, Interrupted: as `train`.
     """
     folder, config = open_run(run_dir)
-    learner = make_learner(config, make_env(config.env))
-    run = _Run(learner, folder, console or Console())
-    found = run.checkpoints.iterations()
-    if not found and checkpoint is None:
-        raise RunError(
-            f"{folder.path} has no checkpoint to go on from. Start it again with "
-            f"`opspo train --run-dir {folder.path} --overwrite` and the settings in config.json."
-        )
-    template = jax.eval_shape(learner.init, config.seed)
-    iteration = found[-1] if checkpoint is None else checkpoint
-    state = run.checkpoints.restore(iteration, template)
-    run.checkpoints.delete_after(iteration)
-    cut_lines(folder.metrics, last_iteration=iteration)
-    cut_lines(folder.evaluations, last_iteration=iteration)
-    return run.go(state)
+    with _stop_flag() as stopped, hold(folder):
+        learner = make_learner(config, make_env(config.env))
+        checkpoints = Checkpoints(folder.checkpoints)
+        found = checkpoints.iterations()
+        if not found and checkpoint is None:
+            raise RunError(
+                f"{folder.path} has no checkpoint to go on from. Start again with `opspo train "
+                f"--from-config {folder.config}`, --overwrite, and the same --run-dir."
+            )
+        iteration = found[-1] if checkpoint is None else checkpoint
+        template = jax.eval_shape(learner.init, config.seed)
+        state = checkpoints.restore(iteration, template)
+        checkpoints.delete_after(iteration)
+        checkpoints.close()
+        cut_lines(folder.metrics, last_iteration=iteration)
+        cut_lines(folder.evaluations, last_iteration=iteration)
+        return _Run(learner, folder, console or Console(), stopped).go(state)
 
 
 class _Run:
     """One process's share of a run: from a state to the end."""
 
-    def __init__(self, learner: Learner, folder: RunFolder, console: Console) -> None:
+    def __init__(
+        self,
+        learner: Learner,
+        folder: RunFolder,
+        console: Console,
+        stopped: Callable[[], bool],
+    ) -> None:
         self.config = learner.config
         self.learner = learner
         self.folder = folder
         self.console = console
+        self.stopped = stopped
         self.checkpoints = Checkpoints(folder.checkpoints, keep=self.config.checkpoint.keep)
         self.best = Checkpoints(folder.best, keep=1)
-        rows = read_lines(folder.evaluations)
-        self.best_score = max((_score(row) for row in rows), default=None)
-        self.saved: int | None = None
+        self.evaluations = read_lines(folder.evaluations)
 
     def go(self, state: TrainState) -> Result:
         """Train to the end, and evaluate there."""
@@ -118,17 +130,16 @@ class _Run:
             tensorboard=config.tensorboard,
             console=self.console,
         )
-        self.saved = done if done else None
-        with log, _stop_flag() as stopped:
-            state = self._loop(state, log, stopped)
+        with log:
+            state = self._loop(state, log)
+            self._save(state)
             evaluation = self._final_evaluation(state, log)
-        self._save(state)
         self.checkpoints.close()
         self.best.close()
         steps = config.iterations * config.steps_per_iteration
         return Result(self.folder.path, steps, evaluation)
 
-    def _loop(self, state: TrainState, log: Log, stopped: Callable[[], bool]) -> TrainState:
+    def _loop(self, state: TrainState, log: Log) -> TrainState:
         config = self.config
         iterate = jax.jit(self.learner.iterate, donate_argnums=0)
         evaluator = self._evaluator(config.evaluation.episodes)
@@ -136,7 +147,7 @@ class _Run:
         earlier = rows[-1]["wall_seconds"] if rows else 0.0
         begin = last = time.perf_counter()
         for iteration in range(int(state.iteration) + 1, config.iterations + 1):
-            if stopped():
+            if self.stopped():
                 self._interrupt(state)
             state, metrics = iterate(state)
             metrics = jax.device_get(metrics)
@@ -188,23 +199,42 @@ class _Run:
             "greedy": self.config.evaluation.greedy,
             "seed": seed,
         }
+        if not all(map(math.isfinite, evaluation.returns)):
+            raise TrainingError(
+                f"The evaluation after iteration {iteration} has a return that is not finite. "
+                f"The checkpoints in {self.folder.checkpoints} are untouched."
+            )
         log.evaluation(evaluation, where=where)
-        if self.best_score is None or evaluation.score > self.best_score:
-            self.best_score = evaluation.score
-            self.best.save(iteration, state)
+        row = {**where, **evaluation.summary()}
+        if all(_score(row) > _score(earlier) for earlier in self.evaluations):
+            self._keep_as_best(iteration, state)
+        self.evaluations.append(row)
         return evaluation
 
+    def _keep_as_best(self, iteration: int, state: TrainState) -> None:
+        # the last iteration is evaluated twice, and a resumed run may come by a second time
+        if iteration not in self.best.iterations():
+            self.best.save(iteration, state)
+
     def _final_evaluation(self, state: TrainState, log: Log) -> Evaluation | None:
-        episodes = self.config.evaluation.final_episodes
+        """The evaluation at the end; one that was done before is not repeated."""
+        episodes, seed = self.config.evaluation.final_episodes, self.config.seed
         if episodes == 0:
             return None
-        return self._evaluate(self._evaluator(episodes), self.config.seed, state, log)
+        for row in self.evaluations:
+            if (row["iteration"], row["seed"]) == (self.config.iterations, seed):
+                wins = row.get("wins")
+                return Evaluation(
+                    returns=tuple(row["returns"]),
+                    lengths=tuple(row["lengths"]),
+                    wins=None if wins is None else tuple(wins),
+                )
+        return self._evaluate(self._evaluator(episodes), seed, state, log)
 
     def _save(self, state: TrainState) -> None:
         iteration = int(state.iteration)
-        if iteration != self.saved:
+        if iteration not in self.checkpoints.iterations():
             self.checkpoints.save(iteration, state)
-            self.saved = iteration
 
     def _check(self, state: TrainState, faults: dict[str, Any], iteration: int) -> None:
         """Stop at a fault. The state is the one before the iteration: save it."""
@@ -220,15 +250,16 @@ class _Run:
         )
         raise TrainingError(
             f"Iteration {iteration}: {what}. The state after iteration {iteration - 1} is saved "
-            f"in {self.folder.checkpoints}. Look at the last lines of {self.folder.metrics}; a "
-            "smaller learning rate or a bounded reward often mends it."
+            f"in {self.folder.checkpoints}. Look at the last lines of {self.folder.metrics}; to "
+            "start again with a smaller step size: opspo train --from-config "
+            f"{self.folder.config} --optimiser.actor-learning-rate … --run-dir …"
         )
 
     def _interrupt(self, state: TrainState) -> None:
         self._save(state)
         raise Interrupted(
             f"Stopped after iteration {int(state.iteration)}; the state is saved. Go on with: "
-            f"opspo resume --run-dir {self.folder.path}"
+            f"opspo resume --run-dir {shlex.quote(str(self.folder.path))}"
         )
 
 
@@ -246,6 +277,7 @@ def _stop_flag() -> Iterator[Callable[[], bool]]:
         if raised:
             raise KeyboardInterrupt
         raised = True
+        print("\nStopping after this iteration; once more stops at once.", file=sys.stderr)
 
     old: dict[signal.Signals, Any] = {}
     try:
@@ -267,18 +299,13 @@ def evaluate_run(
     seed: int,
     greedy: bool = True,
     checkpoint: Any = "latest",
-    environment: JaxEnvironment | None = None,
 ) -> Evaluation:
     """Play episodes with the policy of a run.
 
     Raises:
         RunError: there is no such run or checkpoint, or it cannot be read.
     """
-    from opspo.policy import load_policy  # noqa: PLC0415
-
     _, config = open_run(run_dir)
     policy = load_policy(run_dir, checkpoint=checkpoint)
-    evaluator = make_evaluator(
-        environment or make_env(config.env), policy.team, episodes=episodes, greedy=greedy
-    )
+    evaluator = make_evaluator(make_env(config.env), policy.team, episodes=episodes, greedy=greedy)
     return evaluator(policy.params, seed)

@@ -104,6 +104,11 @@ class EvaluationConfig:
     greedy: bool = True
     """Take the most probable action (else sample)."""
 
+    def __post_init__(self) -> None:
+        for name, least in (("every_steps", 0), ("episodes", 1), ("final_episodes", 0)):
+            value = getattr(self, name)
+            require(value >= least, f"evaluation.{name}", f"at least {least}", value)
+
 
 @dataclass(frozen=True, kw_only=True)
 class CheckpointConfig:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -51,6 +52,7 @@ class TrainConfig:
             f"an {expected.__name__} where algo is '{self.algo}'",
             self.algorithm,
         )
+        require(0 <= self.seed < 2**31 - 2**20, "seed", "from 0 to 2,146,435,071", self.seed)
         require(self.total_steps >= 1, "total_steps", "at least 1", self.total_steps)
         require(
             not self.policy.recurrent or self.rollout.num_steps % self.policy.chunk_length == 0,
@@ -84,5 +86,5 @@ class TrainConfig:
     @property
     def folder(self) -> Path:
         """The run folder."""
-        task = self.env.replace("/", "-")
+        task = re.sub(r"[^\w.]+", "-", self.env)
         return Path(self.run_dir or f"runs/{task}-{self.algo}-seed{self.seed}")

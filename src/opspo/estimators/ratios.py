@@ -42,14 +42,16 @@ def others_log_ratio(log_ratios: Array, agents: Array) -> Array:
     return log_ratios.sum(axis=-1, keepdims=True) - log_ratios[..., agents]
 
 
-def effective_sample_size(weight: Array, mask: Array) -> Array:
+def effective_sample_size(log_weight: Array, mask: Array) -> Array:
     """(Σ w)² / (n Σ w²) over the samples of the mask, in (0, 1]: 1 where all weights are equal.
 
     Args:
-        weight: non-negative.
+        log_weight: log w; only differences count, so no weight overflows.
         mask: bool, of the same shape.
     """
-    weight = jnp.where(mask, weight, 0)
+    log_weight = jnp.where(mask, log_weight, -jnp.inf)
+    largest = jnp.where(mask.any(), log_weight.max(), 0)
+    weight = jnp.exp(log_weight - largest)
     count = jnp.maximum(mask.sum(), 1).astype(weight.dtype)
     square = jnp.maximum((weight**2).sum(), jnp.finfo(weight.dtype).tiny)
     return weight.sum() ** 2 / (count * square)
@@ -58,6 +60,8 @@ def effective_sample_size(weight: Array, mask: Array) -> Array:
 def kl_from_log_ratio(log_ratio: Array) -> Array:
     """Per-sample estimate of KL(π ‖ π̄) from actions of π: r − 1 − log r.
 
-    Unbiased and never negative (Schulman 2020, "Approximating KL divergence").
+    Never negative, and unbiased where r is the plain ratio (Schulman 2020, "Approximating KL
+    divergence"). With several action dimensions r is the mean of their ratios (`log_ratio`), and
+    this is the KL to that mixture, which is below the policy's own.
     """
     return jnp.expm1(log_ratio) - log_ratio

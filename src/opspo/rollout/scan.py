@@ -28,9 +28,7 @@ def begin(environment: JaxEnvironment, team: Team, num_envs: int, key: Array) ->
     )
 
 
-def act(
-    team: Team, params: Params, state: RolloutState, key: Array, *, greedy: bool = False
-) -> tuple[Array, Array, Array]:
+def act(team: Team, params: Params, state: RolloutState, key: Array) -> tuple[Array, Array, Array]:
     """One decision of every agent in every environment.
 
     Returns:
@@ -39,13 +37,8 @@ def act(
     seen = state.observation
     output, memory = team.unroll(params, seen.observation[None], state.memory, state.first[None])
     output, available = output[0], seen.available_actions
-    distribution = team.distribution
-    action = (
-        distribution.mode(output, available)
-        if greedy
-        else distribution.sample(key, output, available)
-    )
-    return action, distribution.log_prob(output, action, available), memory
+    action = team.distribution.sample(key, output, available)
+    return action, team.distribution.log_prob(output, action, available), memory
 
 
 def advance(

@@ -35,6 +35,8 @@ class Batch:
     """[T, E, 1] in the reward's unit"""
     next_value: Array
     """[T, E, 1], 0 past a termination"""
+    raw_value: Array
+    """[T, E, 1] the critic's own output, around which its move is clipped"""
     critic_memory: Array
     """[C, h] at the start of each chunk"""
     learning_rate_scale: Array
@@ -42,6 +44,10 @@ class Batch:
     value_mean: Array
     """[] with `value_deviation`, the unit in which the critic is trained"""
     value_deviation: Array
+
+
+def _standardise_each(advantage: Array, mask: Array) -> Array:
+    return jax.vmap(standardise, in_axes=-1, out_axes=-1)(advantage, mask)
 
 
 @dataclass(frozen=True)
@@ -111,7 +117,9 @@ class Update:
         mask = data.alive & active
         advantage, weight = correction.advantage, correction.weight
         if self.normalise_advantage:
-            advantage = standardise(advantage, mask)
+            # as in the loss, separate agents are each on their own
+            scale = standardise if self.team.shared else _standardise_each
+            advantage = scale(advantage, mask)
         if self.normalise_weight:
             weight = weight / jnp.maximum(masked_mean(weight, mask), 1e-6)
 
@@ -131,7 +139,7 @@ class Update:
             high=correction.high,
             state=trajectory.state,
             first=trajectory.first,
-            value=normalised(batch.value),
+            value=batch.raw_value,
             value_target=normalised(correction.value_target),
             target_mask=jnp.broadcast_to(active, mask.shape),
         )
@@ -209,8 +217,8 @@ class Update:
         """How far off-policy the stage's data were, and how far its agents moved."""
         return {
             "others_log_ratio_abs": masked_mean(jnp.abs(data.log_ratio), mask),
-            "others_ratio_ess": effective_sample_size(jnp.exp(data.log_ratio), mask),
-            "state_weight_ess": effective_sample_size(correction.state_weight, mask),
+            "others_ratio_ess": effective_sample_size(data.log_ratio, mask),
+            "state_weight_ess": effective_sample_size(jnp.log(correction.state_weight), mask),
             "weight_mean": masked_mean(correction.weight, mask),
             "kl": masked_mean(kl_from_log_ratio(own_log_ratio), mask),
         }

@@ -40,7 +40,7 @@ class Sequences:
     first: Array
     """[L, C] bool"""
     value: Array
-    """[L, C, 1] at collection, normalised"""
+    """[L, C, 1] the critic's output at collection"""
     value_target: Array
     """[L, C, K] normalised"""
     target_mask: Array
