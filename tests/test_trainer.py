@@ -235,6 +235,54 @@ def test_nothing_to_resume(tmp_path):
         resume(tmp_path)
 
 
+def test_overwrite_leaves_other_files_alone(tmp_path):
+    config = config_in(tmp_path / "run", total_steps=256)
+    train(config)
+    (tmp_path / "run" / "notes.txt").write_text("mine")
+    train(config, overwrite=True)
+    assert (tmp_path / "run" / "notes.txt").read_text() == "mine"
+
+
+def test_two_processes_do_not_train_in_one_folder(whole_run):
+    from opspo.runs import RunFolder, hold
+
+    folder, _ = whole_run
+    with hold(RunFolder(folder)), pytest.raises(RunError, match="Another process"):
+        resume(folder)
+
+
+def test_resuming_a_finished_run_changes_nothing(whole_run, tmp_path):
+    import shutil
+
+    source, result = whole_run
+    folder = tmp_path / "finished"
+    shutil.copytree(source, folder)
+    assert resume(folder).evaluation == result.evaluation
+    for name in ("metrics.jsonl", "evaluations.jsonl"):
+        assert (folder / name).read_text() == (source / name).read_text()
+
+
+def test_a_huge_reward_that_breaks_the_statistics_is_caught(tmp_path, monkeypatch):
+    def huge(step, total):
+        return step.replace(reward=jnp.where(total > 5, 1e30, step.reward))
+
+    monkeypatch.setattr(trainer_module, "make_env", lambda env: Poisoned(huge))
+    with pytest.raises(TrainingError, match="value statistics is not finite"):
+        train(config_in(tmp_path / "run"))
+
+
+def test_works_without_git(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    train(config_in(tmp_path / "run", total_steps=256))
+    assert json.loads((tmp_path / "run" / "versions.json").read_text())["git_commit"] is None
+
+
+def test_an_unwritable_folder_is_a_clear_error(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RunError, match=r"cannot be written.*--run-dir"):
+        train(config_in(tmp_path / "file" / "run"))
+
+
 def test_full_disk_is_a_clear_error_and_keeps_what_was_saved(whole_run, tmp_path, monkeypatch):
     config = config_in(tmp_path / "run")
     real = Checkpoints.save

@@ -5,6 +5,7 @@ JAX and the engines are imported only once a command needs them.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import sys
 from collections.abc import Callable, Sequence

@@ -114,10 +114,11 @@ def _make_room(folder: RunFolder, *, overwrite: bool) -> None:
             f"{folder.path} is no run folder (it has no config.json and versions.json), so "
             "--overwrite will not delete it. Choose another with --run-dir."
         )
-    for part in (folder.checkpoints, folder.best, folder.tensorboard):
-        shutil.rmtree(part, ignore_errors=True)
-    for part in (folder.metrics, folder.evaluations, folder.environment, folder.lock):
-        part.unlink(missing_ok=True)
+    with hold(folder):
+        for part in (folder.checkpoints, folder.best, folder.tensorboard):
+            shutil.rmtree(part, ignore_errors=True)
+        for part in (folder.metrics, folder.evaluations, folder.environment):
+            part.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -195,10 +196,11 @@ def _git_commit() -> str | None:
     here = Path(__file__)
     git = ["git", "-C", str(here.parent)]
     try:
-        subprocess.run([*git, "ls-files", "--error-unmatch", here.name], check=True, **_QUIET)
-        return subprocess.run([*git, "describe", "--always", "--dirty"], **_QUIET).stdout.strip()
+        for command in (
+            ["ls-files", "--error-unmatch", here.name],
+            ["describe", "--always", "--dirty"],
+        ):
+            done = subprocess.run([*git, *command], capture_output=True, text=True, check=True)
+        return done.stdout.strip()
     except (OSError, subprocess.CalledProcessError):  # no git, or no checkout
         return None
-
-
-_QUIET: dict[str, Any] = {"capture_output": True, "text": True}

@@ -6,11 +6,8 @@ import dataclasses
 import json
 import math
 import shlex
-import signal
-import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +23,7 @@ from opspo.learner import Learner, make_learner
 from opspo.metrics import Log, metrics_row
 from opspo.policy import load_policy
 from opspo.runs import RunError, RunFolder, create, cut_lines, hold, open_run, read_lines
+from opspo.stopping import stop_flag
 from opspo.types import TrainState
 
 EVALUATION_SEED = 2**20
@@ -62,7 +60,7 @@ def train(
         Interrupted: by Ctrl-C or SIGTERM.
     """
     check_id(config.env)
-    with _stop_flag() as stopped:
+    with stop_flag() as stopped:
         learner = make_learner(config, make_env(config.env))
         folder = create(config, overwrite=overwrite)
         spec = dataclasses.asdict(learner.environment.spec)
@@ -82,7 +80,7 @@ def resume(
         TrainingError, Interrupted: as `train`.
     """
     folder, config = open_run(run_dir)
-    with _stop_flag() as stopped, hold(folder):
+    with stop_flag() as stopped, hold(folder):
         learner = make_learner(config, make_env(config.env))
         checkpoints = Checkpoints(folder.checkpoints)
         found = checkpoints.iterations()
@@ -265,31 +263,6 @@ class _Run:
 
 def _score(row: dict[str, Any]) -> tuple[float, float]:
     return row.get("win_rate", 0.0), row["mean_return"]
-
-
-@contextmanager
-def _stop_flag() -> Iterator[Callable[[], bool]]:
-    """Ctrl-C and SIGTERM raise a flag, looked at between iterations; a second one kills."""
-    raised = False
-
-    def handler(number: int, frame: Any) -> None:
-        nonlocal raised
-        if raised:
-            raise KeyboardInterrupt
-        raised = True
-        print("\nStopping after this iteration; once more stops at once.", file=sys.stderr)
-
-    old: dict[signal.Signals, Any] = {}
-    try:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            old[number] = signal.signal(number, handler)
-    except ValueError:  # not in the main thread, where Python allows no handlers
-        old = {}
-    try:
-        yield lambda: raised
-    finally:
-        for number, before in old.items():
-            signal.signal(number, before)
 
 
 def evaluate_run(

@@ -67,7 +67,7 @@ def plain_ppo(learner, state, batch, config, agents):
     rows = (rows - rows.mean()) / (rows.std() + 1e-5)
     unit = (batch.value_mean, batch.value_deviation)
     target = (advantage + batch.value[..., 0] - unit[0]) / unit[1]
-    old = (batch.value[..., 0] - unit[0]) / unit[1]
+    old = batch.raw_value[..., 0]
     optimiser = optax.chain(optax.clip_by_global_norm(10.0), optax.adam(3e-3, eps=1e-5))
 
     def actor_loss(params):

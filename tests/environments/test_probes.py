@@ -115,3 +115,26 @@ def test_observations_have_the_sizes_of_the_spec(name):
         assert seen.available_actions.shape == (spec.num_agents, spec.num_actions)
     else:
         assert seen.available_actions is None and spec.action_size == 1
+
+
+def test_coordination_punishes_simultaneous_and_rewards_sequential_best_responses():
+    """From a policy under which going is rare: both at once collide, one by one they do not."""
+    probe = make_probe("coordination")
+    state, _ = probe.reset(jax.random.PRNGKey(0))
+
+    def payoff(first, second):
+        return float(probe.step(jax.random.PRNGKey(0), state, jnp.array([first, second]))[1].reward)
+
+    def value(p, q):
+        """Of the team where the agents go with probabilities p and q."""
+        chance = {1: (p, q), 0: (1 - p, 1 - q)}
+        return sum(chance[a][0] * chance[b][1] * payoff(a, b) for a in (0, 1) for b in (0, 1))
+
+    def best_response(other):
+        return max((0.0, 1.0), key=lambda p: value(p, other))
+
+    rare = 0.2
+    at_once = value(best_response(rare), best_response(rare))
+    first = best_response(rare)
+    in_turn = value(first, best_response(first))
+    assert at_once < value(rare, rare) < value(first, rare) < in_turn == probe.optimal_return
