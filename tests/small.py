@@ -19,7 +19,10 @@ from opspo.config import (
 )
 from opspo.environments import make_env
 from opspo.learner import Learner, make_learner
-from opspo.types import TrainState
+from opspo.rollout import scan
+from opspo.types import TrainState, Trajectory
+from opspo.update.order import scores
+from opspo.update.step import Learners
 
 
 def small_config(
@@ -69,3 +72,27 @@ def run(
         history.append(jax.device_get(metrics))
         assert not any(history[-1]["faults"].values()), history[-1]["faults"]
     return state, history
+
+
+def collect(learner: Learner, state: TrainState) -> Trajectory:
+    """One batch of experience."""
+    _, trajectory = scan.collect(
+        learner.environment,
+        learner.team,
+        state.actor,
+        state.rollout,
+        jax.random.PRNGKey(1),
+        num_steps=learner.config.rollout.num_steps,
+    )
+    return trajectory
+
+
+def learn(learner: Learner, state: TrainState, trajectory: Trajectory) -> Learners:
+    """The update on a given batch, from the parameters of a state."""
+    batch, _, _ = learner._evaluate(state, trajectory)
+    plan = learner.algorithm.schedule(
+        jax.random.PRNGKey(2),
+        scores(learner._gae(batch), batch.value, trajectory.alive),
+    )
+    learners = Learners(state.actor, state.actor_optimiser, state.critic, state.critic_optimiser)
+    return learner.update(learners, batch, plan, jax.random.PRNGKey(3))[0]

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from small import learner_of, run, small_config
+from small import collect, learn, learner_of, run, small_config
 
 from opspo.config import ALGORITHM_CONFIGS
 from opspo.environments import PROBES, make_env
@@ -110,16 +110,7 @@ def test_ignores_what_dead_agents_see_and_do(algo, shared):
     config = small_config("probe/death", algo, shared=shared)
     learner, _ = learner_of(config)
     state = jax.jit(learner.init, static_argnums=0)(0)
-    from opspo.rollout import scan
-
-    _, trajectory = scan.collect(
-        learner.environment,
-        learner.team,
-        state.actor,
-        state.rollout,
-        jax.random.PRNGKey(1),
-        num_steps=16,
-    )
+    trajectory = collect(learner, state)
     dead = ~trajectory.alive
     assert dead.any()
     scrambled = trajectory.replace(
@@ -128,27 +119,17 @@ def test_ignores_what_dead_agents_see_and_do(algo, shared):
         log_prob=jnp.where(dead[..., None], -3.0, trajectory.log_prob),
         available_actions=trajectory.available_actions | dead[..., None],
     )
-    learn = jax.jit(lambda t: learn_from(learner, state, t))
-    plain, changed = learn(trajectory), learn(scrambled)
+
+    def networks(batch):
+        learned = learn(learner, state, batch)
+        return learned.actor, learned.critic
+
+    after = jax.jit(networks)
+    plain, changed = after(trajectory), after(scrambled)
     jax.tree.map(np.testing.assert_array_equal, plain, changed)
     living = trajectory.replace(action=jnp.where(dead, trajectory.action, 1 - trajectory.action))
-    actor, other = jax.tree.leaves(plain)[0], jax.tree.leaves(learn(living))[0]
+    actor, other = jax.tree.leaves(plain)[0], jax.tree.leaves(after(living))[0]
     assert not np.array_equal(actor, other), "the comparison must be able to fail"
-
-
-def learn_from(learner, state, trajectory):
-    """Actors and critic after the update on a given batch."""
-    from opspo.update.order import scores
-    from opspo.update.step import Learners
-
-    batch, _, _ = learner._evaluate(state, trajectory)
-    advantage = learner._gae(batch)
-    plan = learner.algorithm.schedule(
-        jax.random.PRNGKey(2), scores(advantage, batch.value, trajectory.alive)
-    )
-    learners = Learners(state.actor, state.actor_optimiser, state.critic, state.critic_optimiser)
-    learners, _, _ = learner.update(learners, batch, plan, jax.random.PRNGKey(3))
-    return learners.actor, learners.critic
 
 
 @pytest.mark.slow

@@ -5,11 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from small import learner_of, small_config
-
-from opspo.rollout import scan
-from opspo.update.order import scores
-from opspo.update.step import Learners
+from small import collect, learn, learner_of, small_config
 
 OFF = {
     "advantage": "gae",
@@ -30,25 +26,11 @@ def x64():
 def batch_of(config):
     learner, _ = learner_of(config)
     state = learner.init(0)
-    _, trajectory = scan.collect(
-        learner.environment,
-        learner.team,
-        state.actor,
-        state.rollout,
-        jax.random.PRNGKey(1),
-        num_steps=config.rollout.num_steps,
-    )
-    batch, _, _ = learner._evaluate(state, trajectory)
-    return learner, state, batch
+    return learner, state, collect(learner, state)
 
 
-def update(learner, state, batch):
-    plan = learner.algorithm.schedule(
-        jax.random.PRNGKey(2),
-        scores(learner._gae(batch), batch.value, batch.trajectory.alive),
-    )
-    learners = Learners(state.actor, state.actor_optimiser, state.critic, state.critic_optimiser)
-    return jax.jit(learner.update)(learners, batch, plan, jax.random.PRNGKey(3))[0]
+def update(learner, state, trajectory):
+    return jax.jit(lambda t: learn(learner, state, t))(trajectory)
 
 
 def assert_close(left, right):
@@ -56,12 +38,13 @@ def assert_close(left, right):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), left, right)
 
 
-def plain_ppo(learner, state, batch, config, agents):
+def plain_ppo(learner, state, trajectory, config, agents):
     """PPO written out: one Adam chain for each network, `epochs` full-batch steps.
 
     `agents` contribute to one actor loss; parameters are shared.
     """
-    trajectory, algorithm = batch.trajectory, config.algorithm
+    batch, _, _ = learner._evaluate(state, trajectory)
+    algorithm = config.algorithm
     advantage = np.asarray(learner._gae(batch))[..., 0]
     rows = np.repeat(advantage[..., None], len(agents), axis=-1)
     rows = (rows - rows.mean()) / (rows.std() + 1e-5)
