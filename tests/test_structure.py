@@ -62,6 +62,15 @@ def test_files_stay_short(path):
     assert len(path.read_text().splitlines()) <= 300
 
 
+def test_every_public_name_is_there():
+    import opspo
+
+    for name in opspo.__all__:
+        assert getattr(opspo, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'trian'"):
+        _ = opspo.trian
+
+
 @pytest.mark.parametrize("folder", ["estimators", "objectives"])
 def test_formulas_know_no_config(folder):
     for path in (PACKAGE / folder).glob("*.py"):

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from opspo.config import TrainConfig
     from opspo.environments import make_env
     from opspo.policy import Policy, load_policy
+    from opspo.presets import default_config
     from opspo.trainer import resume, train
 
 __version__ = "0.1.0"
@@ -16,13 +17,22 @@ __version__ = "0.1.0"
 _PUBLIC = {
     "Policy": "opspo.policy",
     "TrainConfig": "opspo.config",
+    "default_config": "opspo.presets",
     "load_policy": "opspo.policy",
     "make_env": "opspo.environments",
     "resume": "opspo.trainer",
     "train": "opspo.trainer",
 }
 
-__all__ = ["Policy", "TrainConfig", "load_policy", "make_env", "resume", "train"]
+__all__ = [
+    "Policy",
+    "TrainConfig",
+    "default_config",
+    "load_policy",
+    "make_env",
+    "resume",
+    "train",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -43,12 +43,6 @@ class Evaluation:
             each["wins"] = list(self.wins)
         return means | each
 
-    @property
-    def score(self) -> tuple[float, float]:
-        """By which the best checkpoint is chosen: win rate, then return."""
-        summary = self.summary()
-        return summary.get("win_rate", 0.0), summary["mean_return"]
-
 
 def episode_keys(seed: Array | int, episode: Array | int) -> tuple[Array, Array]:
     """The key of an episode's reset, and the key that `step_keys` draws from."""

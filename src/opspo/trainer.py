@@ -262,6 +262,7 @@ class _Run:
 
 
 def _score(row: dict[str, Any]) -> tuple[float, float]:
+    """By which the best is chosen: win rate, then return."""
     return row.get("win_rate", 0.0), row["mean_return"]
 
 
