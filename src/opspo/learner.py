@@ -146,7 +146,7 @@ class Learner:
             trajectory.reward[..., None],
             batch.value,
             batch.next_value,
-            (trajectory.terminated | trajectory.truncated)[..., None],
+            trajectory.done[..., None],
             gamma=self.config.algorithm.gamma,
             gae_lambda=self.config.algorithm.gae_lambda,
         )
@@ -193,7 +193,7 @@ def _critic_pass(
 
 def _episode_metrics(trajectory: Trajectory) -> dict[str, Array]:
     """Means over the episodes that ended in the batch, and how many did."""
-    done = trajectory.terminated | trajectory.truncated
+    done = trajectory.done
     return {
         "episodes": done.sum(),
         "episode_return": masked_mean(trajectory.episode_return, done),

@@ -18,7 +18,6 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from opspo.evaluate import Evaluation
 from opspo.runs import RunError, RunFolder
 
 
@@ -128,15 +127,14 @@ class Log:
         done = min(row["env_steps"], total)
         self._progress.update(self._task, completed=done, shown=shown)
 
-    def evaluation(self, evaluation: Evaluation, *, where: Mapping[str, Any]) -> None:
-        """An evaluation; `where` has its iteration and env_steps, and how it was done."""
-        summary = evaluation.summary()
-        append_line(self._folder.evaluations, {**where, **summary})
-        self._events("evaluation", {**where, **summary})
-        wins = f", {summary['win_rate']:.1%} won" if "win_rate" in summary else ""
+    def evaluation(self, row: Mapping[str, Any]) -> None:
+        """An evaluation: when and how it was done, and its `Evaluation.summary`."""
+        append_line(self._folder.evaluations, row)
+        self._events("evaluation", row)
+        wins = f", {row['win_rate']:.1%} won" if "win_rate" in row else ""
         self._console.print(
-            f"{where['env_steps']:>11,} steps: return {summary['mean_return']:.3f}{wins} "
-            f"({summary['episodes']} {'greedy' if where['greedy'] else 'sampled'} episodes)"
+            f"{row['env_steps']:>11,} steps: return {row['mean_return']:.3f}{wins} "
+            f"({row['episodes']} {'greedy' if row['greedy'] else 'sampled'} episodes)"
         )
 
     def _events(self, group: str, row: Mapping[str, Any]) -> None:

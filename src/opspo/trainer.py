@@ -202,8 +202,8 @@ class _Run:
                 f"The evaluation after iteration {iteration} has a return that is not finite. "
                 f"The checkpoints in {self.folder.checkpoints} are untouched."
             )
-        log.evaluation(evaluation, where=where)
         row = {**where, **evaluation.summary()}
+        log.evaluation(row)
         if all(_score(row) > _score(earlier) for earlier in self.evaluations):
             self._keep_as_best(iteration, state)
         self.evaluations.append(row)

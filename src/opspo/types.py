@@ -54,6 +54,11 @@ class Trajectory:
     win: Array
     """[T, E] bool, the episode ended in a win"""
 
+    @property
+    def done(self) -> Array:
+        """[T, E] bool, the episode ended after the step, by either."""
+        return self.terminated | self.truncated
+
 
 @struct.dataclass
 class StageData:

@@ -50,8 +50,11 @@ def gae(
     return discounted_sum(delta, gamma * gae_lambda * (1 - done.astype(delta.dtype)))
 
 
-def _broadcast(*arrays: Array) -> tuple[Array, ...]:
-    return tuple(jnp.broadcast_arrays(*arrays))
+def _correction_terms(delta: Array, done: Array, log_ratio: Array) -> tuple[Array, Array, Array]:
+    """δ_t, whether the episode goes on after t (1 or 0), and min(1, r_t), in one shape."""
+    going = 1 - done.astype(delta.dtype)
+    delta, going, log_ratio = jnp.broadcast_arrays(delta, going, log_ratio)
+    return delta, going, jnp.exp(jnp.minimum(log_ratio, 0))
 
 
 def _after(x: Array) -> Array:
@@ -72,7 +75,7 @@ def aec_td(
     """AEC as printed, Eq. 15: A_t = δ_t, whatever the ratio and λ; they shape the target only."""
     del done, gae_lambda
     delta = td_error(reward, value, next_value, gamma=gamma)
-    return _broadcast(delta, log_ratio)[0]
+    return jnp.broadcast_arrays(delta, log_ratio)[0]
 
 
 def aec_vtrace_next(
@@ -91,9 +94,7 @@ def aec_vtrace_next(
     ρ_k = min(1, r_k), without λ: erratum E3. Past an end, v_{t+1} is `next_value`.
     """
     delta = td_error(reward, value, next_value, gamma=gamma)
-    going = 1 - done.astype(delta.dtype)
-    delta, going, log_ratio = _broadcast(delta, going, log_ratio)
-    rho = jnp.exp(jnp.minimum(log_ratio, 0))
+    delta, going, rho = _correction_terms(delta, done, log_ratio)
     excess = discounted_sum(rho * delta, gamma * gae_lambda * rho * going)
     return delta + gamma * going * _after(excess)
 
@@ -115,9 +116,7 @@ def aec_trace(
     the target of Eq. 14, and GAE where every ratio is at least 1.
     """
     delta = td_error(reward, value, next_value, gamma=gamma)
-    going = 1 - done.astype(delta.dtype)
-    delta, going, log_ratio = _broadcast(delta, going, log_ratio)
-    rho = jnp.exp(jnp.minimum(log_ratio, 0))
+    delta, going, rho = _correction_terms(delta, done, log_ratio)
     return discounted_sum(delta, gamma * gae_lambda * going * _after(rho))
 
 
@@ -137,7 +136,6 @@ def printed_value_target(
     term is λ min(1, r_t) δ_t: even on-policy it moves by λ of the TD error only (erratum E3).
     """
     delta = td_error(reward, value, next_value, gamma=gamma)
-    going = 1 - done.astype(delta.dtype)
-    delta, going, log_ratio, value = _broadcast(delta, going, log_ratio, value)
-    c = gae_lambda * jnp.exp(jnp.minimum(log_ratio, 0))
+    delta, going, rho = _correction_terms(delta, done, log_ratio)
+    c = gae_lambda * rho
     return value + discounted_sum(c * delta, gamma * c * going)

@@ -108,7 +108,7 @@ class Update:
             reward=trajectory.reward[..., None],
             value=batch.value,
             next_value=batch.next_value,
-            done=(trajectory.terminated | trajectory.truncated)[..., None],
+            done=trajectory.done[..., None],
             first=trajectory.first[..., None],
             log_ratio=others_log_ratio(log_ratios, agents),
             alive=trajectory.alive[..., agents],
