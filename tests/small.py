@@ -83,6 +83,7 @@ def collect(learner: Learner, state: TrainState) -> Trajectory:
         state.rollout,
         jax.random.PRNGKey(1),
         num_steps=learner.config.rollout.num_steps,
+        view=learner.critic.view,
     )
     return trajectory
 
@@ -95,4 +96,4 @@ def learn(learner: Learner, state: TrainState, trajectory: Trajectory) -> Learne
         scores(learner._gae(batch), batch.value, trajectory.alive),
     )
     learners = Learners(state.actor, state.actor_optimiser, state.critic, state.critic_optimiser)
-    return learner.update(learners, batch, plan, jax.random.PRNGKey(3))[0]
+    return learner.update(learners, state.state_weight, batch, plan, jax.random.PRNGKey(3))[0]

@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from opspo.algorithms import Algorithm, make_algorithm
+from opspo.algorithms import ALGORITHMS, Algorithm, Setting
 from opspo.config import TrainConfig
 from opspo.environments.base import JaxEnvironment
 from opspo.estimators.normalise import (
@@ -20,10 +20,10 @@ from opspo.estimators.normalise import (
 from opspo.estimators.traces import gae
 from opspo.policies.team import Critic, Team, make_critic, make_team
 from opspo.rollout import scan
-from opspo.types import Array, TrainState, Trajectory, ValueStatistics
-from opspo.update.minibatch import chunk_starts, to_chunks
+from opspo.types import Array, Batch, TrainState, Trajectory, ValueStatistics
+from opspo.update.minibatch import chunk_starts
 from opspo.update.order import scores
-from opspo.update.stage import Batch, Update
+from opspo.update.stage import Update
 from opspo.update.step import GradientStep, Learners, make_optimiser
 
 
@@ -40,19 +40,21 @@ class Learner:
 
     def init(self, seed: int) -> TrainState:
         """The state before the first iteration."""
-        actor_key, critic_key, rollout_key, key = jax.random.split(jax.random.PRNGKey(seed), 4)
+        actor_key, critic_key, rollout_key, weight_key, key = jax.random.split(
+            jax.random.PRNGKey(seed), 5
+        )
         actor = self.team.init(actor_key)
         critic = self.critic.init(critic_key)
         step = self.update.gradient_step
-        init = step.actor_optimiser.init
         num_envs = self.config.rollout.num_envs
         return TrainState(
             actor=actor,
-            actor_optimiser=init(actor) if self.team.shared else jax.vmap(init)(actor),
+            actor_optimiser=self.team.init_optimiser(step.actor_optimiser, actor),
             critic=critic,
-            critic_optimiser=step.critic_optimiser.init(critic),
+            critic_optimiser=self.critic.init_optimiser(step.critic_optimiser, critic),
             value_statistics=fresh_statistics(),
             critic_memory=self.critic.initial_memory(num_envs),
+            state_weight=self.algorithm.state_weight.init(weight_key),
             rollout=scan.begin(self.environment, self.team, num_envs, rollout_key),
             key=key,
             iteration=jnp.zeros((), jnp.int32),
@@ -72,6 +74,7 @@ class Learner:
             state.rollout,
             collect_key,
             num_steps=self.config.rollout.num_steps,
+            view=self.critic.view,
         )
         batch, statistics, critic_memory = self._evaluate(state, trajectory)
         advantage = self._gae(batch)
@@ -79,7 +82,9 @@ class Learner:
         learners = Learners(
             state.actor, state.actor_optimiser, state.critic, state.critic_optimiser
         )
-        learners, losses, positions = self.update(learners, batch, plan, update_key)
+        learners, state_weight, losses, positions = self.update(
+            learners, state.state_weight, batch, plan, update_key
+        )
         new = TrainState(
             actor=learners.actor,
             actor_optimiser=learners.actor_optimiser,
@@ -87,6 +92,7 @@ class Learner:
             critic_optimiser=learners.critic_optimiser,
             value_statistics=statistics,
             critic_memory=critic_memory,
+            state_weight=state_weight,
             rollout=rollout,
             key=key,
             iteration=state.iteration + 1,
@@ -109,14 +115,14 @@ class Learner:
         length, config = self.config.chunk_length, self.config.value
         memories, memory, raw, raw_next = _critic_pass(self.critic, state, trajectory)
         mean, deviation = mean_and_deviation(state.value_statistics)
-        value = (raw * deviation + mean)[..., None]
-        next_value = (raw_next * deviation + mean)[..., None]
+        value = raw * deviation + mean
+        next_value = raw_next * deviation + mean
         next_value = jnp.where(trajectory.terminated[..., None], 0.0, next_value)
         batch = Batch(
             trajectory=trajectory,
             value=value,
             next_value=next_value,
-            raw_value=raw[..., None],
+            raw_value=raw,
             critic_memory=chunk_starts(memories, length),
             learning_rate_scale=self._rate(state),
             value_mean=mean,
@@ -140,7 +146,7 @@ class Learner:
         return 1 - state.iteration / self.config.iterations
 
     def _gae(self, batch: Batch) -> Array:
-        """The uncorrected advantage [T, E, 1]."""
+        """The uncorrected advantage [T, E, M]."""
         trajectory = batch.trajectory
         return gae(
             trajectory.reward[..., None],
@@ -158,37 +164,40 @@ def _critic_pass(
     """Run the critic along the batch.
 
     Returns:
-        Its memory before each step [T, E, h] and after the last [E, h], and its raw values of the
-        states and of their true successors, [T, E].
+        Its memory before each step [T, E, M, h] and after the last [E, M, h], and its raw values
+        of the states and of their true successors, [T, E, M].
     """
-    steps, envs = trajectory.reward.shape
+    steps, envs, members, size = trajectory.state.shape
+    flat = steps * envs
     if critic.memory_size == 0:
-        empty = jnp.zeros((steps * envs, 0))
         both = jnp.stack([trajectory.state, trajectory.next_state])
-        flat = both.reshape(1, 2 * steps * envs, -1)
-        value, _ = critic.unroll(
-            state.critic, flat, jnp.zeros((flat.shape[1], 0)), jnp.zeros(flat.shape[:2], bool)
+        both = both.reshape(1, 2 * flat, members, size)
+        value = critic.values(
+            state.critic,
+            both,
+            jnp.zeros((2 * flat, members, 0)),
+            jnp.zeros((1, 2 * flat), bool),
         )
-        value, next_value = value.reshape(2, steps, envs)
-        return empty.reshape(steps, envs, 0), state.critic_memory, value, next_value
+        value, next_value = value.reshape(2, steps, envs, members)
+        empty = jnp.zeros((steps, envs, members, 0))
+        return empty, state.critic_memory, value, next_value
 
     def step(memory: Array, now: tuple[Array, Array]) -> tuple[Array, tuple[Array, Array, Array]]:
         seen, first = now
         value, after = critic.unroll(state.critic, seen[None], memory, first[None])
-        return after, (memory, after, value[0])
+        return after, (memory, after, value[0, ..., 0])
 
     memory, (before, after, value) = jax.lax.scan(
         step, state.critic_memory, (trajectory.state, trajectory.first)
     )
     # the successor's value: one step more from the memory after this one, before any reset
-    flat_next = to_chunks(trajectory.next_state, 1)
-    next_value, _ = critic.unroll(
+    next_value = critic.values(
         state.critic,
-        flat_next,
-        after.reshape(steps * envs, -1),
-        jnp.zeros(flat_next.shape[:2], bool),
+        trajectory.next_state.reshape(1, flat, members, size),
+        after.reshape(flat, members, -1),
+        jnp.zeros((1, flat), bool),
     )
-    return before, memory, value, next_value.reshape(steps, envs)
+    return before, memory, value, next_value.reshape(steps, envs, members)
 
 
 def _episode_metrics(trajectory: Trajectory) -> dict[str, Array]:
@@ -227,10 +236,9 @@ def _faults(
 def make_learner(config: TrainConfig, environment: JaxEnvironment) -> Learner:
     """Put a run together from its configuration."""
     team = make_team(config.policy, environment.spec)
-    critic = make_critic(config.policy, environment.spec)
-    algorithm = make_algorithm(
-        config.algo, config.algorithm, num_agents=team.num_agents, shared=team.shared
-    )
+    critic = make_critic(config.policy, environment.spec, local=config.algorithm.critic == "local")
+    setting = Setting(team=team, critic=critic, chunk_length=config.chunk_length)
+    algorithm = ALGORITHMS[config.algo](config.algorithm, setting)
     optimiser = config.optimiser
     actor_optimiser, critic_optimiser = (
         make_optimiser(
@@ -246,13 +254,16 @@ def make_learner(config: TrainConfig, environment: JaxEnvironment) -> Learner:
         entropy_coefficient=config.algorithm.entropy_coefficient,
         value_clip=config.value.clip,
         huber_delta=config.value.huber_delta,
+        live_range=algorithm.live_range,
     )
     update = Update(
         team=team,
-        correct=algorithm.correct,
+        critic=critic,
+        algorithm=algorithm,
         gradient_step=gradient_step,
         chunk_length=config.chunk_length,
         minibatches=config.algorithm.minibatches,
+        extra_critic_passes=config.algorithm.extra_critic_passes,
         normalise_advantage=config.algorithm.normalise_advantage,
         normalise_weight=config.algorithm.normalise_weight,
     )

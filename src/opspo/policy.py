@@ -77,10 +77,10 @@ class Policy:
 
     def agent(self, index: int) -> Policy:
         """One agent's policy by itself; it takes and gives arrays with N = 1."""
-        if not 0 <= index < self.team.num_agents:
-            raise ValueError(f"Agent {index} does not exist: there are {self.team.num_agents}.")
+        if not 0 <= index < self.team.num_members:
+            raise ValueError(f"Agent {index} does not exist: there are {self.team.num_members}.")
         params = self.team.select(self.params, jnp.array([index]))
-        return Policy(dataclasses.replace(self.team, num_agents=1), params, self.spec)
+        return Policy(dataclasses.replace(self.team, num_members=1), params, self.spec)
 
     def _decide_batch(
         self,
@@ -109,7 +109,7 @@ class Policy:
 
     def _check(self, observation: Any, available: Any) -> tuple[Array, Array | None]:
         observation = jnp.asarray(observation, jnp.float32)
-        agents, size = self.team.num_agents, self.team.observation_size
+        agents, size = self.team.num_members, self.team.input_size
         if observation.ndim not in (2, 3) or observation.shape[-2:] != (agents, size):
             raise ValueError(
                 f"Expected observations [{agents}, {size}] or [B, {agents}, {size}] (agents, "

@@ -1,7 +1,8 @@
 """The arrays that pass between the stages, and the legend of their axes.
 
 Axes, in this order: T time, E environment, N agent, then features. K is a group of agents under
-update, L the time inside a sequence, C the sequences of a batch (C · L = T · E).
+update, M the members of the critic (1 if central, N if each agent has its own; 1 or K for a
+group), L the time inside a sequence, C the sequences of a batch (C · L = T · E).
 Index t is the step at which an action was taken: `observation[t]` is what the agents saw,
 `action[t]` what they did, `reward[t]` and the flags what came of it, `next_state[t]` the true
 state after it, before any reset.
@@ -26,9 +27,9 @@ class Trajectory:
     observation: Array
     """[T, E, N, d]"""
     state: Array
-    """[T, E, s] global state, for the central critic"""
+    """[T, E, M, s] what the critic sees: the global state, or each agent's observation"""
     next_state: Array
-    """[T, E, s] the true successor, also where an episode ended"""
+    """[T, E, M, s] the true successor, also where an episode ended"""
     available_actions: Array | None
     """[T, E, N, A] bool; None with continuous actions"""
     action: Array
@@ -61,21 +62,45 @@ class Trajectory:
 
 
 @struct.dataclass
+class Batch:
+    """One iteration's experience with the critic's view of it."""
+
+    trajectory: Trajectory
+    value: Array
+    """[T, E, M] V(s_t) of the critic at collection, in the reward's unit"""
+    next_value: Array
+    """[T, E, M] V(s_{t+1}), 0 past a termination"""
+    raw_value: Array
+    """[T, E, M] the critic's own output, around which its move is clipped"""
+    critic_memory: Array
+    """[C, M, h] at the start of each chunk"""
+    learning_rate_scale: Array
+    """[] on both step sizes"""
+    value_mean: Array
+    """[] with `value_deviation`, the unit in which the critic is trained"""
+    value_deviation: Array
+
+
+@struct.dataclass
 class StageData:
     """What an algorithm may use to correct the data for one group of agents."""
 
     reward: Array
     """[T, E, 1]"""
     value: Array
-    """[T, E, 1] V(s_t) of the critic at collection"""
+    """[T, E, M]"""
     next_value: Array
-    """[T, E, 1] V(s_{t+1}), 0 past a termination"""
+    """[T, E, M]"""
     done: Array
     """[T, E, 1] bool, the episode ended after step t: traces stop there"""
     first: Array
     """[T, E, 1] bool"""
     log_ratio: Array
-    """[T, E, K] log of the joint ratio of all the agents but the one in question"""
+    """[T, E, K] log of the joint ratio of the other agents, as it counts in weights and ranges"""
+    trace_log_ratio: Array
+    """[T, E, K] the same, as it counts in traces"""
+    position: Array
+    """[K] place in the order over the number of agents, in (0, 1]; 1 where all move at once"""
     alive: Array
     """[T, E, K] bool, of the agent in question"""
 
@@ -131,7 +156,9 @@ class TrainState:
     critic_optimiser: optax.OptState
     value_statistics: ValueStatistics
     critic_memory: Array
-    """[E, h]"""
+    """[E, M, h]"""
+    state_weight: Any
+    """what the state weights have learned, `()` if nothing"""
     rollout: RolloutState
     key: Array
     """uint32 [2], raw PRNG key"""

@@ -191,8 +191,8 @@ def test_critic_gives_one_value_for_each_step():
     value, _ = critic.apply(params, x, memory, first)
     p = params["params"]
     features, _ = torso_loop(p["torso"], np.tanh, x, memory, first)
-    expected = features @ p["Dense_0"]["kernel"][:, 0] + p["Dense_0"]["bias"][0]
-    assert value.shape == (STEPS, BATCH)
+    expected = features @ p["Dense_0"]["kernel"] + p["Dense_0"]["bias"]
+    assert value.shape == (STEPS, BATCH, 1)
     np.testing.assert_allclose(value, expected, **CLOSE)
 
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from opspo.config import PolicyConfig
-from opspo.environments.base import EnvironmentSpec
+from opspo.environments.base import EnvironmentSpec, Observation
 from opspo.policies.distributions import DiagonalGaussian, MaskedCategorical
 from opspo.policies.team import Critic, Team, make_critic, make_team
 
@@ -18,7 +18,7 @@ remembering = pytest.mark.parametrize("recurrent", [True, False], ids=["gru", "p
 
 init = jax.jit(Team.init, static_argnums=0)
 unroll = jax.jit(Team.unroll, static_argnums=0)
-value_of = jax.jit(Critic.unroll, static_argnums=0)
+value_of = jax.jit(Critic.values, static_argnums=0)
 
 
 def arbitrary(init):
@@ -145,7 +145,7 @@ def test_memory_begins_empty_and_of_the_right_size(recurrent):
     team, _, critic = build(shared=True, recurrent=recurrent)
     size = 6 if recurrent else 0
     assert team.initial_memory(2, 3).shape == (2, 3, AGENTS, size)
-    assert critic.initial_memory(5).shape == (5, size)
+    assert critic.initial_memory(5).shape == (5, 1, size)
     assert not np.asarray(team.initial_memory(2, 3)).any()
 
 
@@ -163,15 +163,59 @@ def test_critic_values_each_stream_by_itself(recurrent):
     _, _, critic = build(shared=True, recurrent=recurrent)
     params = arbitrary(critic.init)
     rng = np.random.default_rng(2)
-    state, memory = (
-        rng.normal(size=(STEPS, BATCH, 7)),
-        rng.normal(size=(BATCH, critic.memory_size)),
-    )
+    state = rng.normal(size=(STEPS, BATCH, 1, 7))
+    memory = rng.normal(size=(BATCH, 1, critic.memory_size))
     first = np.zeros((STEPS, BATCH), bool)
-    value, after = value_of(critic, params, state, memory, first)
-    assert value.shape == (STEPS, BATCH)
-    assert after.shape == memory.shape
+    value = value_of(critic, params, state, memory, first)
+    assert value.shape == (STEPS, BATCH, 1)
     for stream in range(BATCH):
         one = slice(stream, stream + 1)
-        alone, _ = value_of(critic, params, state[:, one], memory[one], first[:, one])
+        alone = value_of(critic, params, state[:, one], memory[one], first[:, one])
         np.testing.assert_allclose(value[:, one], alone, **CLOSE)
+
+
+@remembering
+def test_values_are_the_last_layer_on_the_features(recurrent):
+    _, _, critic = build(shared=True, recurrent=recurrent)
+    params = arbitrary(critic.init)
+    rng = np.random.default_rng(3)
+    state = rng.normal(size=(STEPS, BATCH, 1, 7))
+    memory = rng.normal(size=(BATCH, 1, critic.memory_size))
+    first = np.zeros((STEPS, BATCH), bool)
+    features = jax.jit(critic.features)(params, state, memory, first)
+    head = params["params"]["Dense_0"]
+    np.testing.assert_allclose(
+        (features @ head["kernel"])[..., 0] + head["bias"][0],
+        value_of(critic, params, state, memory, first),
+        **CLOSE,
+    )
+
+
+@pytest.mark.parametrize("shared", [True, False], ids=["shared", "separate"])
+def test_a_local_critic_is_one_for_each_agent_and_blind_in_death(shared):
+    config = PolicyConfig(share_parameters=shared, hidden_sizes=(8, 6))
+    spec = EnvironmentSpec(
+        name="none", num_agents=AGENTS, observation_size=WIDTH, state_size=7, num_actions=3
+    )
+    local, central = make_critic(config, spec, local=True), make_critic(config, spec)
+    rng = np.random.default_rng(4)
+    seen = Observation(
+        observation=rng.normal(size=(BATCH, AGENTS, WIDTH)),
+        state=rng.normal(size=(BATCH, 7)),
+        available_actions=None,
+        alive=np.arange(AGENTS) != 1,
+    )
+    view = np.asarray(local.view(seen))
+    np.testing.assert_array_equal(view[:, 1], 0)
+    np.testing.assert_array_equal(view[:, [0, 2, 3]], seen.observation[:, [0, 2, 3]])
+    np.testing.assert_array_equal(central.view(seen), seen.state[:, None])
+    agents = np.array([3, 1])
+    np.testing.assert_array_equal(local.members(agents), agents)
+    np.testing.assert_array_equal(central.members(agents), [0])
+    params = arbitrary(local.init)
+    leaves = jax.tree.leaves(params)
+    assert shared or all(x.shape[0] == AGENTS for x in leaves)
+    value = value_of(
+        local, params, view[None], np.zeros((BATCH, AGENTS, 0)), np.zeros((1, BATCH), bool)
+    )
+    assert value.shape == (1, BATCH, AGENTS)

@@ -5,14 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from opspo.algorithms.base import Algorithm
+from opspo.algorithms.a2po import a2po
+from opspo.algorithms.coppo import coppo
+from opspo.algorithms.happo import happo
+from opspo.algorithms.ippo import ippo
 from opspo.algorithms.mappo import mappo
 from opspo.algorithms.opspo import opspo
+from opspo.algorithms.state_weights import Setting
+from opspo.update.algorithm import Algorithm
 
-ALGORITHMS: dict[str, Callable[..., Algorithm]] = {"mappo": mappo, "opspo": opspo}
-"""name → (config, *, num_agents, shared) → `Algorithm`"""
+ALGORITHMS: dict[str, Callable[[Any, Setting], Algorithm]] = {
+    "opspo": opspo,
+    "a2po": a2po,
+    "happo": happo,
+    "coppo": coppo,
+    "mappo": mappo,
+    "ippo": ippo,
+}
+"""name → (config, setting) → `Algorithm`; `config.ALGORITHM_CONFIGS` has the same names."""
 
-
-def make_algorithm(name: str, config: Any, *, num_agents: int, shared: bool) -> Algorithm:
-    """The algorithm of that name; `config.ALGORITHM_CONFIGS` has the same names."""
-    return ALGORITHMS[name](config, num_agents=num_agents, shared=shared)
+__all__ = ["ALGORITHMS", "Algorithm", "Setting"]

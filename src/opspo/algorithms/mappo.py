@@ -1,14 +1,16 @@
-"""MAPPO: all agents at once, PPO's clipped objective, one central critic (Yu et al. 2022)."""
+"""MAPPO: all agents at once, PPO's clipped objective, one central critic (Yu et al. 2022).
+
+A by GAE(λ) of V(s);   min( r^i A, clip(r^i, 1 ± ε) A )
+"""
 
 from __future__ import annotations
 
-from opspo.algorithms.base import Algorithm, compose
+from opspo.algorithms.base import at_once
+from opspo.algorithms.state_weights import Setting
 from opspo.config import MAPPOConfig
-from opspo.update.schedule import simultaneous
+from opspo.update.algorithm import Algorithm
 
 
-def mappo(config: MAPPOConfig, *, num_agents: int, shared: bool) -> Algorithm:
+def mappo(config: MAPPOConfig, setting: Setting) -> Algorithm:
     """Simultaneous; sharing parameters makes no difference to the plan."""
-    del shared
-    schedule = simultaneous(num_agents=num_agents, epochs=config.epochs)
-    return Algorithm(schedule=schedule, correct=compose(config))
+    return at_once(config, setting)

@@ -1,29 +1,20 @@
-"""OPSPO: agents in turn, each on data corrected for what the agents before it have changed.
+"""OPSPO: agents in turn, on data corrected for what the agents before have changed.
 
 AEC corrects the advantage (`estimators.traces`), SDC the state distribution
-(`estimators.state_weights`), CRC the weight and the clip range (`objectives.corrections`).
+(`estimators.state_weights`, `estimators.density_ratio`), CRC the weight and the clip range
+(`objectives.corrections.opspo_range`):
+
+    r̃ ω̃ · min( r^i A, clip(r^i, l^i, h^i) A )
 """
 
 from __future__ import annotations
 
-from opspo.algorithms.base import Algorithm, compose
+from opspo.algorithms.base import in_turn
+from opspo.algorithms.state_weights import Setting
 from opspo.config import OPSPOConfig
-from opspo.update.order import ORDERS
-from opspo.update.schedule import in_blocks, one_by_one
+from opspo.update.algorithm import Algorithm
 
 
-def opspo(config: OPSPOConfig, *, num_agents: int, shared: bool) -> Algorithm:
+def opspo(config: OPSPOConfig, setting: Setting) -> Algorithm:
     """Sequential; with shared parameters in blocks, as A2PO's public settings have it."""
-    order = ORDERS[config.order]
-    schedule = (
-        in_blocks(
-            order,
-            num_agents=num_agents,
-            epochs=config.epochs,
-            blocks=config.blocks,
-            cumulative=config.cumulative_blocks,
-        )
-        if shared
-        else one_by_one(order, num_agents=num_agents, epochs=config.epochs)
-    )
-    return Algorithm(schedule=schedule, correct=compose(config))
+    return in_turn(config, setting)

@@ -5,10 +5,16 @@ Nothing here imports JAX, so that the command line answers at once.
 
 from opspo.config.algorithms import (
     ALGORITHM_CONFIGS,
+    A2POConfig,
     AlgorithmConfig,
+    CoPPOConfig,
+    HAPPOConfig,
+    IPPOConfig,
     MAPPOConfig,
     OPSPOConfig,
+    SequentialConfig,
 )
+from opspo.config.density import DensityConfig
 from opspo.config.errors import ConfigError, unknown_name
 from opspo.config.files import from_json, to_json
 from opspo.config.parts import (
@@ -23,15 +29,21 @@ from opspo.config.run import TrainConfig
 
 __all__ = [
     "ALGORITHM_CONFIGS",
+    "A2POConfig",
     "AlgorithmConfig",
     "CheckpointConfig",
+    "CoPPOConfig",
     "ConfigError",
+    "DensityConfig",
     "EvaluationConfig",
+    "HAPPOConfig",
+    "IPPOConfig",
     "MAPPOConfig",
     "OPSPOConfig",
     "OptimiserConfig",
     "PolicyConfig",
     "RolloutConfig",
+    "SequentialConfig",
     "TrainConfig",
     "ValueConfig",
     "from_json",

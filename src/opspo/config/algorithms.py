@@ -1,16 +1,25 @@
-"""Settings of each algorithm: one base, and a class for each with its own numbers and defaults."""
+"""Settings of each algorithm: what all have, and a class for each with its own defaults.
+
+The five algorithms differ in four named choices (`advantage`, `state_weight`, `clip_range`, and
+for the sequential ones `order`). Each may be set for each algorithm, so that an ablation, or
+"HAPPO with AEC", is a flag.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
+from opspo.config.density import DensityConfig
 from opspo.config.errors import require
 
 AdvantageName = Literal["gae", "td", "vtrace_next", "trace"]
 ValueTargetName = Literal["advantage", "printed", "gae"]
-StateWeightName = Literal["none", "stepwise", "stepwise_inclusive"]
-ClipRangeName = Literal["ppo", "corrected"]
+StateWeightName = Literal[
+    "none", "stepwise", "stepwise_inclusive", "stepwise_printed", "linear", "kernel", "minimax"
+]
+ClipRangeName = Literal["ppo", "ratio", "double", "double_by_position", "corrected"]
+CountedName = Literal["others", "preceding"]
 OrderName = Literal[
     "cyclic",
     "reverse_cyclic",
@@ -20,6 +29,10 @@ OrderName = Literal[
     "semi_greedy",
     "reverse_semi_greedy",
 ]
+
+NEEDS_OTHERS_CLIP = ("double", "double_by_position", "corrected")
+NEEDS_CENTRAL_CRITIC = ("linear", "kernel", "minimax")
+NEEDS_SEPARATE_PARAMETERS = ("kernel", "minimax")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,40 +49,108 @@ class AlgorithmConfig:
     """Passes over the batch in each iteration."""
     minibatches: int = 1
     """Parts into which each pass is cut."""
+    extra_critic_passes: int = 0
+    """Passes of the critic alone before each epoch; 1 is A2PO's two-stage critic."""
     entropy_coefficient: float = 0.01
     """Weight of the entropy bonus."""
+    critic: Literal["central", "local"] = "central"
+    """One value of the global state, or one of each agent's own observation (IPPO)."""
     normalise_advantage: bool = True
     """Scale advantages to zero mean and unit variance over the living agents' samples."""
+
     advantage: AdvantageName = "gae"
     """Advantage estimator: `gae`, or AEC as `td`, `vtrace_next` or `trace` (erratum E3)."""
     value_target: ValueTargetName = "advantage"
     """Critic target: V + advantage, Eq. 14 as `printed`, or the plain `gae` return."""
+    trace_clip: float = 1.0
+    """AEC: c̄, where the joint ratio is cut off in the traces."""
+    trace_decay: Literal["factor", "bound"] = "factor"
+    """AEC: traces fade by λ min(c̄, r), or by min(λ c̄, r): λ inside or outside (erratum E3)."""
+
     state_weight: StateWeightName = "none"
-    """SDC: `none`, or step-wise importance sampling over earlier (`stepwise`) or earlier and
-    present actions (`stepwise_inclusive`, as printed; erratum E6)."""
+    """SDC: `none`; step-wise importance sampling over earlier actions (`stepwise`), over earlier
+    and present ones (`stepwise_inclusive`), or that summing to 1 (`stepwise_printed`; erratum E6);
+    the density ratio, by a `linear` solve, or by networks against a `kernel` or `minimax`."""
+    state_weight_min: float = 0.0
+    """SDC: weights are raised to this."""
+    state_weight_max: float = 1.0
+    """SDC: weights are cut off at this (Section 3.3: min(ω, 1)); inf: not at all."""
+    density: DensityConfig = field(default_factory=DensityConfig)
+
     clip_range: ClipRangeName = "ppo"
-    """`ppo`: 1 ± clip. `corrected`: the range and weight of CRC (Section 3.3)."""
+    """Range and weight of the surrogate. `ppo`: 1 ± clip. `ratio`: that, weighted by the others'
+    ratio (HAPPO). `double`: their ratio within 1 ± others_clip (CoPPO). `double_by_position`: that,
+    the range growing along the order (A2PO). `corrected`: CRC (Section 3.3)."""
     clip: float = 0.2
-    """ε, or ε1 of the corrected range."""
+    """ε, or ε1 where there are two."""
     others_clip: float = 0.1
-    """ε2, the least reach of the corrected range."""
+    """ε2: bound on the others' ratio, or the least reach of the corrected range."""
     normalise_weight: bool = False
     """Scale the weights of the objective to mean 1 over the living agents' samples."""
 
     def __post_init__(self) -> None:
         require(0 < self.gamma <= 1, "algorithm.gamma", "in (0, 1]", self.gamma)
         require(0 <= self.gae_lambda <= 1, "algorithm.gae_lambda", "in [0, 1]", self.gae_lambda)
-        for name in ("epochs", "minibatches"):
-            require(
-                getattr(self, name) >= 1, f"algorithm.{name}", "at least 1", getattr(self, name)
-            )
+        for name, least in (("epochs", 1), ("minibatches", 1), ("extra_critic_passes", 0)):
+            value = getattr(self, name)
+            require(value >= least, f"algorithm.{name}", f"at least {least}", value)
         require(0 < self.clip < 1, "algorithm.clip", "in (0, 1)", self.clip)
         require(
-            self.clip_range == "ppo" or 0 < self.others_clip < self.clip,
+            self.clip_range not in NEEDS_OTHERS_CLIP or 0 < self.others_clip < self.clip,
             "algorithm.others_clip",
             f"in (0, algorithm.clip = {self.clip})",
             self.others_clip,
         )
+        require(self.trace_clip > 0, "algorithm.trace_clip", "positive", self.trace_clip)
+        require(
+            0 <= self.state_weight_min <= self.state_weight_max,
+            "algorithm.state_weight_min",
+            f"from 0 to algorithm.state_weight_max = {self.state_weight_max}",
+            self.state_weight_min,
+        )
+        require(
+            self.critic == "central" or self.state_weight not in NEEDS_CENTRAL_CRITIC,
+            "algorithm.state_weight",
+            "none, stepwise, stepwise_inclusive or stepwise_printed where algorithm.critic is "
+            "'local': a density ratio is one of the global state",
+            self.state_weight,
+        )
+        require(
+            self.density.equation == "stationary" or self.gamma < 1,
+            "algorithm.gamma",
+            "below 1 where algorithm.density.equation is 'discounted'",
+            self.gamma,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class SequentialConfig(AlgorithmConfig):
+    """What the algorithms have that update one agent after another."""
+
+    order: OrderName = "semi_greedy"
+    """Order in which agents are updated (erratum E10)."""
+    blocks: int = 2
+    """Shared parameters: groups into which the order is cut; each is one update an epoch."""
+    cumulative_blocks: bool = True
+    """Shared parameters: a group's update includes the groups before it."""
+    trace_agents: CountedName = "others"
+    """Whose ratios shorten the traces of AEC: all the others', or only those of the agents before
+    in the order. Only with shared parameters do the two differ (erratum E9)."""
+    weight_agents: CountedName = "others"
+    """Whose ratios make the weights and the clip range, in the same way."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(self.blocks >= 1, "algorithm.blocks", "at least 1", self.blocks)
+
+
+@dataclass(frozen=True, kw_only=True)
+class IPPOConfig(AlgorithmConfig):
+    """IPPO: all agents at once, each with a critic of its own observation."""
+
+    name: ClassVar[str] = "ippo"
+
+    critic: Literal["central", "local"] = "local"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +161,36 @@ class MAPPOConfig(AlgorithmConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
-class OPSPOConfig(AlgorithmConfig):
+class CoPPOConfig(AlgorithmConfig):
+    """CoPPO: all agents at once, each step weighted by how far the team-mates have moved."""
+
+    name: ClassVar[str] = "coppo"
+
+    clip_range: ClipRangeName = "double"
+
+
+@dataclass(frozen=True, kw_only=True)
+class HAPPOConfig(SequentialConfig):
+    """HAPPO: agents one after another, weighted by the ratio of those already updated."""
+
+    name: ClassVar[str] = "happo"
+
+    order: OrderName = "random"
+    clip_range: ClipRangeName = "ratio"
+
+
+@dataclass(frozen=True, kw_only=True)
+class A2POConfig(SequentialConfig):
+    """A2PO: agents one after another, advantages and clip range made for those before them."""
+
+    name: ClassVar[str] = "a2po"
+
+    advantage: AdvantageName = "trace"
+    clip_range: ClipRangeName = "double_by_position"
+
+
+@dataclass(frozen=True, kw_only=True)
+class OPSPOConfig(SequentialConfig):
     """OPSPO: agents one after another, corrected for what their team-mates have changed."""
 
     name: ClassVar[str] = "opspo"
@@ -88,18 +198,9 @@ class OPSPOConfig(AlgorithmConfig):
     advantage: AdvantageName = "trace"
     state_weight: StateWeightName = "stepwise"
     clip_range: ClipRangeName = "corrected"
-    order: OrderName = "semi_greedy"
-    """Order in which agents are updated (erratum E10)."""
-    blocks: int = 2
-    """Shared parameters: groups into which the order is cut; each is one update an epoch."""
-    cumulative_blocks: bool = True
-    """Shared parameters: a group's update includes the groups before it."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        require(self.blocks >= 1, "algorithm.blocks", "at least 1", self.blocks)
 
 
 ALGORITHM_CONFIGS: dict[str, type[AlgorithmConfig]] = {
-    config.name: config for config in (OPSPOConfig, MAPPOConfig)
+    config.name: config
+    for config in (OPSPOConfig, A2POConfig, HAPPOConfig, CoPPOConfig, MAPPOConfig, IPPOConfig)
 }

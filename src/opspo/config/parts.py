@@ -50,6 +50,11 @@ class PolicyConfig:
         )
         require(self.chunk_length >= 1, "policy.chunk_length", "at least 1", self.chunk_length)
 
+    @property
+    def memory_size(self) -> int:
+        """Width of the recurrent state: 0 without memory."""
+        return self.hidden_sizes[-1] if self.recurrent else 0
+
 
 @dataclass(frozen=True, kw_only=True)
 class OptimiserConfig:

@@ -6,7 +6,12 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from opspo.config.algorithms import ALGORITHM_CONFIGS, AlgorithmConfig, OPSPOConfig
+from opspo.config.algorithms import (
+    ALGORITHM_CONFIGS,
+    NEEDS_SEPARATE_PARAMETERS,
+    AlgorithmConfig,
+    OPSPOConfig,
+)
 from opspo.config.errors import require, unknown_name
 from opspo.config.parts import (
     CheckpointConfig,
@@ -66,6 +71,15 @@ class TrainConfig:
             "algorithm.minibatches",
             f"a divisor of the {chunks} sequences in a batch",
             self.algorithm.minibatches,
+        )
+        require(
+            not self.policy.share_parameters
+            or self.algorithm.state_weight not in NEEDS_SEPARATE_PARAMETERS,
+            "algorithm.state_weight",
+            "none, stepwise, stepwise_inclusive, stepwise_printed or linear where "
+            "policy.share_parameters is on: every gradient step then moves all agents, too often "
+            "to train a density ratio for each",
+            self.algorithm.state_weight,
         )
 
     @property

@@ -42,6 +42,24 @@ def others_log_ratio(log_ratios: Array, agents: Array) -> Array:
     return log_ratios.sum(axis=-1, keepdims=True) - log_ratios[..., agents]
 
 
+def preceding_log_ratio(log_ratios: Array, agents: Array, rank: Array) -> Array:
+    """log of the joint ratio of the agents before each one in the order (the paper's r^{i−1}).
+
+    With shared parameters the other reading of erratum E9: those that come later have moved as
+    well, and are left out.
+
+    Args:
+        log_ratios: [..., N] of each agent, 0 where it is dead.
+        agents: [K] int.
+        rank: [N] int, each agent's place in the order.
+
+    Returns:
+        [..., K].
+    """
+    before = rank[:, None] < rank[None, agents]
+    return log_ratios @ before.astype(log_ratios.dtype)
+
+
 def effective_sample_size(log_weight: Array, mask: Array) -> Array:
     """(Σ w)² / (n Σ w²) over the samples of the mask, in (0, 1]: 1 where all weights are equal.
 

@@ -25,14 +25,17 @@ def steps_since_start(first: Array) -> Array:
     return jax.lax.scan(step, jnp.full(first.shape[1:], -1), first)[1]
 
 
-def stepwise_wis(log_ratio: Array, first: Array, *, inclusive: bool = False) -> Array:
+def stepwise_wis(
+    log_ratio: Array, first: Array, *, inclusive: bool = False, normaliser: str = "mean"
+) -> Array:
     """Step-wise weighted importance sampling (Section 3.2), normalised to mean 1.
 
     ω_j(s_t) = Π_{k<t} r_{j,k} / Z_t, where the product runs over the earlier steps of the episode
     and Z_t is the mean of the product over the trajectories j that have a sample t steps after
     their start. Two deviations from the print (erratum E6): Z_t is the mean, not the sum, so that
     min(ω, 1) does not scale the objective by 1/m; and the product ends before t, since s_t does
-    not depend on a_t. `inclusive` runs it to k = t, as printed.
+    not depend on a_t. `inclusive` runs it to k = t and `normaliser="sum"` makes Z_t the sum, both
+    as printed.
 
     What happened before the batch began is not known: there, ω = 1 at the first step.
 
@@ -59,5 +62,6 @@ def stepwise_wis(log_ratio: Array, first: Array, *, inclusive: bool = False) -> 
     largest = jax.ops.segment_max(flat, age, num_segments=length)
     weight = jnp.exp(flat - largest[age])
     count = jax.ops.segment_sum(jnp.ones_like(flat), age, num_segments=length)
-    mean = jax.ops.segment_sum(weight, age, num_segments=length) / jnp.maximum(count, 1)
-    return (weight / mean[age]).reshape(log_weight.shape)
+    total = jax.ops.segment_sum(weight, age, num_segments=length)
+    unit = {"mean": total / jnp.maximum(count, 1), "sum": total}[normaliser]
+    return (weight / unit[age]).reshape(log_weight.shape)

@@ -10,6 +10,9 @@ after step t, by either: no trace crosses it. `log_ratio[t]` is log r_t, the joi
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 
@@ -50,11 +53,29 @@ def gae(
     return discounted_sum(delta, gamma * gae_lambda * (1 - done.astype(delta.dtype)))
 
 
-def _correction_terms(delta: Array, done: Array, log_ratio: Array) -> tuple[Array, Array, Array]:
-    """δ_t, whether the episode goes on after t (1 or 0), and min(1, r_t), in one shape."""
+def factor_cut(ratio: Array, *, gae_lambda: float, trace_clip: float) -> Array:
+    """c = λ min(c̄, r): how much of a trace lives on past a step (Eq. 14, with c̄ = 1)."""
+    return gae_lambda * jnp.minimum(ratio, trace_clip)
+
+
+def bound_cut(ratio: Array, *, gae_lambda: float, trace_clip: float) -> Array:
+    """c = min(λ c̄, r): λ outside, so that a ratio in [λ c̄, 1] does not shorten the trace again."""
+    return jnp.minimum(ratio, gae_lambda * trace_clip)
+
+
+Cut = Callable[..., Array]
+"""(ratio, *, gae_lambda, trace_clip) → c"""
+
+
+def _correction_terms(
+    delta: Array, done: Array, log_ratio: Array, cut: Cut, **numbers: float
+) -> tuple[Array, Array, Array, Array]:
+    """δ_t, whether the episode goes on after t (1 or 0), r_t and c_t, in one shape."""
     going = 1 - done.astype(delta.dtype)
     delta, going, log_ratio = jnp.broadcast_arrays(delta, going, log_ratio)
-    return delta, going, jnp.exp(jnp.minimum(log_ratio, 0))
+    # no cut lets more than this through, and a longer ratio must not overflow
+    ratio = jnp.exp(jnp.minimum(log_ratio, math.log(max(numbers["trace_clip"], 1.0))))
+    return delta, going, ratio, cut(ratio, **numbers)
 
 
 def _after(x: Array) -> Array:
@@ -71,9 +92,11 @@ def aec_td(
     *,
     gamma: float,
     gae_lambda: float,
+    trace_clip: float = 1.0,
+    cut: Cut = factor_cut,
 ) -> Array:
     """AEC as printed, Eq. 15: A_t = δ_t, whatever the ratio and λ; they shape the target only."""
-    del done, gae_lambda
+    del done, gae_lambda, trace_clip, cut
     delta = td_error(reward, value, next_value, gamma=gamma)
     return jnp.broadcast_arrays(delta, log_ratio)[0]
 
@@ -87,15 +110,18 @@ def aec_vtrace_next(
     *,
     gamma: float,
     gae_lambda: float,
+    trace_clip: float = 1.0,
+    cut: Cut = factor_cut,
 ) -> Array:
     """AEC as IMPALA has it (Espeholt et al. 2018): A_t = r_t + γ v_{t+1} − V(s_t).
 
-    v_t = V(s_t) + Σ_{k≥t} γ^{k−t} (Π_{j=t..k−1} c_j) ρ_k δ_k with c_j = λ min(1, r_j) and
-    ρ_k = min(1, r_k), without λ: erratum E3. Past an end, v_{t+1} is `next_value`.
+    v_t = V(s_t) + Σ_{k≥t} γ^{k−t} (Π_{j=t..k−1} c_j) ρ_k δ_k with c_j = λ min(c̄, r_j) and
+    ρ_k = min(c̄, r_k), without λ: erratum E3. Past an end, v_{t+1} is `next_value`.
     """
     delta = td_error(reward, value, next_value, gamma=gamma)
-    delta, going, rho = _correction_terms(delta, done, log_ratio)
-    excess = discounted_sum(rho * delta, gamma * gae_lambda * rho * going)
+    numbers = {"gae_lambda": gae_lambda, "trace_clip": trace_clip}
+    delta, going, ratio, c = _correction_terms(delta, done, log_ratio, cut, **numbers)
+    excess = discounted_sum(jnp.minimum(ratio, trace_clip) * delta, gamma * c * going)
     return delta + gamma * going * _after(excess)
 
 
@@ -108,16 +134,20 @@ def aec_trace(
     *,
     gamma: float,
     gae_lambda: float,
+    trace_clip: float = 1.0,
+    cut: Cut = factor_cut,
 ) -> Array:
     """AEC as a full trace, A2PO's preceding-agent form (Wang et al. 2023).
 
-    A_t = δ_t + Σ_{k≥1} γ^k (Π_{j=1..k} λ min(1, r_{t+j})) δ_{t+k}. The first term carries neither
-    λ nor r_t, since the action at t is given. It equals r_t + γ V_target(s_{t+1}) − V(s_t) with
-    the target of Eq. 14, and GAE where every ratio is at least 1.
+    A_t = δ_t + Σ_{k≥1} γ^k (Π_{j=1..k} c_{t+j}) δ_{t+k} with c_j = λ min(c̄, r_j). The first term
+    carries neither λ nor r_t, since the action at t is given. It equals
+    r_t + γ V_target(s_{t+1}) − V(s_t) with the target of Eq. 14, and GAE where every ratio is at
+    least c̄ = 1.
     """
     delta = td_error(reward, value, next_value, gamma=gamma)
-    delta, going, rho = _correction_terms(delta, done, log_ratio)
-    return discounted_sum(delta, gamma * gae_lambda * going * _after(rho))
+    numbers = {"gae_lambda": gae_lambda, "trace_clip": trace_clip}
+    delta, going, _, c = _correction_terms(delta, done, log_ratio, cut, **numbers)
+    return discounted_sum(delta, gamma * going * _after(c))
 
 
 def printed_value_target(
@@ -129,13 +159,15 @@ def printed_value_target(
     *,
     gamma: float,
     gae_lambda: float,
+    trace_clip: float = 1.0,
+    cut: Cut = factor_cut,
 ) -> Array:
     """Value target of Eq. 14, with δ_k for the misprinted δ_t (erratum E2).
 
-    V_target(s_t) = V(s_t) + Σ_{k≥t} γ^{k−t} (Π_{j=t..k} c_j) δ_k, c_j = λ min(1, r_j). Its first
-    term is λ min(1, r_t) δ_t: even on-policy it moves by λ of the TD error only (erratum E3).
+    V_target(s_t) = V(s_t) + Σ_{k≥t} γ^{k−t} (Π_{j=t..k} c_j) δ_k, c_j = λ min(c̄, r_j). Its first
+    term is λ min(c̄, r_t) δ_t: even on-policy it moves by λ of the TD error only (erratum E3).
     """
     delta = td_error(reward, value, next_value, gamma=gamma)
-    delta, going, rho = _correction_terms(delta, done, log_ratio)
-    c = gae_lambda * rho
+    numbers = {"gae_lambda": gae_lambda, "trace_clip": trace_clip}
+    delta, going, _, c = _correction_terms(delta, done, log_ratio, cut, **numbers)
     return value + discounted_sum(c * delta, gamma * c * going)

@@ -1,4 +1,4 @@
-"""Weights and clip ranges: what each algorithm makes of its team-mates' ratio."""
+"""Weights and clip ranges: what each algorithm makes of its team-mates' ratio r = r^{i−1}."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from opspo.types import Array
 
 
 def ppo_range(log_ratio: Array, *, clip: float) -> tuple[Array, Array, Array]:
-    """PPO's range 1 ± ε and weight 1, whatever the team-mates' ratio.
+    """PPO's range 1 ± ε and weight 1, whatever the team-mates' ratio (MAPPO, IPPO).
 
     Args:
         log_ratio: any shape; only its shape counts.
@@ -21,8 +21,56 @@ def ppo_range(log_ratio: Array, *, clip: float) -> tuple[Array, Array, Array]:
     return one, one * (1 - clip), one * (1 + clip)
 
 
+def ratio_range(log_ratio: Array, *, clip: float) -> tuple[Array, Array, Array]:
+    """HAPPO's weight r and range 1 ± ε (Kuba et al. 2022, Eq. 11).
+
+    Args:
+        log_ratio: log r, any shape.
+        clip: ε.
+
+    Returns:
+        weight, low, high in that shape.
+    """
+    _, low, high = ppo_range(log_ratio, clip=clip)
+    return jnp.exp(log_ratio), low, high
+
+
+def double_clip_range(
+    log_ratio: Array, *, clip: float | Array, others_clip: float
+) -> tuple[Array, Array, Array]:
+    """CoPPO's double clip (Wu et al. 2021, Eq. 12), and A2PO's with a clip for each agent.
+
+    g = clip(r, 1 ± ε2) enters the product with the own ratio before that is clipped to 1 ± ε1:
+
+        min( g r^i A, clip(g r^i, 1 ± ε1) A )  =  g · min( r^i A, clip(r^i, (1 ± ε1) / g) A ).
+
+    Args:
+        log_ratio: log r, any shape.
+        clip: ε1, broadcast against `log_ratio`.
+        others_clip: ε2, 0 < ε2 < ε1.
+
+    Returns:
+        weight g, low, high in the shape of `log_ratio`.
+    """
+    g = jnp.clip(jnp.exp(log_ratio), 1 - others_clip, 1 + others_clip)
+    return g, (1 - clip) / g, (1 + clip) / g
+
+
+def position_clip(position: Array, *, clip: float) -> Array:
+    """A2PO's ε_i = ε (½ + ½ i/n): agents early in the order move less (Wang et al. 2023).
+
+    Args:
+        position: i/n, in (0, 1].
+        clip: ε.
+
+    Returns:
+        In the shape of `position`.
+    """
+    return clip * (0.5 + 0.5 * position)
+
+
 def opspo_range(log_ratio: Array, *, clip: float, others_clip: float) -> tuple[Array, Array, Array]:
-    """OPSPO's clip range correction (Section 3.3), for each sample, with r = r^{i−1}.
+    """OPSPO's clip range correction (Section 3.3).
 
         l = min( max(r, 1/r) (1 − ε1), 1 − ε2 )
         h = max( min(r, 1/r) (1 + ε1), 1 + ε2 )

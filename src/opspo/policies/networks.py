@@ -119,6 +119,6 @@ class CriticNetwork(nn.Module):
 
     @nn.compact
     def __call__(self, x: Array, memory: Array, first: Array) -> tuple[Array, Array]:
-        """[L, B, d] → values [L, B], and the last state."""
+        """[L, B, d] → values [L, B, 1], and the last state."""
         features, memory = self.torso(x, memory, first)
-        return dense(1, 1.0)(features)[..., 0], memory
+        return dense(1, 1.0)(features), memory

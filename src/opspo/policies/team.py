@@ -1,4 +1,4 @@
-"""The team's actors, with parameters shared or one set for each agent, and the central critic."""
+"""The team's actors and its critic: networks with parameters shared or one set for each."""
 
 from __future__ import annotations
 
@@ -7,105 +7,133 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import optax
 
 from opspo.config import PolicyConfig
-from opspo.environments.base import EnvironmentSpec
+from opspo.environments.base import EnvironmentSpec, Observation
 from opspo.policies.distributions import DiagonalGaussian, Distribution, MaskedCategorical
 from opspo.policies.networks import ActorNetwork, CriticNetwork, Torso
 from opspo.types import Array, Params
 
 
 @dataclass(frozen=True)
-class Team:
-    """All agents' policies as one object.
+class Members:
+    """A network that each of N members runs.
 
-    Parameters are one set where shared, else stacked on a leading agent axis, so that a group of
-    agents is a slice of them.
+    Parameters are one set where shared, else stacked on a leading member axis, so that a group of
+    members is a slice of them.
     """
 
-    network: ActorNetwork
-    distribution: Distribution
-    num_agents: int
-    observation_size: int
+    network: ActorNetwork | CriticNetwork
+    num_members: int
+    input_size: int
     shared: bool
     memory_size: int
 
     def init(self, key: Array) -> Params:
-        """Fresh parameters; separate agents start apart."""
+        """Fresh parameters; separate members start apart."""
 
         def one(key: Array) -> Params:
-            x = jnp.zeros((1, 1, self.observation_size))
+            x = jnp.zeros((1, 1, self.input_size))
             return self.network.init(
                 key, x, jnp.zeros((1, self.memory_size)), jnp.zeros((1, 1), bool)
             )
 
-        return one(key) if self.shared else jax.vmap(one)(jax.random.split(key, self.num_agents))
+        return one(key) if self.shared else jax.vmap(one)(jax.random.split(key, self.num_members))
+
+    def init_optimiser(
+        self, optimiser: optax.GradientTransformation, params: Params
+    ) -> optax.OptState:
+        """Fresh optimiser states, one set for each set of parameters."""
+        return optimiser.init(params) if self.shared else jax.vmap(optimiser.init)(params)
 
     def initial_memory(self, *batch: int) -> Array:
         """Zeros [*batch, N, h]."""
-        return jnp.zeros((*batch, self.num_agents, self.memory_size))
+        return jnp.zeros((*batch, self.num_members, self.memory_size))
 
     def unroll(
-        self, params: Params, observation: Array, memory: Array, first: Array
+        self, params: Params, inputs: Array, memory: Array, first: Array
     ) -> tuple[Array, Array]:
-        """Run K agents over sequences.
+        """Run K members over sequences.
 
         Args:
-            params: shared, or stacked for those K agents.
-            observation: [L, C, K, d].
+            params: shared, or stacked for those K members.
+            inputs: [L, C, K, d].
             memory: [C, K, h] before the first step.
             first: [L, C] bool, an episode begins.
 
         Returns:
-            Distribution outputs [L, C, K, o] and the memory after the last step [C, K, h].
+            Outputs [L, C, K, o] and the memory after the last step [C, K, h].
         """
-        apply: Any = self.network.apply  # Flax types it for mutable variables too
+        return self._map(self.network.apply, params, inputs, memory, first)
+
+    def features(self, params: Params, inputs: Array, memory: Array, first: Array) -> Array:
+        """What the last layer sees [L, C, K, hidden], for the arguments of `unroll`."""
+
+        def torso(params: Params, *arguments: Array) -> Any:
+            _, seen = self.network.apply(
+                params,
+                *arguments,
+                capture_intermediates=lambda module, _: isinstance(module, Torso),
+            )
+            return seen["intermediates"]["torso"]["__call__"][0]
+
+        return self._map(torso, params, inputs, memory, first)[0]
+
+    def _map(self, apply: Any, params: Params, inputs: Array, memory: Array, first: Array) -> Any:
         if not self.shared:
             each = jax.vmap(apply, in_axes=(0, 2, 1, None), out_axes=(2, 1))
-            return each(params, observation, memory, first)
-        length, batch, agents, size = observation.shape
+            return each(params, inputs, memory, first)
+        length, batch, members, size = inputs.shape
         output, memory = apply(
             params,
-            observation.reshape(length, batch * agents, size),
-            memory.reshape(batch * agents, self.memory_size),
-            jnp.repeat(first, agents, axis=1),
+            inputs.reshape(length, batch * members, size),
+            memory.reshape(batch * members, self.memory_size),
+            jnp.repeat(first, members, axis=1),
         )
-        return output.reshape(length, batch, agents, -1), memory.reshape(batch, agents, -1)
+        return output.reshape(length, batch, members, -1), memory.reshape(batch, members, -1)
 
-    def select(self, params: Params, agents: Array) -> Params:
-        """The parameters of a group of agents [K]; all of them where shared."""
-        return params if self.shared else jax.tree.map(lambda x: x[agents], params)
+    def select(self, params: Params, members: Array) -> Params:
+        """The parameters of a group of members [K]; all of them where shared."""
+        return params if self.shared else jax.tree.map(lambda x: x[members], params)
 
-    def replace(self, params: Params, agents: Array, new: Params) -> Params:
-        """`params` with those of a group of agents replaced."""
+    def replace(self, params: Params, members: Array, new: Params) -> Params:
+        """`params` with those of a group of members replaced."""
         if self.shared:
             return new
-        return jax.tree.map(lambda old, x: old.at[agents].set(x), params, new)
+        return jax.tree.map(lambda old, x: old.at[members].set(x), params, new)
 
 
 @dataclass(frozen=True)
-class Critic:
-    """The central value function of the global state."""
+class Team(Members):
+    """The policies of all N agents as one object; outputs are those of the distribution."""
 
-    network: CriticNetwork
-    state_size: int
-    memory_size: int
+    distribution: Distribution
 
-    def init(self, key: Array) -> Params:
-        """Fresh parameters."""
-        x = jnp.zeros((1, 1, self.state_size))
-        return self.network.init(key, x, jnp.zeros((1, self.memory_size)), jnp.zeros((1, 1), bool))
 
-    def initial_memory(self, batch: int) -> Array:
-        """Zeros [batch, h]."""
-        return jnp.zeros((batch, self.memory_size))
+@dataclass(frozen=True)
+class Critic(Members):
+    """The value function: of the global state (one member), or one for each agent (local)."""
 
-    def unroll(
-        self, params: Params, state: Array, memory: Array, first: Array
-    ) -> tuple[Array, Array]:
-        """[L, C, s], [C, h], [L, C] → values [L, C] and the memory after [C, h]."""
-        apply: Any = self.network.apply
-        return apply(params, state, memory, first)
+    local: bool
+
+    def view(self, seen: Observation) -> Array:
+        """What each member sees, [..., M, s].
+
+        A dead agent sees zeros, so that its critic learns what is to come after a death (the death
+        masking of Yu et al. 2022).
+        """
+        if not self.local:
+            return seen.state[..., None, :]
+        return jnp.where(seen.alive[..., None], seen.observation, 0)
+
+    def members(self, agents: Array) -> Array:
+        """Whose value counts for a group of agents [K]: their own, or the only one."""
+        return agents if self.local else jnp.zeros(1, agents.dtype)
+
+    def values(self, params: Params, state: Array, memory: Array, first: Array) -> Array:
+        """[L, C, M, s], [C, M, h], [L, C] → values [L, C, M]."""
+        return self.unroll(params, state, memory, first)[0][..., 0]
 
 
 def make_team(config: PolicyConfig, spec: EnvironmentSpec) -> Team:
@@ -120,17 +148,20 @@ def make_team(config: PolicyConfig, spec: EnvironmentSpec) -> Team:
     return Team(
         network=network,
         distribution=DiagonalGaussian() if continuous else MaskedCategorical(),
-        num_agents=spec.num_agents,
-        observation_size=spec.observation_size,
+        num_members=spec.num_agents,
+        input_size=spec.observation_size,
         shared=config.share_parameters,
-        memory_size=config.hidden_sizes[-1] if config.recurrent else 0,
+        memory_size=config.memory_size,
     )
 
 
-def make_critic(config: PolicyConfig, spec: EnvironmentSpec) -> Critic:
-    """The critic for an environment's global state."""
+def make_critic(config: PolicyConfig, spec: EnvironmentSpec, *, local: bool = False) -> Critic:
+    """The critic of an environment's global state, or of each agent's observation."""
     return Critic(
         network=CriticNetwork(Torso(config.hidden_sizes, config.activation, config.recurrent)),
-        state_size=spec.state_size,
-        memory_size=config.hidden_sizes[-1] if config.recurrent else 0,
+        num_members=spec.num_agents if local else 1,
+        input_size=spec.observation_size if local else spec.state_size,
+        shared=config.share_parameters or not local,
+        memory_size=config.memory_size,
+        local=local,
     )

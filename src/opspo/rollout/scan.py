@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from opspo.environments.base import JaxEnvironment, Step
+from opspo.environments.base import JaxEnvironment, Observation, Step
 from opspo.policies.team import Team
 from opspo.types import Array, Params, RolloutState, Trajectory
 
@@ -86,8 +87,12 @@ def collect(
     key: Array,
     *,
     num_steps: int,
+    view: Callable[[Observation], Array],
 ) -> tuple[RolloutState, Trajectory]:
-    """`num_steps` steps of every environment under the sampled policy."""
+    """`num_steps` steps of every environment under the sampled policy.
+
+    `view` picks what the critic sees, [E, M, s].
+    """
 
     def one(state: RolloutState, key: Array) -> tuple[RolloutState, Trajectory]:
         act_key, step_key = jax.random.split(key)
@@ -96,8 +101,8 @@ def collect(
         seen: Any = state.observation
         return after, Trajectory(
             observation=seen.observation,
-            state=seen.state,
-            next_state=step.observation.state,
+            state=view(seen),
+            next_state=view(step.observation),
             available_actions=seen.available_actions,
             action=action,
             log_prob=log_prob,

@@ -29,6 +29,8 @@ class Plan:
     """[S, K] int"""
     active: Array
     """[S, K] bool, false for entries that only fill up the row"""
+    rank: Array
+    """[S, N] int, each agent's place in the order, from 0; N − 1 for all that move at once"""
     epochs: int = struct.field(pytree_node=False)
     """Passes over the batch in each stage"""
     positions: int = struct.field(pytree_node=False)
@@ -45,7 +47,8 @@ def simultaneous(*, num_agents: int, epochs: int) -> Schedule:
     def plan(key: Array, score: Array) -> Plan:
         del key, score
         agents = jnp.arange(num_agents)[None]
-        return Plan(agents, jnp.ones_like(agents, bool), epochs=epochs, positions=1)
+        last = jnp.full_like(agents, num_agents - 1)
+        return Plan(agents, jnp.ones_like(agents, bool), last, epochs=epochs, positions=1)
 
     return plan
 
@@ -54,8 +57,14 @@ def one_by_one(order: Order, *, num_agents: int, epochs: int) -> Schedule:
     """Agents outside, epochs inside: for separate parameters."""
 
     def plan(key: Array, score: Array) -> Plan:
-        agents = order(key, score)[:, None]
-        return Plan(agents, jnp.ones_like(agents, bool), epochs=epochs, positions=num_agents)
+        agents = order(key, score)
+        return Plan(
+            agents=agents[:, None],
+            active=jnp.ones((num_agents, 1), bool),
+            rank=jnp.tile(jnp.argsort(agents), (num_agents, 1)),
+            epochs=epochs,
+            positions=num_agents,
+        )
 
     return plan
 
@@ -82,6 +91,7 @@ def in_blocks(
         return Plan(
             agents=orders[:, positions].reshape(epochs * blocks, width),
             active=jnp.tile(active, (epochs, 1)),
+            rank=jnp.repeat(jnp.argsort(orders, axis=1), blocks, axis=0),
             epochs=1,
             positions=blocks,
         )

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import jax
@@ -11,43 +11,28 @@ import jax.numpy as jnp
 from flax import struct
 
 from opspo.estimators.normalise import masked_mean, standardise
-from opspo.estimators.ratios import (
-    effective_sample_size,
-    kl_from_log_ratio,
-    log_ratio,
-    others_log_ratio,
-)
-from opspo.policies.team import Team
-from opspo.types import Array, Correction, Params, StageData, Trajectory
+from opspo.estimators.ratios import log_ratio
+from opspo.policies.team import Critic, Team
+from opspo.types import Array, Batch, Correction, Params, StageData, Trajectory
+from opspo.update.algorithm import Algorithm
+from opspo.update.diagnostics import diagnose
 from opspo.update.minibatch import chunk_starts, from_chunks, split, to_chunks
 from opspo.update.schedule import Plan
-from opspo.update.step import GradientStep, Learners, Sequences, Starts
-
-Metrics = dict[str, Array]
-
-
-@struct.dataclass
-class Batch:
-    """One iteration's experience with the critic's view of it."""
-
-    trajectory: Trajectory
-    value: Array
-    """[T, E, 1] in the reward's unit"""
-    next_value: Array
-    """[T, E, 1], 0 past a termination"""
-    raw_value: Array
-    """[T, E, 1] the critic's own output, around which its move is clipped"""
-    critic_memory: Array
-    """[C, h] at the start of each chunk"""
-    learning_rate_scale: Array
-    """[] on both step sizes"""
-    value_mean: Array
-    """[] with `value_deviation`, the unit in which the critic is trained"""
-    value_deviation: Array
+from opspo.update.step import GradientStep, Learners, Metrics, Sequences, Starts
 
 
 def _standardise_each(advantage: Array, mask: Array) -> Array:
     return jax.vmap(standardise, in_axes=-1, out_axes=-1)(advantage, mask)
+
+
+@struct.dataclass
+class Progress:
+    """What one stage hands to the next."""
+
+    learners: Learners
+    log_ratios: Array
+    """[T, E, N] log of how far each agent has moved since collection"""
+    state_weight: Any
 
 
 @dataclass(frozen=True)
@@ -55,66 +40,95 @@ class Update:
     """The learning half of an iteration."""
 
     team: Team
-    correct: Callable[[StageData], Correction]
+    critic: Critic
+    algorithm: Algorithm
     gradient_step: GradientStep
     chunk_length: int
     minibatches: int
+    extra_critic_passes: int
     normalise_advantage: bool
     normalise_weight: bool
 
     def __call__(
-        self, learners: Learners, batch: Batch, plan: Plan, key: Array
-    ) -> tuple[Learners, Metrics, Metrics]:
+        self, learners: Learners, state_weight: Any, batch: Batch, plan: Plan, key: Array
+    ) -> tuple[Learners, Any, Metrics, Metrics]:
         """Carry out the plan.
 
         Returns:
-            The new learners; losses and norms averaged over all gradient steps; and diagnostics
-            [positions] of each stage in the last round over the agents.
+            The new learners and what the state weights keep; losses and norms averaged over all
+            gradient steps; and diagnostics [positions] of each stage in the last round over the
+            agents.
         """
-
-        def stage(carry: tuple[Learners, Array], now: tuple[Array, Array, Array]) -> Any:
-            learners, log_ratios = carry
-            agents, active, key = now
-            data, correction, sequences, starts = self._prepare(batch, log_ratios, agents, active)
-            group, losses = self._descend(
-                self._select(learners, agents),
-                sequences,
-                starts,
-                epochs=plan.epochs,
-                rate=batch.learning_rate_scale,
-                key=key,
-            )
-            learners = self._replace(learners, agents, group)
-            log_ratios = self._measure(learners.actor, batch.trajectory, log_ratios, agents)
-            mask = data.alive & active
-            diagnostics = self._diagnose(data, correction, log_ratios[..., agents], mask)
-            diagnostics["clip_fraction"] = losses.pop("clip_fraction")
-            return (learners, log_ratios), (losses, diagnostics)
-
-        keys = jax.random.split(key, plan.agents.shape[0])
-        start = (learners, jnp.zeros_like(batch.trajectory.alive, batch.value.dtype))
-        (learners, _), (losses, diagnostics) = jax.lax.scan(
-            stage, start, (plan.agents, plan.active, keys)
+        begin_key, key = jax.random.split(key)
+        start = Progress(
+            learners,
+            jnp.zeros_like(batch.trajectory.alive, batch.value.dtype),
+            self.algorithm.state_weight.begin(
+                state_weight, batch, learners.actor, learners.critic, begin_key
+            ),
+        )
+        stages = plan.agents.shape[0]
+        last, (losses, diagnostics) = jax.lax.scan(
+            partial(self._stage, batch, plan.epochs),
+            start,
+            (
+                plan.agents,
+                plan.active,
+                plan.rank,
+                jnp.arange(stages),
+                jax.random.split(key, stages),
+            ),
         )
         last_round = jax.tree.map(lambda x: x[-plan.positions :], diagnostics)
-        return learners, jax.tree.map(jnp.mean, losses), last_round
+        kept = self.algorithm.state_weight.end(last.state_weight)
+        return last.learners, kept, jax.tree.map(jnp.mean, losses), last_round
 
-    def _prepare(
-        self, batch: Batch, log_ratios: Array, agents: Array, active: Array
-    ) -> tuple[StageData, Correction, Sequences, Starts]:
-        """The data as the group of agents should see them now."""
-        trajectory = batch.trajectory
-        data = StageData(
+    def _stage(
+        self, batch: Batch, epochs: int, progress: Progress, now: tuple[Array, ...]
+    ) -> tuple[Progress, tuple[Metrics, Metrics]]:
+        """Correct the data for a group of agents and train them on it."""
+        agents, active, rank, index, key = now
+        weigh_key, descend_key = jax.random.split(key)
+        data = self._view(batch, progress.log_ratios, agents, rank)
+        omega, state_weight = self.algorithm.state_weight.weigh(
+            progress.state_weight, batch, data, index, weigh_key
+        )
+        correction = self.algorithm.correct(data, omega)
+        mask = data.alive & active
+        group, losses = self._descend(
+            self._select(progress.learners, agents),
+            *self._sequences(batch, agents, active, mask, correction),
+            epochs=epochs,
+            rate=batch.learning_rate_scale,
+            key=descend_key,
+        )
+        learners = self._replace(progress.learners, agents, group)
+        log_ratios = self._measure(learners.actor, batch.trajectory, progress.log_ratios, agents)
+        state_weight = self.algorithm.state_weight.moved(state_weight, learners.actor, agents)
+        diagnostics = diagnose(data, correction, log_ratios[..., agents], mask)
+        diagnostics["clip_fraction"] = losses.pop("clip_fraction")
+        return Progress(learners, log_ratios, state_weight), (losses, diagnostics)
+
+    def _view(self, batch: Batch, log_ratios: Array, agents: Array, rank: Array) -> StageData:
+        """The data from where a group of agents stands."""
+        trajectory, members = batch.trajectory, self.critic.members(agents)
+        return StageData(
             reward=trajectory.reward[..., None],
-            value=batch.value,
-            next_value=batch.next_value,
+            value=batch.value[..., members],
+            next_value=batch.next_value[..., members],
             done=trajectory.done[..., None],
             first=trajectory.first[..., None],
-            log_ratio=others_log_ratio(log_ratios, agents),
+            log_ratio=self.algorithm.weight_agents(log_ratios, agents, rank),
+            trace_log_ratio=self.algorithm.trace_agents(log_ratios, agents, rank),
+            position=(rank[agents] + 1) / self.team.num_members,
             alive=trajectory.alive[..., agents],
         )
-        correction = self.correct(data)
-        mask = data.alive & active
+
+    def _sequences(
+        self, batch: Batch, agents: Array, active: Array, mask: Array, correction: Correction
+    ) -> tuple[Sequences, Starts]:
+        """What the gradient steps of a group of agents work on."""
+        trajectory, members = batch.trajectory, self.critic.members(agents)
         advantage, weight = correction.advantage, correction.weight
         if self.normalise_advantage:
             # as in the loss, separate agents are each on their own
@@ -137,15 +151,15 @@ class Update:
             weight=weight,
             low=correction.low,
             high=correction.high,
-            state=trajectory.state,
+            state=trajectory.state[:, :, members],
             first=trajectory.first,
-            value=batch.raw_value,
+            value=batch.raw_value[..., members],
             value_target=normalised(correction.value_target),
             target_mask=jnp.broadcast_to(active, mask.shape),
         )
         sequences = jax.tree.map(lambda x: to_chunks(x, self.chunk_length), by_time)
         memory = chunk_starts(trajectory.memory, self.chunk_length)[:, agents]
-        return data, correction, sequences, Starts(actor=memory, critic=batch.critic_memory)
+        return sequences, Starts(actor=memory, critic=batch.critic_memory[:, members])
 
     def _descend(
         self,
@@ -159,27 +173,35 @@ class Update:
     ) -> tuple[Learners, Metrics]:
         """Epochs of minibatch steps; metrics are means over them."""
 
-        def epoch(group: Learners, key: Array) -> tuple[Learners, Metrics]:
+        def run(step: Any, group: Learners, key: Array) -> tuple[Learners, Metrics]:
             parts = split(sequences, starts, key, self.minibatches)
-            return jax.lax.scan(lambda g, part: self.gradient_step(g, *part, rate), group, parts)
+            return jax.lax.scan(lambda g, part: step(g, *part, rate), group, parts)
+
+        def epoch(group: Learners, key: Array) -> tuple[Learners, Metrics]:
+            key, *extra = jax.random.split(key, 1 + self.extra_critic_passes)
+            for extra_key in extra:
+                group, _ = run(self.gradient_step.critic_step, group, extra_key)
+            return run(self.gradient_step, group, key)
 
         group, metrics = jax.lax.scan(epoch, group, jax.random.split(key, epochs))
         return group, jax.tree.map(jnp.mean, metrics)
 
     def _select(self, learners: Learners, agents: Array) -> Learners:
+        members = self.critic.members(agents)
         return Learners(
             self.team.select(learners.actor, agents),
             self.team.select(learners.actor_optimiser, agents),
-            learners.critic,
-            learners.critic_optimiser,
+            self.critic.select(learners.critic, members),
+            self.critic.select(learners.critic_optimiser, members),
         )
 
     def _replace(self, learners: Learners, agents: Array, group: Learners) -> Learners:
+        members = self.critic.members(agents)
         return Learners(
             self.team.replace(learners.actor, agents, group.actor),
             self.team.replace(learners.actor_optimiser, agents, group.actor_optimiser),
-            group.critic,
-            group.critic_optimiser,
+            self.critic.replace(learners.critic, members, group.critic),
+            self.critic.replace(learners.critic_optimiser, members, group.critic_optimiser),
         )
 
     def _measure(
@@ -189,7 +211,7 @@ class Update:
 
         With separate parameters only the stage's agents have moved.
         """
-        moved = jnp.arange(self.team.num_agents) if self.team.shared else agents
+        moved = jnp.arange(self.team.num_members) if self.team.shared else agents
         length, num_envs = self.chunk_length, trajectory.reward.shape[1]
 
         def chunks(x: Array) -> Array:
@@ -209,16 +231,3 @@ class Update:
         )
         change = from_chunks(log_ratio(log_prob, chunks(trajectory.log_prob)), num_envs)
         return log_ratios.at[..., moved].set(jnp.where(trajectory.alive[..., moved], change, 0.0))
-
-    @staticmethod
-    def _diagnose(
-        data: StageData, correction: Correction, own_log_ratio: Array, mask: Array
-    ) -> Metrics:
-        """How far off-policy the stage's data were, and how far its agents moved."""
-        return {
-            "others_log_ratio_abs": masked_mean(jnp.abs(data.log_ratio), mask),
-            "others_ratio_ess": effective_sample_size(data.log_ratio, mask),
-            "state_weight_ess": effective_sample_size(jnp.log(correction.state_weight), mask),
-            "weight_mean": masked_mean(correction.weight, mask),
-            "kl": masked_mean(kl_from_log_ratio(own_log_ratio), mask),
-        }

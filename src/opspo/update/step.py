@@ -12,11 +12,15 @@ import optax
 from flax import struct
 
 from opspo.estimators.normalise import masked_mean
-from opspo.estimators.ratios import log_ratio
+from opspo.estimators.ratios import log_ratio, others_log_ratio
 from opspo.objectives.surrogate import clipped_surrogate, is_clipped
 from opspo.objectives.value import clipped_value_loss
 from opspo.policies.team import Critic, Team
 from opspo.types import Array, Params
+
+Metrics = dict[str, Array]
+LiveRange = Callable[[Array], tuple[Array, Array, Array]]
+"""log-ratio of the others [L, C, K] → weight, low, high"""
 
 
 @struct.dataclass
@@ -36,11 +40,11 @@ class Sequences:
     low: Array
     high: Array
     state: Array
-    """[L, C, s]"""
+    """[L, C, M, s]"""
     first: Array
     """[L, C] bool"""
     value: Array
-    """[L, C, 1] the critic's output at collection"""
+    """[L, C, M] the critic's output at collection"""
     value_target: Array
     """[L, C, K] normalised"""
     target_mask: Array
@@ -54,7 +58,7 @@ class Starts:
     actor: Array
     """[C, K, h]"""
     critic: Array
-    """[C, h]"""
+    """[C, M, h]"""
 
 
 @struct.dataclass
@@ -67,28 +71,43 @@ class Learners:
     critic_optimiser: optax.OptState
 
 
+def mean_loss(loss: Array, mask: Array, *, shared: bool) -> Array:
+    """Mean over the samples of the mask; members with parameters of their own are each averaged
+    alone and added up, so that none's gradient depends on how many are updated beside it."""
+    if shared:
+        return masked_mean(loss, mask)
+    return jax.vmap(masked_mean, in_axes=-1)(loss, mask).sum()
+
+
 def actor_loss(
-    params: Params, team: Team, batch: Sequences, memory: Array, *, entropy_coefficient: float
-) -> tuple[Array, dict[str, Array]]:
+    params: Params,
+    team: Team,
+    batch: Sequences,
+    memory: Array,
+    *,
+    entropy_coefficient: float,
+    live_range: LiveRange | None,
+) -> tuple[Array, Metrics]:
     """Minus the surrogate and the entropy bonus, averaged over the living agents' samples."""
     output, _ = team.unroll(params, batch.observation, memory, batch.first)
     distribution = team.distribution
     log_prob = distribution.log_prob(output, batch.action, batch.available_actions)
     change = log_ratio(log_prob, batch.log_prob)
-    surrogate = clipped_surrogate(change, batch.advantage, batch.weight, batch.low, batch.high)
+    weight, low, high = batch.weight, batch.low, batch.high
+    if live_range is not None:
+        moved = jax.lax.stop_gradient(jnp.where(batch.mask, change, 0))
+        factor, low, high = live_range(others_log_ratio(moved, jnp.arange(moved.shape[-1])))
+        weight = weight * factor
+    surrogate = clipped_surrogate(change, batch.advantage, weight, low, high)
     entropy = distribution.entropy(output, batch.available_actions)
     gain = surrogate + entropy_coefficient * entropy
-    held = is_clipped(change, batch.advantage, batch.low, batch.high)
+    held = is_clipped(change, batch.advantage, low, high)
     metrics = {
         "policy_loss": -masked_mean(surrogate, batch.mask),
         "entropy": masked_mean(entropy, batch.mask),
         "clip_fraction": masked_mean(held.astype(gain.dtype), batch.mask),
     }
-    if team.shared:
-        return -masked_mean(gain, batch.mask), metrics
-    # each agent's gradient is that of its own mean, however many are updated beside it
-    own_means = jax.vmap(masked_mean, in_axes=-1)(gain, batch.mask)
-    return -own_means.sum(), metrics
+    return -mean_loss(gain, batch.mask, shared=team.shared), metrics
 
 
 def critic_loss(
@@ -99,14 +118,14 @@ def critic_loss(
     *,
     clip: float,
     huber_delta: float,
-) -> tuple[Array, dict[str, Array]]:
+) -> tuple[Array, Metrics]:
     """Mean value loss over the targets of the agents under update."""
-    value, _ = critic.unroll(params, batch.state, memory, batch.first)
+    value = critic.values(params, batch.state, memory, batch.first)
     loss = clipped_value_loss(
-        value[..., None], batch.value, batch.value_target, clip=clip, huber_delta=huber_delta
+        value, batch.value, batch.value_target, clip=clip, huber_delta=huber_delta
     )
-    mean = masked_mean(loss, batch.target_mask)
-    return mean, {"value_loss": mean}
+    metrics = {"value_loss": masked_mean(loss, batch.target_mask)}
+    return mean_loss(loss, batch.target_mask, shared=critic.shared), metrics
 
 
 @dataclass(frozen=True)
@@ -120,22 +139,36 @@ class GradientStep:
     entropy_coefficient: float
     value_clip: float
     huber_delta: float
+    live_range: LiveRange | None = None
+    """The others' ratio taken anew at each step, where all agents move at once (CoPPO)"""
 
     def __call__(
         self, learners: Learners, batch: Sequences, starts: Starts, rate: Array
-    ) -> tuple[Learners, dict[str, Array]]:
+    ) -> tuple[Learners, Metrics]:
         """One step of actors and critic on a minibatch, and what was measured on the way.
 
         `rate` [] scales both step sizes.
         """
-        actor_grad, metrics = jax.grad(actor_loss, has_aux=True)(
+        grad, metrics = jax.grad(actor_loss, has_aux=True)(
             learners.actor,
             self.team,
             batch,
             starts.actor,
             entropy_coefficient=self.entropy_coefficient,
+            live_range=self.live_range,
         )
-        critic_grad, critic_metrics = jax.grad(critic_loss, has_aux=True)(
+        actor, optimiser, norm = _apply(self.actor_optimiser, rate, shared=self.team.shared)(
+            learners.actor, grad, learners.actor_optimiser
+        )
+        learners, critic_metrics = self.critic_step(learners, batch, starts, rate)
+        metrics |= critic_metrics | {"actor_grad_norm": jnp.mean(norm)}
+        return learners.replace(actor=actor, actor_optimiser=optimiser), metrics  # type: ignore[attr-defined]
+
+    def critic_step(
+        self, learners: Learners, batch: Sequences, starts: Starts, rate: Array
+    ) -> tuple[Learners, Metrics]:
+        """One step of the critic alone."""
+        grad, metrics = jax.grad(critic_loss, has_aux=True)(
             learners.critic,
             self.critic,
             batch,
@@ -143,32 +176,27 @@ class GradientStep:
             clip=self.value_clip,
             huber_delta=self.huber_delta,
         )
-        # each agent's gradient is bounded by itself, so the optimiser is mapped over agents
-        update = self._apply(self.actor_optimiser, rate)
-        if not self.team.shared:
-            update = jax.vmap(update)
-        actor, actor_state, actor_norm = update(
-            learners.actor, actor_grad, learners.actor_optimiser
+        critic, optimiser, norm = _apply(self.critic_optimiser, rate, shared=self.critic.shared)(
+            learners.critic, grad, learners.critic_optimiser
         )
-        critic, critic_state, critic_norm = self._apply(self.critic_optimiser, rate)(
-            learners.critic, critic_grad, learners.critic_optimiser
-        )
-        metrics |= critic_metrics | {
-            "actor_grad_norm": jnp.mean(actor_norm),
-            "critic_grad_norm": critic_norm,
-        }
-        return Learners(actor, actor_state, critic, critic_state), metrics
+        metrics |= {"critic_grad_norm": jnp.mean(norm)}
+        return learners.replace(critic=critic, critic_optimiser=optimiser), metrics  # type: ignore[attr-defined]
 
-    @staticmethod
-    def _apply(
-        optimiser: optax.GradientTransformation, rate: Array
-    ) -> Callable[[Any, Any, Any], Any]:
-        def update(params: Any, grad: Any, state: Any) -> tuple[Any, Any, Array]:
-            change, state = optimiser.update(grad, state, params)
-            change = jax.tree.map(lambda x: rate.astype(x.dtype) * x, change)
-            return optax.apply_updates(params, change), state, optax.global_norm(grad)
 
-        return update
+def _apply(
+    optimiser: optax.GradientTransformation, rate: Array, *, shared: bool
+) -> Callable[[Any, Any, Any], Any]:
+    """(params, gradient, optimiser state) → the new params and state, and the gradient's norm.
+
+    Separate members' gradients are each bounded by themselves.
+    """
+
+    def update(params: Any, grad: Any, state: Any) -> tuple[Any, Any, Array]:
+        change, state = optimiser.update(grad, state, params)
+        change = jax.tree.map(lambda x: rate.astype(x.dtype) * x, change)
+        return optax.apply_updates(params, change), state, optax.global_norm(grad)
+
+    return update if shared else jax.vmap(update)
 
 
 def make_optimiser(

@@ -1,0 +1,120 @@
+"""The study of readings: OPSPO with one choice changed at a time.
+
+    python benchmarks/readings.py run [--shard 0/2] [--only NAME ...]
+    python benchmarks/readings.py table
+
+Each run's curve goes to results/readings/<task>/<variant>-seed<n>.json; runs that are there are
+not repeated. Win rates are of the sampled policy, over the episodes that ended in an iteration.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import os
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+RESULTS = Path(__file__).parent.parent / "results" / "readings"
+SEEDS = (0, 1)
+TASKS = {"smax/2s3z": 400_000, "smax/3m": 300_000, "probe/regulator": 60_000}
+
+# "algo" chooses another algorithm; a name with a dot is a field of `algorithm.density`
+VARIANTS: dict[str, dict[str, Any]] = {
+    "default": {},
+    "mappo": {"algo": "mappo"},
+    "ippo": {"algo": "ippo"},
+    "coppo": {"algo": "coppo"},
+    "happo": {"algo": "happo"},
+    "a2po": {"algo": "a2po"},
+}
+
+
+def configure(task: str, variant: dict[str, Any], seed: int, steps: int) -> Any:
+    """The task's preset with the variant's changes."""
+    from opspo.config import EvaluationConfig
+    from opspo.presets import default_config
+
+    changes = dict(variant)
+    config = default_config(task, changes.pop("algo", "opspo"))
+    density = {k.split(".")[1]: changes.pop(k) for k in list(changes) if "." in k}
+    algorithm = dataclasses.replace(
+        config.algorithm,
+        **changes,
+        density=dataclasses.replace(config.algorithm.density, **density),
+    )
+    return dataclasses.replace(
+        config,
+        seed=seed,
+        total_steps=steps,
+        algorithm=algorithm,
+        tensorboard=False,
+        evaluation=EvaluationConfig(every_steps=0, final_episodes=0),
+    )
+
+
+def run(task: str, name: str, seed: int, steps: int) -> None:
+    """Train once and keep the curve."""
+    import opspo
+
+    out = RESULTS / task.replace("/", "-") / f"{name}-seed{seed}.json"
+    if out.exists():
+        return
+    out.parent.mkdir(parents=True, exist_ok=True)
+    config = configure(task, VARIANTS[name], seed, steps)
+    begin = time.time()
+    with tempfile.TemporaryDirectory() as folder:
+        opspo.train(dataclasses.replace(config, run_dir=folder), overwrite=True)
+        rows = [json.loads(line) for line in (Path(folder) / "metrics.jsonl").open()]
+    score = "win_rate" if task.startswith("smax") else "episode_return"
+    keep = ("env_steps", score, "episodes", "entropy", "weight_mean", "state_weight_ess")
+    keep += ("others_log_ratio_abs", "kl", "clip_fraction")
+    curve = {key: [row.get(key) for row in rows] for key in keep}
+    out.write_text(json.dumps({"task": task, "variant": name, "seed": seed, "curve": curve}))
+    print(f"{task} {name} seed {seed}: {time.time() - begin:.0f} s", flush=True)
+
+
+def final_score(path: Path) -> float:
+    """Mean over the last tenth of the iterations that saw an episode end."""
+    curve = json.loads(path.read_text())["curve"]
+    values = next(v for k, v in curve.items() if k in ("win_rate", "episode_return"))
+    seen = [v for v in values if v is not None]
+    last = seen[-max(1, len(values) // 10) :]
+    return sum(last) / len(last)
+
+
+def table() -> None:
+    """Print a Markdown table: the score of each seed, by task."""
+    print("| variant | " + " | ".join(TASKS) + " |")
+    print("|---" * (1 + len(TASKS)) + "|")
+    for name in VARIANTS:
+        cells = []
+        for task in TASKS:
+            files = sorted((RESULTS / task.replace("/", "-")).glob(f"{name}-seed*.json"))
+            cells.append(", ".join(f"{final_score(file):.2f}" for file in files) or "–")
+        print(f"| `{name}` | " + " | ".join(cells) + " |")
+
+
+def main() -> None:
+    """Run the study, or print its table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("command", choices=["run", "table"])
+    parser.add_argument("--shard", default="0/1")
+    parser.add_argument("--only", nargs="*", default=list(VARIANTS))
+    parser.add_argument("--tasks", nargs="*", default=list(TASKS))
+    arguments = parser.parse_args()
+    if arguments.command == "table":
+        return table()
+    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", ".jax_cache")
+    part, parts = map(int, arguments.shard.split("/"))
+    jobs = [(t, n, s) for t in arguments.tasks for n in arguments.only for s in SEEDS]
+    for task, name, seed in jobs[part::parts]:
+        run(task, name, seed, TASKS[task])
+    return None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,31 @@
+"""Weights and clip ranges (CRC and the others'), by the names that they have in the config."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import jax.numpy as jnp
+
+from opspo.config import AlgorithmConfig
+from opspo.objectives import corrections
+from opspo.types import Array
+
+Range = Callable[[Array, Array], tuple[Array, Array, Array]]
+"""(log_ratio [..., K], position [K]) → weight, low, high, each [..., K]."""
+
+
+def clip_range(config: AlgorithmConfig) -> Range:
+    """The weight and range that the config's `clip_range` names."""
+    clip, others_clip = config.clip, config.others_clip
+    double = partial(corrections.double_clip_range, others_clip=others_clip)
+    ranges: dict[str, Range] = {
+        "ppo": lambda r, _: corrections.ppo_range(r, clip=clip),
+        "ratio": lambda r, _: corrections.ratio_range(r, clip=clip),
+        "double": lambda r, _: double(r, clip=clip),
+        "double_by_position": lambda r, position: double(
+            r, clip=jnp.broadcast_to(corrections.position_clip(position, clip=clip), r.shape)
+        ),
+        "corrected": lambda r, _: corrections.opspo_range(r, clip=clip, others_clip=others_clip),
+    }
+    return ranges[config.clip_range]

@@ -1,0 +1,178 @@
+"""The learned state weight ω(s) = d^{π̂}(s) / d^{mix}(s): Eq. 16 to 18 and 33 of the paper.
+
+**The equation.** Samples (s, a, s') of a behaviour policy have weights w (γ^t with t the steps
+since the episode began for the discounted distribution, 1 for the stationary one; 0 leaves a
+sample out), `continues` c (0 where s' lies past a termination, else 1) and ratios
+ρ = π̂(a|s) / π_mix(a|s); s0 are states in which episodes begin. A state is reached from the one
+before it with probability γ c, and otherwise by a fresh start. The state distributions of both
+policies are fixed points of that, so for every function f
+
+    γ E[c (ω(s') − ω(s) ρ) f(s')]  +  β_1 E_0[ω(s0) f(s0)]  −  β_ω E_0[f(s0)]  =  0,
+    β_ω = 1 − γ + γ E[ω(s) ρ (1 − c)],    β_1 the same at ω ρ = 1,    E[ω] = 1.
+
+With c = 1 this is Eq. 33, γ E[Δ f(s')] − (1 − γ) E_0[(1 − ω(s0)) f(s0)] = 0. With γ = 1 it is the
+stationary form of erratum E11, in which an ended episode goes over into the next one: either by
+c = 0, or by c = 1 with s' the first state of the next episode, where no initial state is needed.
+Two things speak for the paper's form over Liu et al.'s (2018), which has E[ω(s) f(s)] in place of
+γ E[c ω(s') f(s')] + β_1 E_0[ω(s0) f(s0)]: where nobody moved (ρ = 1), ω = 1 solves it on any
+batch, without noise; and rollouts cut off before the episode's end leave no remainder.
+
+**A further erratum.** Eq. 33 adds the squares of its two expectations. At the true ratio they are
+equal and not zero, so that sum does not vanish there and has its minimum elsewhere; the square of
+their difference (Algorithm 2's loss, squared) does vanish. That one is used here; `printed=True`
+gives the sum of squares.
+
+**Several behaviour policies.** The paper's π_mix is the plain mean of their action probabilities.
+In pooled data the frequency of an action in a state is that mean weighted by how often each policy
+visits the state, so ω of the equation is off by the product of how much the policies differ in
+their actions and in their states: second order in their distance (measured in
+`tests/estimators/test_density_ratio.py`). The ratio π̂ / π_m to the policy which
+acted, in place of ρ, has no such bias, and more variance.
+
+Values on the points where f is looked at come in pairs: on the successors [S], on the initial
+states [S0].
+"""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+
+from opspo.types import Array
+
+Pair = tuple[Array, Array]
+"""On the successors [S, ...] and on the initial states [S0, ...]"""
+
+
+def mixture_log_ratio(log_prob: Array, behaviour_log_prob: Array) -> Array:
+    """log of π̂(a|s) / π_mix(a|s), with π_mix the mean over the M behaviour policies.
+
+    Args:
+        log_prob: [S] or [S, K] log-probability of the joint action.
+        behaviour_log_prob: [M, S] under each behaviour policy.
+
+    Returns:
+        In the shape of `log_prob`.
+    """
+    policies = jnp.asarray(behaviour_log_prob.shape[0], behaviour_log_prob.dtype)
+    mixture = jax.nn.logsumexp(behaviour_log_prob, axis=0) - jnp.log(policies)
+    return log_prob - mixture.reshape(mixture.shape + (1,) * (log_prob.ndim - 1))
+
+
+def shares(weight: Array) -> Array:
+    """Weights [S] scaled to sum 1; all 0 if they are."""
+    return weight / jnp.maximum(weight.sum(), jnp.finfo(weight.dtype).tiny)
+
+
+def arrival_masses(weight: Array, continues: Array, initial_weight: Array, *, gamma: float) -> Pair:
+    """The behaviour's state distribution as one over successors and initial states.
+
+    Args:
+        weight: [S].
+        continues: [S].
+        initial_weight: [S0].
+
+    Returns:
+        γ c w / Σ w [S] and β_1 w_0 / Σ w_0 [S0], together of sum 1.
+    """
+    arrival = gamma * continues * shares(weight)
+    return arrival, (1 - arrival.sum()) * shares(initial_weight)
+
+
+def residual_masses(
+    omega: Array,
+    successor_omega: Array,
+    initial_omega: Array,
+    ratio: Array,
+    weight: Array,
+    continues: Array,
+    initial_weight: Array,
+    *,
+    gamma: float,
+) -> Pair:
+    """The signed measure whose integral over f is the left side of the equation.
+
+    Args:
+        omega: [S] ω(s).
+        successor_omega: [S] ω(s').
+        initial_omega: [S0] ω(s0).
+        ratio: [S] ρ.
+        weight: [S].
+        continues: [S].
+        initial_weight: [S0].
+
+    Returns:
+        Masses on the successors [S] and on the initial states [S0].
+    """
+    arrival, start = arrival_masses(weight, continues, initial_weight, gamma=gamma)
+    moved = shares(weight) * omega * ratio
+    restart = 1 - gamma + gamma * (moved * (1 - continues)).sum()
+    return (
+        arrival * successor_omega - gamma * continues * moved,
+        start * initial_omega - restart * shares(initial_weight),
+    )
+
+
+def minimax_objective(mass: Pair, arrival: Pair, test: Pair, *, printed: bool = False) -> Array:
+    """The squared residual for one test function, scaled to unit root mean square (erratum E5).
+
+    Args:
+        mass: of `residual_masses`.
+        arrival: of `arrival_masses`.
+        test: values of f.
+        printed: add the squares of the two expectations, as Eq. 33 does, instead of squaring the
+            sum. Not zero at the true ratio.
+
+    Returns:
+        []. Its largest value over all f of the points is the χ² distance of the two sides.
+    """
+    first, second = (m @ f for m, f in zip(mass, test, strict=True))
+    square = sum(a @ f**2 for a, f in zip(arrival, test, strict=True))
+    tiny = jnp.finfo(square.dtype).tiny
+    # Eq. 33 weighs the squares by γ and 1 − γ; both masses have their factor inside
+    value = (
+        first**2 / jnp.maximum(arrival[0].sum(), tiny)
+        + second**2 / jnp.maximum(arrival[1].sum(), tiny)
+        if printed
+        else (first + second) ** 2
+    )
+    return value / jnp.maximum(square, tiny)
+
+
+def squared_distances(x: Array) -> Array:
+    """‖x_i − x_j‖² of points [B, d]: [B, B]."""
+    square = (x**2).sum(axis=-1)
+    return jnp.maximum(square[:, None] + square[None, :] - 2 * x @ x.T, 0)
+
+
+def median_bandwidth(points: Array) -> Array:
+    """Median distance between two different ones of the points [B, d]; 1 if there are none."""
+    square = squared_distances(points)
+    small = jnp.finfo(points.dtype).eps * (points**2).sum(axis=-1).max()
+    middle = jnp.nanmedian(jnp.where(square > 8 * small, square, jnp.nan))
+    return jnp.where(jnp.isnan(middle), 1, jnp.sqrt(middle))
+
+
+def kernel_objective(mass: Pair, points: Pair, *, bandwidth: float | Array) -> Array:
+    """The largest squared residual over the unit ball of a Gaussian kernel's space.
+
+    Σ_ij m_i k(x_i, x_j) m_j over successors and initial states: the maximum over f in closed form.
+    Both cost and memory are (S + S0)²: meant for minibatches.
+
+    Args:
+        mass: of `residual_masses`.
+        points: successors [S, d] and initial states [S0, d].
+        bandwidth: h of k(x, y) = exp(−‖x − y‖² / 2 h²).
+
+    Returns:
+        [].
+    """
+    masses, states = jnp.concatenate(mass), jnp.concatenate(points)
+    kernel = jnp.exp(-squared_distances(states) / (2 * bandwidth**2))
+    return masses @ kernel @ masses
+
+
+def positive_mean_one(omega: Array, weight: Array, *, floor: float = 1e-3) -> Array:
+    """ω [S, ...] kept above a small number, then scaled to mean 1 under the weights [S]."""
+    omega = jnp.maximum(omega, floor)
+    return omega / jnp.tensordot(shares(weight), omega, axes=1)

@@ -1,0 +1,134 @@
+"""The state weight as one regularised linear solve: ω and f linear in given features."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+
+from opspo.estimators.density_ratio import arrival_masses, shares
+from opspo.types import Array
+
+
+def linear_state_weight(
+    features: Array,
+    successor_features: Array,
+    ratio: Array,
+    weight: Array,
+    continues: Array,
+    initial_features: Array | None = None,
+    initial_weight: Array | None = None,
+    *,
+    gamma: float,
+    ridge: float,
+) -> Array:
+    """Coefficients of ω = 1 + φᵀα solving the equation of `density_ratio` for f in the span of φ.
+
+    With M = E[φ φᵀ] and A α − b the residual, linear in α, it minimises
+
+        (b − A α)ᵀ M⁻¹ (b − A α)  +  ridge · αᵀ M α,
+
+    the maximum over f of unit root mean square, plus a prior: the last term is ridge · E[(ω − 1)²].
+    Any invertible linear map of the features gives the same ω.
+
+    Args:
+        features: [S, p] φ(s); a constant is appended here.
+        successor_features: [S, p] φ(s').
+        ratio: [S, K] ρ for each of K targets.
+        weight: [S].
+        continues: [S].
+        initial_features: [S0, p] φ(s0); None with γ = 1 and c = 1, where no term has them.
+        initial_weight: [S0], default 1.
+        gamma: γ; 1 for the stationary form.
+        ridge: > 0. Without it the stationary form leaves the scale of ω open.
+
+    Returns:
+        α [p + 1, K], for `linear_omega`.
+    """
+    if initial_features is None:
+        initial_features = features[:0]
+    if initial_weight is None:
+        initial_weight = jnp.ones_like(initial_features[:, 0])
+    # a GPU's default of ten bits in matrix products is too coarse for a solve
+    with jax.default_matmul_precision("highest"):
+        states = [_with_constant(x) for x in (features, successor_features, initial_features)]
+        arrival = arrival_masses(weight, continues, initial_weight, gamma=gamma)
+        whitening = _whitening(jnp.concatenate(states[1:]), jnp.concatenate(arrival))
+        now, after, start = (x @ whitening for x in states)
+        stays = gamma * continues[:, None]
+        begin = (shares(initial_weight) @ start)[None, :]
+        landing = stays * after + (gamma - stays) * begin
+        matrix, vector = _equation(now, landing, ratio, shares(weight))
+        return whitening @ _ridge_solve(matrix, vector, ridge).T
+
+
+def linear_omega(features: Array, coefficients: Array) -> Array:
+    """1 + φᵀα for features [..., p] and coefficients [p + 1, K]: [..., K], of either sign."""
+    return 1 + _with_constant(features) @ coefficients
+
+
+def _with_constant(features: Array) -> Array:
+    return jnp.concatenate([features, jnp.ones_like(features[..., :1])], axis=-1)
+
+
+def _whitening(features: Array, mass: Array) -> Array:
+    """[p, p] W with E[(φW)ᵀ(φW)] = 1, and 0 in directions in which the features do not vary."""
+    scale = jnp.sqrt(jnp.maximum(mass @ features**2, jnp.finfo(mass.dtype).tiny))
+    features = features / scale[None, :]
+    values, vectors = jnp.linalg.eigh((mass[:, None] * features).T @ features)
+    smallest = 10 * jnp.finfo(mass.dtype).eps * len(values) * values[-1]
+    root = jnp.where(values > smallest, jnp.maximum(values, smallest) ** -0.5, 0)
+    return vectors * root[None, :] / scale[:, None]
+
+
+def _equation(now: Array, landing: Array, ratio: Array, share: Array) -> tuple[Array, Array]:
+    """A [K, p, p] and b [K, p] of white features: A = 1 − E[ρ φ̂ φᵀ], b = E[(ρ − 1) φ̂].
+
+    φ̂ is the landing: γ φ(s'), or γ times the mean initial state's features after an end.
+    E[ρ − 1 | s] = 0, so what the state alone predicts of the landing is taken off wherever it
+    meets ρ − 1. Expectations stay what they are, and the noise of ρ falls, most of all where
+    states change slowly.
+    """
+    weighted = share[:, None] * now
+    second = weighted.T @ now
+    cross = weighted.T @ landing
+    ridge = jnp.finfo(now.dtype).eps * jnp.trace(second) * jnp.eye(len(second), dtype=now.dtype)
+    surprise = landing - now @ jnp.linalg.solve(second + ridge, cross)
+    surplus = share[:, None] * (ratio - 1)
+    change = jnp.einsum("sk,sp,sq->kpq", surplus, surprise, now)
+    identity = jnp.eye(len(cross), dtype=cross.dtype)
+    return (identity - cross.T)[None] - change, surplus.T @ surprise
+
+
+def _ridge_solve(matrix: Array, vector: Array, ridge: float) -> Array:
+    """argmin ‖A x − b‖² + ridge ‖x‖² for A [K, p, p], b [K, p]: [K, p]."""
+    transposed = matrix.mT
+    normal = transposed @ matrix + ridge * jnp.eye(matrix.shape[-1], dtype=matrix.dtype)[None]
+    return jnp.linalg.solve(normal, transposed @ vector[..., None])[..., 0]
+
+
+def draw_frequencies(
+    key: Array, state_size: int, count: int, *, bandwidth: float
+) -> tuple[Array, Array]:
+    """Frequencies [d, p] and phases [p] of `fourier_features` for a Gaussian kernel."""
+    frequency_key, phase_key = jax.random.split(key)
+    frequency = jax.random.normal(frequency_key, (state_size, count)) / bandwidth
+    return frequency, jax.random.uniform(phase_key, (count,), maxval=2 * jnp.pi)
+
+
+def fourier_features(state: Array, frequency: Array, phase: Array) -> Array:
+    """Random Fourier features √2 cos(xᵀ frequency + phase) (Rahimi and Recht 2007).
+
+    The mean over p of products of the features of x and y is near exp(−‖x − y‖² / 2 h²).
+
+    Args:
+        state: [..., d].
+        frequency: [d, p].
+        phase: [p].
+
+    Returns:
+        [..., p].
+    """
+    angle = state @ frequency
+    return jnp.sqrt(jnp.asarray(2, angle.dtype)) * jnp.cos(
+        angle + jnp.broadcast_to(phase, angle.shape)
+    )

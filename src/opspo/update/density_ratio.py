@@ -1,0 +1,231 @@
+"""Training a network for the state weight (Algorithm 2): minimax, or against a kernel."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import optax
+from flax import struct
+
+from opspo.estimators.density_ratio import (
+    Pair,
+    arrival_masses,
+    kernel_objective,
+    minimax_objective,
+    residual_masses,
+    shares,
+)
+from opspo.types import Array, Params
+
+
+@struct.dataclass
+class Samples:
+    """Steps of one or several behaviour policies; terms as in `estimators.density_ratio`."""
+
+    state: Array
+    """[S, d]"""
+    successor: Array
+    """[S, d]"""
+    ratio: Array
+    """[S] ρ"""
+    weight: Array
+    """[S] γ^t or 1; 0 leaves the sample out"""
+    continues: Array
+    """[S] 0 where nothing follows, else 1"""
+    initial: Array
+    """[S0, d]"""
+    initial_weight: Array
+    """[S0] 0 leaves the state out"""
+
+
+@struct.dataclass
+class RatioState:
+    """Networks and optimisers between two fits."""
+
+    omega: Params
+    omega_optimiser: optax.OptState
+    test: Params
+    """of f; empty where there is none"""
+    test_optimiser: optax.OptState
+
+
+class Perceptron(nn.Module):
+    """Hidden tanh layers and one linear output: [..., d] → [...].
+
+    States come in as they are: a layer norm here would take away the scale of their features.
+    """
+
+    hidden_sizes: tuple[int, ...]
+    output_init: Any = nn.initializers.lecun_normal()
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        """[..., d] → [...]."""
+        for size in self.hidden_sizes:
+            x = nn.tanh(nn.Dense(size)(x))
+        return nn.Dense(1, kernel_init=self.output_init)(x)[..., 0]
+
+
+@dataclass(frozen=True)
+class DensityRatioTrainer:
+    """What the two trainers share: ω = softplus(network), 1 everywhere at first.
+
+    One round: draw a minibatch of `batch_size` samples and as many initial states with the
+    probabilities of their weights, then what the subclass's `_round` does. ω enters scaled to mean
+    1 over the minibatch (erratum E5), so its own scale is free: `positive_mean_one` sets it for the
+    samples at hand.
+    """
+
+    hidden_sizes: tuple[int, ...]
+    learning_rate: float
+    outer_steps: int
+    """ω_e, rounds in a fit"""
+    batch_size: int
+    gamma: float
+    """1 for the stationary form; with γ^t as weights else"""
+
+    def init(self, key: Array, state_size: int) -> RatioState:
+        """Fresh networks for states [..., state_size]."""
+        omega_key, test_key = jax.random.split(key)
+        omega = self._omega.init(omega_key, jnp.zeros(state_size))
+        test = self._init_test(test_key, state_size)
+        return RatioState(omega, self._optimiser.init(omega), test, self._optimiser.init(test))
+
+    def weight(self, ratio_state: RatioState, state: Array) -> Array:
+        """ω of states [..., d], up to a factor: [...]."""
+        return self._weight(ratio_state.omega, state)
+
+    def fit(self, ratio_state: RatioState, samples: Samples, key: Array) -> RatioState:
+        """`outer_steps` rounds on the samples, on from where the last fit ended."""
+        steps = jnp.cumsum(shares(samples.weight))
+        starts = jnp.cumsum(shares(samples.initial_weight))
+
+        def round_(now: RatioState, key: Array) -> tuple[RatioState, None]:
+            step_key, start_key = jax.random.split(key)
+            chosen = _draw(step_key, steps, self.batch_size)
+            initial = samples.initial[_draw(start_key, starts, self.batch_size)]
+            ones = jnp.ones(self.batch_size, samples.weight.dtype)
+            batch = samples.replace(  # type: ignore[attr-defined]
+                state=samples.state[chosen],
+                successor=samples.successor[chosen],
+                ratio=samples.ratio[chosen],
+                continues=samples.continues[chosen],
+                initial=initial,
+                weight=ones,
+                initial_weight=ones,
+            )
+            return self._round(now, batch), None
+
+        return jax.lax.scan(round_, ratio_state, jax.random.split(key, self.outer_steps))[0]
+
+    @property
+    def _omega(self) -> Perceptron:
+        return Perceptron(self.hidden_sizes, nn.initializers.zeros)
+
+    @property
+    def _optimiser(self) -> optax.GradientTransformation:
+        return optax.adam(self.learning_rate)
+
+    def _weight(self, omega: Params, state: Array) -> Array:
+        # softplus(log(e − 1)) = 1
+        return jax.nn.softplus(self._omega.apply(omega, state) + math.log(math.expm1(1)))
+
+    def _masses(self, omega: Params, batch: Samples) -> Pair:
+        here = self._weight(omega, batch.state)
+        mean = shares(batch.weight) @ here
+        successor, initial = (self._weight(omega, x) for x in (batch.successor, batch.initial))
+        return residual_masses(
+            here / mean,
+            successor / mean,
+            initial / mean,
+            batch.ratio,
+            batch.weight,
+            batch.continues,
+            batch.initial_weight,
+            gamma=self.gamma,
+        )
+
+    def _descend(
+        self, params: Params, state: optax.OptState, grad: Params
+    ) -> tuple[Params, optax.OptState]:
+        change, state = self._optimiser.update(grad, state, params)
+        return optax.apply_updates(params, change), state
+
+    def _init_test(self, key: Array, state_size: int) -> Params:
+        return {}
+
+    def _round(self, now: RatioState, batch: Samples) -> RatioState:
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class MinimaxTrainer(DensityRatioTrainer):
+    """Against a second network f (Algorithm 2).
+
+    Where θ moves is unclear in the print (erratum E12); here one round is `inner_steps` of ψ up
+    the objective, then one of θ down.
+    """
+
+    inner_steps: int
+    """f_e"""
+    printed: bool = False
+    """Eq. 33's sum of squares, which has its minimum elsewhere than at the true ratio"""
+
+    def _init_test(self, key: Array, state_size: int) -> Params:
+        return self._test.init(key, jnp.zeros(state_size))
+
+    @property
+    def _test(self) -> Perceptron:
+        return Perceptron(self.hidden_sizes)
+
+    def _round(self, now: RatioState, batch: Samples) -> RatioState:
+        arrival = arrival_masses(
+            batch.weight, batch.continues, batch.initial_weight, gamma=self.gamma
+        )
+
+        def objective(mass: Pair, test: Params) -> Array:
+            values = tuple(self._test.apply(test, x) for x in (batch.successor, batch.initial))
+            return minimax_objective(mass, arrival, values, printed=self.printed)
+
+        mass = self._masses(now.omega, batch)
+
+        def inner(carry: tuple[Params, Any], _: None) -> tuple[tuple[Params, Any], None]:
+            test, state = carry
+            grad = jax.grad(lambda test: -objective(mass, test))(test)
+            return self._descend(test, state, grad), None
+
+        (test, test_state), _ = jax.lax.scan(
+            inner, (now.test, now.test_optimiser), length=self.inner_steps
+        )
+        grad = jax.grad(lambda omega: objective(self._masses(omega, batch), test))(now.omega)
+        omega, omega_state = self._descend(now.omega, now.omega_optimiser, grad)
+        return RatioState(omega, omega_state, test, test_state)
+
+
+@dataclass(frozen=True)
+class KernelTrainer(DensityRatioTrainer):
+    """Against the unit ball of a Gaussian kernel's space: the maximum over f in closed form."""
+
+    bandwidth: float
+
+    def _round(self, now: RatioState, batch: Samples) -> RatioState:
+        def objective(omega: Params) -> Array:
+            points = batch.successor, batch.initial
+            mass = self._masses(omega, batch)
+            return kernel_objective(mass, points, bandwidth=self.bandwidth)
+
+        grad = jax.grad(objective)(now.omega)
+        omega, state = self._descend(now.omega, now.omega_optimiser, grad)
+        return RatioState(omega, state, now.test, now.test_optimiser)
+
+
+def _draw(key: Array, cumulative: Array, count: int) -> Array:
+    """Indices [count] with the probabilities whose cumulative sums [S] are given."""
+    # (0, total]: a choice of 0 would be one of probability 0
+    choice = cumulative[-1] * (1 - jax.random.uniform(key, (count,), cumulative.dtype))
+    return jnp.searchsorted(cumulative, choice)

@@ -1,0 +1,129 @@
+"""ω by one linear solve for each agent: nothing to train, so cheap enough for every stage."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import struct
+
+from opspo.estimators.density_ratio import positive_mean_one
+from opspo.estimators.linear_weight import (
+    draw_frequencies,
+    fourier_features,
+    linear_omega,
+    linear_state_weight,
+)
+from opspo.policies.team import Critic
+from opspo.types import Array, Batch, Params, StageData
+from opspo.update.minibatch import from_chunks, to_chunks
+from opspo.update.transitions import successor, transitions
+
+
+@dataclass(frozen=True)
+class CriticFeatures:
+    """The critic's last hidden layer."""
+
+    critic: Critic
+    chunk_length: int
+
+    def init(self, key: Array) -> Any:
+        """Nothing to draw."""
+        del key
+        return ()
+
+    def __call__(self, kept: Any, batch: Batch, critic: Params) -> Array:
+        """[T, E, p]."""
+        del kept
+        trajectory = batch.trajectory
+        features = self.critic.features(
+            critic,
+            to_chunks(trajectory.state, self.chunk_length),
+            batch.critic_memory,
+            to_chunks(trajectory.first, self.chunk_length),
+        )
+        return from_chunks(features, trajectory.reward.shape[1])[:, :, 0]
+
+
+@dataclass(frozen=True)
+class FourierFeatures:
+    """Random Fourier features of the state, standardised over the batch."""
+
+    state_size: int
+    count: int
+
+    def init(self, key: Array) -> Any:
+        """Frequencies and phases, which stay."""
+        return draw_frequencies(key, self.state_size, self.count, bandwidth=self.state_size**0.5)
+
+    def __call__(self, kept: Any, batch: Batch, critic: Params) -> Array:
+        """[T, E, p]."""
+        del critic
+        state = batch.trajectory.state[:, :, 0]
+        state = (state - state.mean((0, 1))) / (state.std((0, 1)) + 1e-3)
+        return fourier_features(state, *kept)
+
+
+Features = CriticFeatures | FourierFeatures
+
+
+@struct.dataclass
+class Working:
+    """What the stages of one update share."""
+
+    kept: Any
+    features: Array
+    """[T, E, p]"""
+
+
+@dataclass(frozen=True)
+class LinearWeight:
+    """The density ratio as 1 + φᵀα, solved anew before each stage."""
+
+    features: Features
+    discount: float
+    """γ of the discounted equation; 1 for the stationary one"""
+    ridge: float
+
+    def init(self, key: Array) -> Any:
+        """What the features need."""
+        return self.features.init(key)
+
+    def begin(self, kept: Any, batch: Batch, actor: Params, critic: Params, key: Array) -> Any:
+        """The features of the batch."""
+        del actor, key
+        return Working(kept, self.features(kept, batch, critic))
+
+    def weigh(
+        self, working: Any, batch: Batch, data: StageData, stage: Array, key: Array
+    ) -> tuple[Array, Any]:
+        """Solve for each agent of the stage."""
+        del stage, key
+        features = working.features
+        flat, agents = (-1, features.shape[-1]), data.log_ratio.shape[-1]
+        steps = jax.tree.map(jnp.ravel, transitions(batch.trajectory, discount=self.discount))
+        coefficients = linear_state_weight(
+            features.reshape(flat),
+            successor(features).reshape(flat),
+            jnp.exp(data.log_ratio).reshape(-1, agents),
+            steps.weight,
+            steps.continues,
+            features.reshape(flat),
+            steps.initial_weight,
+            gamma=self.discount,
+            ridge=self.ridge,
+        )
+        omega = linear_omega(features.reshape(flat), coefficients)
+        omega = positive_mean_one(omega, steps.weight)
+        return omega.reshape(data.log_ratio.shape), working
+
+    def moved(self, working: Any, actor: Params, agents: Array) -> Any:
+        """The ratios of the stage's data say it."""
+        del actor, agents
+        return working
+
+    def end(self, working: Any) -> Any:
+        """What the features need."""
+        return working.kept
