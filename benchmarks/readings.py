@@ -13,6 +13,7 @@ import argparse
 import dataclasses
 import json
 import os
+import re
 import tempfile
 import time
 from pathlib import Path
@@ -20,17 +21,57 @@ from typing import Any
 
 RESULTS = Path(__file__).parent.parent / "results" / "readings"
 SEEDS = (0, 1)
-TASKS = {"smax/2s3z": 400_000, "smax/3m": 300_000, "probe/regulator": 60_000}
+TASKS = {"smax/2s3z": 400_000, "smax/3m": 200_000, "probe/regulator": 100_000}
 
 # "algo" chooses another algorithm; a name with a dot is a field of `algorithm.density`
 VARIANTS: dict[str, dict[str, Any]] = {
     "default": {},
     "mappo": {"algo": "mappo"},
-    "ippo": {"algo": "ippo"},
-    "coppo": {"algo": "coppo"},
-    "happo": {"algo": "happo"},
-    "a2po": {"algo": "a2po"},
+    # SDC
+    "state_weight=none": {"state_weight": "none"},
+    "state_weight=linear": {"state_weight": "linear"},
+    "state_weight=linear, discounted": {
+        "state_weight": "linear",
+        "density.equation": "discounted",
+    },
+    "state_weight=stepwise_inclusive": {"state_weight": "stepwise_inclusive"},
+    "state_weight=kernel": {"state_weight": "kernel"},
+    "state_weight=minimax": {"state_weight": "minimax"},
+    "state_weight_max=inf": {"state_weight_max": float("inf")},
+    "normalise_weight=True": {"normalise_weight": True},
+    # AEC
+    "advantage=gae": {"advantage": "gae"},
+    "advantage=vtrace_next": {"advantage": "vtrace_next"},
+    "advantage=td": {"advantage": "td"},
+    "value_target=gae": {"value_target": "gae"},
+    "value_target=printed": {"value_target": "printed"},
+    "trace_decay=bound": {"trace_decay": "bound"},
+    "trace_clip=1.2": {"trace_clip": 1.2},
+    # CRC
+    "clip_range=ppo": {"clip_range": "ppo"},
+    "clip_range=ratio": {"clip_range": "ratio"},
+    # who counts, and when
+    "trace_agents=preceding": {"trace_agents": "preceding"},
+    "weight_agents=preceding": {"weight_agents": "preceding"},
+    "order=cyclic": {"order": "cyclic"},
+    "order=random": {"order": "random"},
+    "order=greedy": {"order": "greedy"},
+    "cumulative_blocks=False": {"cumulative_blocks": False},
+    # all as printed
+    "literal": {
+        "advantage": "td",
+        "value_target": "printed",
+        "state_weight": "stepwise_printed",
+        "order": "cyclic",
+    },
 }
+SEPARATE_ONLY = ("state_weight=kernel", "state_weight=minimax")
+SHARED_ONLY = ("trace_agents=preceding", "weight_agents=preceding", "cumulative_blocks=False")
+
+
+def applies(task: str, name: str) -> bool:
+    """Whether a variant makes a difference where parameters are shared, or separate."""
+    return name not in (SHARED_ONLY if task.startswith("probe") else SEPARATE_ONLY)
 
 
 def configure(task: str, variant: dict[str, Any], seed: int, steps: int) -> Any:
@@ -56,11 +97,16 @@ def configure(task: str, variant: dict[str, Any], seed: int, steps: int) -> Any:
     )
 
 
+def slug(name: str) -> str:
+    """A variant's name as part of a file's."""
+    return re.sub(r"[^\w.]+", "-", name)
+
+
 def run(task: str, name: str, seed: int, steps: int) -> None:
     """Train once and keep the curve."""
     import opspo
 
-    out = RESULTS / task.replace("/", "-") / f"{name}-seed{seed}.json"
+    out = RESULTS / task.replace("/", "-") / f"{slug(name)}-seed{seed}.json"
     if out.exists():
         return
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -93,7 +139,7 @@ def table() -> None:
     for name in VARIANTS:
         cells = []
         for task in TASKS:
-            files = sorted((RESULTS / task.replace("/", "-")).glob(f"{name}-seed*.json"))
+            files = sorted((RESULTS / task.replace("/", "-")).glob(f"{slug(name)}-seed*.json"))
             cells.append(", ".join(f"{final_score(file):.2f}" for file in files) or "–")
         print(f"| `{name}` | " + " | ".join(cells) + " |")
 
@@ -110,7 +156,9 @@ def main() -> None:
         return table()
     os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", ".jax_cache")
     part, parts = map(int, arguments.shard.split("/"))
-    jobs = [(t, n, s) for t in arguments.tasks for n in arguments.only for s in SEEDS]
+    jobs = [
+        (t, n, s) for t in arguments.tasks for n in arguments.only for s in SEEDS if applies(t, n)
+    ]
     for task, name, seed in jobs[part::parts]:
         run(task, name, seed, TASKS[task])
     return None

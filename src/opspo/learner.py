@@ -20,7 +20,7 @@ from opspo.estimators.normalise import (
 from opspo.estimators.traces import gae
 from opspo.policies.team import Critic, Team, make_critic, make_team
 from opspo.rollout import scan
-from opspo.types import Array, Batch, TrainState, Trajectory, ValueStatistics
+from opspo.types import Array, Batch, RolloutState, TrainState, Trajectory, ValueStatistics
 from opspo.update.minibatch import chunk_starts
 from opspo.update.order import scores
 from opspo.update.stage import Update
@@ -47,17 +47,21 @@ class Learner:
         critic = self.critic.init(critic_key)
         step = self.update.gradient_step
         num_envs = self.config.rollout.num_envs
-        return TrainState(
+        state = TrainState(
             actor=actor,
             actor_optimiser=self.team.init_optimiser(step.actor_optimiser, actor),
             critic=critic,
             critic_optimiser=self.critic.init_optimiser(step.critic_optimiser, critic),
             value_statistics=fresh_statistics(),
             critic_memory=self.critic.initial_memory(num_envs),
-            state_weight=self.algorithm.state_weight.init(weight_key),
+            state_weight=(),
             rollout=scan.begin(self.environment, self.team, num_envs, rollout_key),
             key=key,
             iteration=jnp.zeros((), jnp.int32),
+        )
+        example = jax.eval_shape(self._example, state)
+        return state.replace(  # type: ignore[attr-defined]
+            state_weight=self.algorithm.state_weight.init(weight_key, example, actor)
         )
 
     def iterate(self, state: TrainState) -> tuple[TrainState, dict[str, Any]]:
@@ -67,15 +71,7 @@ class Learner:
         state comes back as it was.
         """
         key, collect_key, plan_key, update_key = jax.random.split(state.key, 4)
-        rollout, trajectory = scan.collect(
-            self.environment,
-            self.team,
-            state.actor,
-            state.rollout,
-            collect_key,
-            num_steps=self.config.rollout.num_steps,
-            view=self.critic.view,
-        )
+        rollout, trajectory = self._collect(state, collect_key)
         batch, statistics, critic_memory = self._evaluate(state, trajectory)
         advantage = self._gae(batch)
         plan = self.algorithm.schedule(plan_key, scores(advantage, batch.value, trajectory.alive))
@@ -107,6 +103,21 @@ class Learner:
             "faults": faults,
         }
         return kept, metrics
+
+    def _collect(self, state: TrainState, key: Array) -> tuple[RolloutState, Trajectory]:
+        return scan.collect(
+            self.environment,
+            self.team,
+            state.actor,
+            state.rollout,
+            key,
+            num_steps=self.config.rollout.num_steps,
+            view=self.critic.view,
+        )
+
+    def _example(self, state: TrainState) -> Batch:
+        """A batch, to see its shapes."""
+        return self._evaluate(state, self._collect(state, state.key)[1])[0]
 
     def _evaluate(
         self, state: TrainState, trajectory: Trajectory

@@ -40,6 +40,8 @@ class AlgorithmConfig:
     """What every algorithm has; each one's own class adds its numbers and moves the defaults."""
 
     name: ClassVar[str]
+    sequential: ClassVar[bool] = False
+    """Whether agents are updated one after another."""
 
     gamma: float = 0.99
     """Discount a step."""
@@ -109,6 +111,12 @@ class AlgorithmConfig:
             self.state_weight_min,
         )
         require(
+            self.sequential or self.state_weight == "none",
+            "algorithm.state_weight",
+            "none where all agents move at once: nobody precedes, so there is nothing to correct",
+            self.state_weight,
+        )
+        require(
             self.critic == "central" or self.state_weight not in NEEDS_CENTRAL_CRITIC,
             "algorithm.state_weight",
             "none, stepwise, stepwise_inclusive or stepwise_printed where algorithm.critic is "
@@ -126,6 +134,8 @@ class AlgorithmConfig:
 @dataclass(frozen=True, kw_only=True)
 class SequentialConfig(AlgorithmConfig):
     """What the algorithms have that update one agent after another."""
+
+    sequential: ClassVar[bool] = True
 
     order: OrderName = "semi_greedy"
     """Order in which agents are updated (erratum E10)."""

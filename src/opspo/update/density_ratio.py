@@ -22,6 +22,9 @@ from opspo.estimators.density_ratio import (
 )
 from opspo.types import Array, Params
 
+OPTIMISER = optax.scale_by_adam(b1=0.0)
+"""Without momentum, which in a game pushes on where the opponent was"""
+
 
 @struct.dataclass
 class Samples:
@@ -94,7 +97,7 @@ class DensityRatioTrainer:
         omega_key, test_key = jax.random.split(key)
         omega = self._omega.init(omega_key, jnp.zeros(state_size))
         test = self._init_test(test_key, state_size)
-        return RatioState(omega, self._optimiser.init(omega), test, self._optimiser.init(test))
+        return RatioState(omega, OPTIMISER.init(omega), test, OPTIMISER.init(test))
 
     def weight(self, ratio_state: RatioState, state: Array) -> Array:
         """ω of states [..., d], up to a factor: [...]."""
@@ -127,10 +130,6 @@ class DensityRatioTrainer:
     def _omega(self) -> Perceptron:
         return Perceptron(self.hidden_sizes, nn.initializers.zeros)
 
-    @property
-    def _optimiser(self) -> optax.GradientTransformation:
-        return optax.adam(self.learning_rate)
-
     def _weight(self, omega: Params, state: Array) -> Array:
         # softplus(log(e − 1)) = 1
         return jax.nn.softplus(self._omega.apply(omega, state) + math.log(math.expm1(1)))
@@ -150,12 +149,6 @@ class DensityRatioTrainer:
             gamma=self.gamma,
         )
 
-    def _descend(
-        self, params: Params, state: optax.OptState, grad: Params
-    ) -> tuple[Params, optax.OptState]:
-        change, state = self._optimiser.update(grad, state, params)
-        return optax.apply_updates(params, change), state
-
     def _init_test(self, key: Array, state_size: int) -> Params:
         return {}
 
@@ -173,6 +166,8 @@ class MinimaxTrainer(DensityRatioTrainer):
 
     inner_steps: int
     """f_e"""
+    test_learning_rate: float
+    """of f: several times that of ω, or the two chase each other in circles"""
     printed: bool = False
     """Eq. 33's sum of squares, which has its minimum elsewhere than at the true ratio"""
 
@@ -197,13 +192,13 @@ class MinimaxTrainer(DensityRatioTrainer):
         def inner(carry: tuple[Params, Any], _: None) -> tuple[tuple[Params, Any], None]:
             test, state = carry
             grad = jax.grad(lambda test: -objective(mass, test))(test)
-            return self._descend(test, state, grad), None
+            return _descend(test, state, grad, self.test_learning_rate), None
 
         (test, test_state), _ = jax.lax.scan(
             inner, (now.test, now.test_optimiser), length=self.inner_steps
         )
         grad = jax.grad(lambda omega: objective(self._masses(omega, batch), test))(now.omega)
-        omega, omega_state = self._descend(now.omega, now.omega_optimiser, grad)
+        omega, omega_state = _descend(now.omega, now.omega_optimiser, grad, self.learning_rate)
         return RatioState(omega, omega_state, test, test_state)
 
 
@@ -220,8 +215,16 @@ class KernelTrainer(DensityRatioTrainer):
             return kernel_objective(mass, points, bandwidth=self.bandwidth)
 
         grad = jax.grad(objective)(now.omega)
-        omega, state = self._descend(now.omega, now.omega_optimiser, grad)
+        omega, state = _descend(now.omega, now.omega_optimiser, grad, self.learning_rate)
         return RatioState(omega, state, now.test, now.test_optimiser)
+
+
+def _descend(
+    params: Params, state: optax.OptState, grad: Params, rate: float
+) -> tuple[Params, optax.OptState]:
+    change, state = OPTIMISER.update(grad, state, params)
+    change = jax.tree.map(lambda x: -rate * x, change)
+    return optax.apply_updates(params, change), state
 
 
 def _draw(key: Array, cumulative: Array, count: int) -> Array:

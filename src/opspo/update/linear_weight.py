@@ -87,8 +87,9 @@ class LinearWeight:
     """γ of the discounted equation; 1 for the stationary one"""
     ridge: float
 
-    def init(self, key: Array) -> Any:
+    def init(self, key: Array, example: Batch, actor: Params) -> Any:
         """What the features need."""
+        del example, actor
         return self.features.init(key)
 
     def begin(self, kept: Any, batch: Batch, actor: Params, critic: Params, key: Array) -> Any:

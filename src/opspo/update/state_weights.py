@@ -16,8 +16,11 @@ from opspo.types import Array, Batch, Params, StageData
 class StateWeight(Protocol):
     """A way to ω."""
 
-    def init(self, key: Array) -> Any:
-        """What is kept in the training state, before the first iteration."""
+    def init(self, key: Array, example: Batch, actor: Params) -> Any:
+        """What is kept in the training state, before the first iteration.
+
+        Of the example only shapes count.
+        """
 
     def begin(self, kept: Any, batch: Batch, actor: Params, critic: Params, key: Array) -> Any:
         """What the stages of one update pass on to each other."""
@@ -41,9 +44,9 @@ class Formula:
     formula: Callable[[Array, Array], Array]
     """(log_ratio [T, E, K], first [T, E]) → ω [T, E, K]"""
 
-    def init(self, key: Array) -> Any:
+    def init(self, key: Array, example: Batch, actor: Params) -> Any:
         """Nothing."""
-        del key
+        del key, example, actor
         return ()
 
     def begin(self, kept: Any, batch: Batch, actor: Params, critic: Params, key: Array) -> Any:

@@ -1,0 +1,1 @@
+"""Exact quantities of small tabular problems, to hold estimators and bounds against."""

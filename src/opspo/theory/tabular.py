@@ -1,0 +1,144 @@
+"""Random tabular DEC-MDPs, and what is exact about them.
+
+A policy is the product of the agents' own: an array [n, S, A]. Joint actions are numbered with the
+last agent's action running fastest, X = A^n of them. Everything is a JAX array in the precision of
+its inputs, so a batch of problems is a `vmap`.
+"""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+from flax import struct
+
+from opspo.types import Array
+
+
+@struct.dataclass
+class Game:
+    """A team in a finite world."""
+
+    transition: Array
+    """[S, X, S] probability of the next state"""
+    initial: Array
+    """[S]"""
+    reward: Array
+    """[S, X] the team's"""
+
+
+def random_game(
+    key: Array, *, states: int, agents: int, actions: int, concentration: float = 0.3
+) -> Game:
+    """Dirichlet transitions (low concentration: nearly deterministic) and initial distribution."""
+    joint = actions**agents
+    transition, initial, reward = jax.random.split(key, 3)
+    alpha = jnp.full(states, concentration)
+    return Game(
+        transition=jax.random.dirichlet(transition, alpha, (states, joint)),
+        initial=jax.random.dirichlet(initial, alpha),
+        reward=jax.random.normal(reward, (states, joint)),
+    )
+
+
+def random_logits(
+    key: Array, *, states: int, agents: int, actions: int, spread: float = 1.0
+) -> Array:
+    """[n, S, A] of softmax policies."""
+    return spread * jax.random.normal(key, (agents, states, actions))
+
+
+def joint_policy(policies: Array) -> Array:
+    """Product of the agents' policies [n, S, A]: [S, X]."""
+    joint = policies[0]
+    for policy in policies[1:]:
+        joint = (joint[:, :, None] * policy[:, None, :]).reshape(len(joint), -1)
+    return joint
+
+
+def state_transition(game: Game, joint: Array) -> Array:
+    """P(s'|s) [S, S] under a joint policy [S, X]."""
+    return jnp.einsum("sx,sxz->sz", joint, game.transition)
+
+
+def discounted_distribution(game: Game, joint: Array, *, gamma: float) -> Array:
+    """d(s) = (1 − γ) Σ_t γ^t P(s_t = s): [S], of sum 1."""
+    flow = jnp.eye(len(joint), dtype=joint.dtype) - gamma * state_transition(game, joint).T
+    return (1 - gamma) * jnp.linalg.solve(flow, game.initial)
+
+
+def stationary_distribution(game: Game, joint: Array) -> Array:
+    """d = Pᵀd of sum 1: [S]."""
+    states = len(joint)
+    # with one recurrent class 1 − Pᵀ lacks one rank, which the sum makes up for
+    flow = jnp.eye(states, dtype=joint.dtype) - state_transition(game, joint).T
+    return jnp.linalg.solve(flow + 1, jnp.ones(states, joint.dtype))
+
+
+def state_value(game: Game, joint: Array, *, gamma: float) -> Array:
+    """V(s) [S] of the discounted sum of rewards."""
+    flow = jnp.eye(len(joint), dtype=joint.dtype) - gamma * state_transition(game, joint)
+    return jnp.linalg.solve(flow, (joint * game.reward).sum(axis=-1))
+
+
+def advantage(game: Game, joint: Array, *, gamma: float) -> Array:
+    """A(s, a) [S, X]."""
+    value = state_value(game, joint, gamma=gamma)
+    return game.reward + gamma * game.transition @ value - value[:, None]
+
+
+def expected_return(game: Game, joint: Array, *, gamma: float) -> Array:
+    """J = E[Σ γ^t r_t] []."""
+    return game.initial @ state_value(game, joint, gamma=gamma)
+
+
+def mean_log_ratio(game: Game, old: Array, new: Array, *, gamma: float) -> Array:
+    """E|log π̂(a|s) / π(a|s)| [] over states and actions of the old joint policy [S, X]."""
+    distribution = discounted_distribution(game, old, gamma=gamma)
+    return distribution @ (old * jnp.abs(jnp.log(new / old))).sum(axis=-1)
+
+
+def move(game: Game, logits: Array, direction: Array, *, size: float, gamma: float) -> Array:
+    """Logits moved along a direction until `mean_log_ratio` of the joint policies is `size`.
+
+    Args:
+        game: of S states and X joint actions.
+        logits: [n, S, A].
+        direction: [n, S, A], 0 for agents that stay.
+        size: of the mean |log r| of the joint policy.
+        gamma: of the state distribution in that mean.
+
+    Returns:
+        [n, S, A].
+    """
+    old = joint_policy(jax.nn.softmax(logits))
+
+    def away(step: Array) -> Array:
+        new = joint_policy(jax.nn.softmax(logits + step * direction))
+        return mean_log_ratio(game, old, new, gamma=gamma)
+
+    def halve(_: Array, span: tuple[Array, Array]) -> tuple[Array, Array]:
+        low, high = span
+        middle = (low + high) / 2
+        short = away(middle) < size
+        return jnp.where(short, middle, low), jnp.where(short, high, middle)
+
+    span = jnp.zeros((), logits.dtype), jnp.full((), 16.0, logits.dtype)
+    low, high = jax.lax.fori_loop(0, 60, halve, span)
+    return logits + (low + high) / 2 * direction
+
+
+def sample(
+    game: Game, joint: Array, key: Array, *, trajectories: int, steps: int
+) -> tuple[Array, Array]:
+    """Rollouts: states int [T + 1, m], with the one after the last action, and actions [T, m]."""
+    start_key, key = jax.random.split(key)
+    log_joint, log_transition = jnp.log(joint), jnp.log(game.transition)
+
+    def step(state: Array, key: Array) -> tuple[Array, tuple[Array, Array]]:
+        act, go = jax.random.split(key)
+        action = jax.random.categorical(act, log_joint[state])
+        return jax.random.categorical(go, log_transition[state, action]), (state, action)
+
+    start = jax.random.categorical(start_key, jnp.log(game.initial), shape=(trajectories,))
+    last, (state, action) = jax.lax.scan(step, start, jax.random.split(key, steps))
+    return jnp.concatenate([state, last[None]]), action
