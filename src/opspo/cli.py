@@ -31,6 +31,7 @@ STOPPED = 130
 class _Choice:
     env: str = ""
     algo: str = ""
+    preset: str = ""
     from_config: str = ""
 
 
@@ -39,6 +40,9 @@ class _Train:
     """Train, by default OPSPO on SMAX 3m. Every setting is a flag."""
 
     config: Annotated[TrainConfig, tyro.conf.arg(name="")]
+    preset: str = "default"
+    """Start from these settings: `default`, `paper` (Tables 2 to 4), or `literal` (OPSPO as
+    printed); flags given beside it come on top."""
     from_config: str = ""
     """Start from the settings in this config.json; flags given beside it come on top."""
     overwrite: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
@@ -74,7 +78,7 @@ class _Eval:
 def train(arguments: Sequence[str]) -> None:
     """Train, by default OPSPO on SMAX 3m."""
     from opspo.environments import check_id
-    from opspo.presets import default_config
+    from opspo.presets import preset_config
 
     # The environment and the algorithm decide which settings there are, so they are read first.
     choice, _ = tyro.cli(
@@ -83,10 +87,16 @@ def train(arguments: Sequence[str]) -> None:
         return_unknown_args=True,
         add_help=False,
     )
+    if choice.from_config and choice.preset:
+        raise ConfigError("--preset and --from-config both say where to start. Leave one out.")
     if choice.from_config:
         default = dataclasses.replace(_read_config(choice), run_dir="")
     else:
-        default = default_config(choice.env or TrainConfig.env, choice.algo or TrainConfig.algo)
+        default = preset_config(
+            choice.preset or "default",
+            choice.env or TrainConfig.env,
+            choice.algo or TrainConfig.algo,
+        )
     check_id(choice.env or default.env)
     parsed = tyro.cli(
         _Train,

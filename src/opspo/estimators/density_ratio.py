@@ -126,8 +126,8 @@ def minimax_objective(mass: Pair, arrival: Pair, test: Pair, *, printed: bool = 
     Returns:
         []. Its largest value over all f of the points is the χ² distance of the two sides.
     """
-    first, second = (m @ f for m, f in zip(mass, test, strict=True))
-    square = sum(a @ f**2 for a, f in zip(arrival, test, strict=True))
+    first, second = mass[0] @ test[0], mass[1] @ test[1]
+    square = arrival[0] @ test[0] ** 2 + arrival[1] @ test[1] ** 2
     tiny = jnp.finfo(square.dtype).tiny
     # Eq. 33 weighs the squares by γ and 1 − γ; both masses have their factor inside
     value = (

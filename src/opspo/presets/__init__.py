@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from opspo.config import ALGORITHM_CONFIGS, TrainConfig, unknown_name
 from opspo.presets import smax
+from opspo.presets.literal import literal
+from opspo.presets.paper import paper
 
 
 def default_config(env: str, algo: str) -> TrainConfig:
@@ -16,3 +20,22 @@ def default_config(env: str, algo: str) -> TrainConfig:
         raise unknown_name("algorithm", algo, ALGORITHM_CONFIGS)
     config = TrainConfig(env=env, algo=algo, algorithm=ALGORITHM_CONFIGS[algo]())
     return smax.adapt(config) if env.startswith("smax/") else config
+
+
+PRESETS: dict[str, Callable[[str, str], TrainConfig]] = {
+    "default": default_config,
+    "paper": paper,
+    "literal": lambda env, algo: literal(default_config(env, algo)),
+}
+"""name → (env, algo) → settings"""
+
+
+def preset_config(name: str, env: str, algo: str) -> TrainConfig:
+    """The settings of a preset for a task and an algorithm.
+
+    Raises:
+        ConfigError: there is no such preset, or it has nothing for the task or the algorithm.
+    """
+    if name not in PRESETS:
+        raise unknown_name("preset", name, PRESETS)
+    return PRESETS[name](env, algo)

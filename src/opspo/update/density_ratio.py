@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import flax.linen as nn
 import jax
@@ -75,7 +76,7 @@ class Perceptron(nn.Module):
 
 
 @dataclass(frozen=True)
-class DensityRatioTrainer:
+class DensityRatioTrainer(ABC):
     """What the two trainers share: ω = softplus(network), 1 everywhere at first.
 
     One round: draw a minibatch of `batch_size` samples and as many initial states with the
@@ -132,7 +133,7 @@ class DensityRatioTrainer:
 
     def _weight(self, omega: Params, state: Array) -> Array:
         # softplus(log(e − 1)) = 1
-        return jax.nn.softplus(self._omega.apply(omega, state) + math.log(math.expm1(1)))
+        return jax.nn.softplus(_apply(self._omega, omega, state) + math.log(math.expm1(1)))
 
     def _masses(self, omega: Params, batch: Samples) -> Pair:
         here = self._weight(omega, batch.state)
@@ -152,8 +153,8 @@ class DensityRatioTrainer:
     def _init_test(self, key: Array, state_size: int) -> Params:
         return {}
 
-    def _round(self, now: RatioState, batch: Samples) -> RatioState:
-        raise NotImplementedError
+    @abstractmethod
+    def _round(self, now: RatioState, batch: Samples) -> RatioState: ...
 
 
 @dataclass(frozen=True)
@@ -166,8 +167,8 @@ class MinimaxTrainer(DensityRatioTrainer):
 
     inner_steps: int
     """f_e"""
-    test_learning_rate: float
-    """of f: several times that of ω, or the two chase each other in circles"""
+    test_pace: float = 10.0
+    """Learning rate of f over that of ω; at equal rates the two chase each other in circles"""
     printed: bool = False
     """Eq. 33's sum of squares, which has its minimum elsewhere than at the true ratio"""
 
@@ -184,15 +185,15 @@ class MinimaxTrainer(DensityRatioTrainer):
         )
 
         def objective(mass: Pair, test: Params) -> Array:
-            values = tuple(self._test.apply(test, x) for x in (batch.successor, batch.initial))
-            return minimax_objective(mass, arrival, values, printed=self.printed)
+            f = _apply(self._test, test, batch.successor), _apply(self._test, test, batch.initial)
+            return minimax_objective(mass, arrival, f, printed=self.printed)
 
         mass = self._masses(now.omega, batch)
 
         def inner(carry: tuple[Params, Any], _: None) -> tuple[tuple[Params, Any], None]:
             test, state = carry
             grad = jax.grad(lambda test: -objective(mass, test))(test)
-            return _descend(test, state, grad, self.test_learning_rate), None
+            return _descend(test, state, grad, self.test_pace * self.learning_rate), None
 
         (test, test_state), _ = jax.lax.scan(
             inner, (now.test, now.test_optimiser), length=self.inner_steps
@@ -217,6 +218,10 @@ class KernelTrainer(DensityRatioTrainer):
         grad = jax.grad(objective)(now.omega)
         omega, state = _descend(now.omega, now.omega_optimiser, grad, self.learning_rate)
         return RatioState(omega, state, now.test, now.test_optimiser)
+
+
+def _apply(network: nn.Module, params: Params, x: Array) -> Array:
+    return cast(Array, network.apply(params, x))
 
 
 def _descend(

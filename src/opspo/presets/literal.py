@@ -1,0 +1,32 @@
+"""OPSPO to the letter: every formula that can be run as it is printed."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from opspo.config import ConfigError, OPSPOConfig, TrainConfig
+
+
+def literal(config: TrainConfig) -> TrainConfig:
+    """`config` with the printed forms in place of the readings of docs/paper.md.
+
+    Eq. 15's one-step advantage (E3), Eq. 14's target, step-wise weights that run to the present
+    action and sum to 1 (E6) or the minimax with Eq. 33's sum of squares on data weighted by γ^t
+    (E5, E11), agents in the order of their numbers (E10).
+    """
+    if not isinstance(config.algorithm, OPSPOConfig):
+        raise ConfigError(
+            f"preset: 'literal' is a form of opspo, but algo is '{config.algo}'. "
+            "Take --algo opspo, or another preset."
+        )
+    algorithm = dataclasses.replace(
+        config.algorithm,
+        advantage="td",
+        value_target="printed",
+        state_weight="stepwise_printed" if config.policy.share_parameters else "minimax",
+        density=dataclasses.replace(
+            config.algorithm.density, printed=True, equation="discounted", warm_start=False
+        ),
+        order="cyclic",
+    )
+    return dataclasses.replace(config, algorithm=algorithm)

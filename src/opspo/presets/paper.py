@@ -1,0 +1,178 @@
+"""The paper's settings: Tables 2 to 4, and A2PO's public ones for what they leave out.
+
+Table 2 is SMAC (and here, for maps of the same name, SMAX), Table 3 MA-MuJoCo, Table 4 Google
+Research Football. Their column "γ" is λ (erratum E1). What no table says stays at the library's
+default: among it λ = 0.95 for MAPPO, CoPPO and HAPPO.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from opspo.config import (
+    ALGORITHM_CONFIGS,
+    ConfigError,
+    DensityConfig,
+    OptimiserConfig,
+    PolicyConfig,
+    RolloutConfig,
+    TrainConfig,
+    unknown_name,
+)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One task: the paper's table for OPSPO, then A2PO's settings for it and for the baselines."""
+
+    epochs: int
+    gae_lambda: float
+    clip: float
+    """ε1"""
+    others_clip: float
+    """ε2"""
+    a2po: tuple[int, float]
+    """epochs, λ"""
+    baseline_epochs: int = 5
+    """of MAPPO, CoPPO, HAPPO (and IPPO, which the paper does not run)"""
+    baseline_clip: float = 0.2
+    """ε of all but OPSPO; their ε2 is half of it"""
+    num_envs: int = 10
+    total_steps: int = 10_000_000
+    blocks: int = 2
+    recurrent: bool = True
+    minibatches: int = 1
+    output_gain: float = 0.01
+    learning_rate: float = 5e-4
+
+
+SMAC = {  # Table 2
+    "8m_vs_9m": Row(15, 0.95, 0.2, 0.05, (15, 0.95), 15, baseline_clip=0.05, blocks=5),
+    "5m_vs_6m": Row(10, 0.93, 0.1, 0.05, (10, 0.93), 10, baseline_clip=0.05, num_envs=16),
+    "3s5z": Row(10, 0.95, 0.2, 0.05, (8, 0.95), blocks=3),
+    "10m_vs_11m": Row(10, 0.95, 0.2, 0.05, (10, 0.97), 10),
+    "MMM2": Row(10, 0.95, 0.2, 0.05, (5, 0.95), minibatches=2, output_gain=1.0),
+    "3s5z_vs_3s6z": Row(8, 0.90, 0.2, 0.1, (5, 0.90)),
+    "27m_vs_30m": Row(8, 0.95, 0.2, 0.05, (5, 0.95), blocks=3),
+    "6h_vs_8z": Row(8, 0.95, 0.2, 0.1, (8, 0.99), total_steps=15_000_000, recurrent=False),
+    "corridor": Row(8, 0.95, 0.2, 0.1, (5, 0.95), recurrent=False),
+}
+_MUJOCO: dict[str, Any] = {"num_envs": 16, "learning_rate": 3e-4}
+MUJOCO = {  # Table 3
+    "Ant-8x1": Row(8, 0.93, 0.2, 0.1, (8, 0.93), **_MUJOCO | {"num_envs": 25}),
+    "Walker2d-6x1": Row(8, 0.93, 0.2, 0.1, (5, 0.93), **_MUJOCO),
+    "Hopper-3x1": Row(
+        8, 0.95, 0.1, 0.05, (8, 0.95), baseline_clip=0.1, num_envs=16, learning_rate=1e-4
+    ),
+    "HalfCheetah-6x1": Row(8, 0.93, 0.2, 0.1, (5, 0.93), **_MUJOCO),
+    "Humanoid-9|8": Row(8, 0.90, 0.2, 0.05, (5, 0.90), **_MUJOCO | {"num_envs": 25}),
+    "HumanoidStandup-9|8": Row(8, 0.93, 0.2, 0.05, (8, 0.93), **_MUJOCO),
+}
+FOOTBALL = {  # Table 4
+    "5_vs_5": Row(
+        15, 0.95, 0.2, 0.1, (10, 0.95), 10, baseline_clip=0.25, num_envs=24, total_steps=100_000_000
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Family:
+    """What a benchmark's tasks have in common."""
+
+    rows: dict[str, Row]
+    steps_per_iteration: int
+    shared: bool
+    entropy_coefficient: float
+    state_weight: str
+    hidden_sizes: tuple[int, ...] = (64, 64)
+    gamma: float = 0.99
+    outer_steps: int = 10
+    """ω_e; f_e is 5 throughout"""
+    iterations: int = 20
+    """ω_n"""
+
+
+# with shared parameters the paper weights states step-wise
+_SMAC = Family(SMAC, 3200, shared=True, entropy_coefficient=0.01, state_weight="stepwise")
+FAMILIES = {
+    "smac": _SMAC,
+    "smax": _SMAC,
+    "mamujoco": Family(MUJOCO, 4000, shared=False, entropy_coefficient=0.0, state_weight="minimax"),
+    "football": Family(
+        FOOTBALL,
+        24 * 3000,  # whole episodes
+        shared=False,
+        entropy_coefficient=0.001,
+        state_weight="minimax",
+        hidden_sizes=(128, 128),
+        gamma=0.995,
+        outer_steps=5,
+        iterations=10,
+    ),
+}
+
+
+def tasks() -> tuple[str, ...]:
+    """The environments that have a row."""
+    return tuple(f"{name}/{task}" for name, family in FAMILIES.items() for task in family.rows)
+
+
+def paper(env: str, algo: str) -> TrainConfig:
+    """The paper's settings for a task and an algorithm.
+
+    Raises:
+        ConfigError: the paper has no such task, or there is no such algorithm.
+    """
+    if algo not in ALGORITHM_CONFIGS:
+        raise unknown_name("algorithm", algo, ALGORITHM_CONFIGS)
+    if env not in tasks():
+        raise ConfigError(
+            f"preset: the paper has no settings for env '{env}'. It has some for "
+            f"{', '.join(tasks())}."
+        )
+    name, task = env.split("/", 1)
+    family = FAMILIES[name]
+    row = family.rows[task]
+    return TrainConfig(
+        env=env,
+        algo=algo,
+        total_steps=row.total_steps,
+        rollout=RolloutConfig(
+            num_envs=row.num_envs, num_steps=family.steps_per_iteration // row.num_envs
+        ),
+        policy=PolicyConfig(
+            share_parameters=family.shared,
+            hidden_sizes=family.hidden_sizes,
+            recurrent=row.recurrent,
+            output_gain=row.output_gain,
+        ),
+        optimiser=OptimiserConfig(
+            actor_learning_rate=row.learning_rate, critic_learning_rate=row.learning_rate
+        ),
+        algorithm=_algorithm(algo, family, row),
+    )
+
+
+def _algorithm(algo: str, family: Family, row: Row) -> Any:
+    baseline = {"clip": row.baseline_clip, "others_clip": row.baseline_clip / 2}
+    own: dict[str, dict[str, Any]] = {
+        "opspo": {
+            "epochs": row.epochs,
+            "gae_lambda": row.gae_lambda,
+            "clip": row.clip,
+            "others_clip": row.others_clip,
+            "state_weight": family.state_weight,
+            "density": DensityConfig(
+                outer_steps=family.outer_steps, inner_steps=5, iterations=family.iterations
+            ),
+        },
+        "a2po": baseline | {"epochs": row.a2po[0], "gae_lambda": row.a2po[1]},
+    }
+    config = ALGORITHM_CONFIGS[algo](
+        gamma=family.gamma,
+        entropy_coefficient=family.entropy_coefficient,
+        minibatches=row.minibatches,
+        **own.get(algo, baseline | {"epochs": row.baseline_epochs}),
+    )
+    return replace(config, blocks=row.blocks) if config.sequential else config  # type: ignore[call-arg]
