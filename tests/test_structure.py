@@ -30,6 +30,7 @@ LAYERS = [
     "metrics",
     "stopping",
     "trainer",
+    "bench",
     "cli",
     "__main__",
 ]

@@ -1,4 +1,4 @@
-"""The command line: `opspo train`, `resume`, `eval`, `envs`, `algos`.
+"""The command line: `opspo train`, `resume`, `eval`, `bench`, `envs`, `algos`.
 
 JAX and the engines are imported only once a command needs them.
 """
@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
 
@@ -157,6 +157,49 @@ def evaluate(arguments: Sequence[str]) -> None:
     print(json.dumps(evaluation.summary()))
 
 
+@dataclass(frozen=True)
+class _BenchUpdate:
+    """Time one update of each algorithm and state weight, in turn, in one run."""
+
+    env: str = "smax/2s3z"
+    """Environment id."""
+    preset: str = "default"
+    """Settings: networks, batch and epochs."""
+    epochs: int = 0
+    """Passes over the batch for all alike; 0: those of the preset for HAPPO."""
+    rounds: int = 10
+    """Times that each is timed."""
+    out: str = ""
+    """File for the figures, as JSON."""
+
+
+def bench(arguments: Sequence[str]) -> None:
+    """Measure what an update costs: `opspo bench update`."""
+    name, *rest = arguments or ("--help",)
+    if name in ("-h", "--help"):
+        print("usage: opspo bench update [--help]")
+        return
+    if name != "update":
+        raise unknown_name("benchmark", name, ("update",))
+    parsed = tyro.cli(_BenchUpdate, prog="opspo bench update", args=rest)
+    if parsed.epochs < 0 or parsed.rounds < 1:
+        raise ConfigError("--epochs must be 0 or more, and --rounds 1 or more.")
+
+    from opspo.bench import bench_update, report
+
+    settings: dict[str, Any] = {
+        "preset": parsed.preset,
+        "epochs": parsed.epochs,
+        "rounds": parsed.rounds,
+    }
+    costs = [
+        cost
+        for shared in (True, False)
+        for cost in bench_update(parsed.env, **settings, shared=shared)
+    ]
+    report(parsed.env, costs, settings, parsed.out)
+
+
 def list_environments(arguments: Sequence[str]) -> None:
     """List the environments."""
     tyro.cli(_no_arguments, prog="opspo envs", args=arguments)
@@ -181,6 +224,7 @@ COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {
     "train": train,
     "resume": resume,
     "eval": evaluate,
+    "bench": bench,
     "envs": list_environments,
     "algos": list_algorithms,
 }

@@ -13,7 +13,6 @@ from opspo.config import TrainConfig
 from opspo.environments.base import JaxEnvironment
 from opspo.estimators.normalise import (
     fresh_statistics,
-    masked_mean,
     mean_and_deviation,
     update_statistics,
 )
@@ -21,10 +20,11 @@ from opspo.estimators.traces import gae
 from opspo.policies.team import Critic, Team, make_critic, make_team
 from opspo.rollout import scan
 from opspo.types import Array, Batch, RolloutState, TrainState, Trajectory, ValueStatistics
+from opspo.update.diagnostics import episode_metrics, find_faults
 from opspo.update.minibatch import chunk_starts
 from opspo.update.order import scores
 from opspo.update.stage import Update
-from opspo.update.step import GradientStep, Learners, make_optimiser
+from opspo.update.step import GradientStep, Learners, Metrics, make_optimiser
 
 
 @dataclass(frozen=True)
@@ -70,41 +70,25 @@ class Learner:
         The metrics have a part `faults`: flags of what must not be. Where one is raised, the
         state comes back as it was.
         """
-        key, collect_key, plan_key, update_key = jax.random.split(state.key, 4)
-        rollout, trajectory = self._collect(state, collect_key)
-        batch, statistics, critic_memory = self._evaluate(state, trajectory)
-        advantage = self._gae(batch)
-        plan = self.algorithm.schedule(plan_key, scores(advantage, batch.value, trajectory.alive))
-        learners = Learners(
-            state.actor, state.actor_optimiser, state.critic, state.critic_optimiser
+        key, collect_key, learn_key = jax.random.split(state.key, 3)
+        rollout, trajectory = self.collect(state, collect_key)
+        learned, losses, positions = self.learn(state, trajectory, learn_key)
+        new = learned.replace(  # type: ignore[attr-defined]
+            rollout=rollout, key=key, iteration=state.iteration + 1
         )
-        learners, state_weight, losses, positions = self.update(
-            learners, state.state_weight, batch, plan, update_key
-        )
-        new = TrainState(
-            actor=learners.actor,
-            actor_optimiser=learners.actor_optimiser,
-            critic=learners.critic,
-            critic_optimiser=learners.critic_optimiser,
-            value_statistics=statistics,
-            critic_memory=critic_memory,
-            state_weight=state_weight,
-            rollout=rollout,
-            key=key,
-            iteration=state.iteration + 1,
-        )
-        faults = _faults(trajectory, losses | positions, new)
+        faults = find_faults(trajectory, losses | positions, new)
         broken = jnp.stack(list(faults.values())).any()
         kept = jax.tree.map(lambda old, new: jnp.where(broken, old, new), state, new)
         metrics = {
-            "episodes": _episode_metrics(trajectory),
+            "episodes": episode_metrics(trajectory),
             "losses": losses,
             "positions": positions,
             "faults": faults,
         }
         return kept, metrics
 
-    def _collect(self, state: TrainState, key: Array) -> tuple[RolloutState, Trajectory]:
+    def collect(self, state: TrainState, key: Array) -> tuple[RolloutState, Trajectory]:
+        """Play with the present policies; where the environments stand then, and the batch."""
         return scan.collect(
             self.environment,
             self.team,
@@ -115,9 +99,35 @@ class Learner:
             view=self.critic.view,
         )
 
+    def learn(
+        self, state: TrainState, trajectory: Trajectory, key: Array
+    ) -> tuple[TrainState, Metrics, Metrics]:
+        """Update all that is learned from a batch; see `Update` for the two parts of metrics."""
+        plan_key, update_key = jax.random.split(key)
+        batch, statistics, critic_memory = self._evaluate(state, trajectory)
+        advantage = self._gae(batch)
+        plan = self.algorithm.schedule(plan_key, scores(advantage, batch.value, trajectory.alive))
+        learners, state_weight, losses, positions = self.update(
+            Learners(state.actor, state.actor_optimiser, state.critic, state.critic_optimiser),
+            state.state_weight,
+            batch,
+            plan,
+            update_key,
+        )
+        learned = state.replace(  # type: ignore[attr-defined]
+            actor=learners.actor,
+            actor_optimiser=learners.actor_optimiser,
+            critic=learners.critic,
+            critic_optimiser=learners.critic_optimiser,
+            value_statistics=statistics,
+            critic_memory=critic_memory,
+            state_weight=state_weight,
+        )
+        return learned, losses, positions
+
     def _example(self, state: TrainState) -> Batch:
         """A batch, to see its shapes."""
-        return self._evaluate(state, self._collect(state, state.key)[1])[0]
+        return self._evaluate(state, self.collect(state, state.key)[1])[0]
 
     def _evaluate(
         self, state: TrainState, trajectory: Trajectory
@@ -209,39 +219,6 @@ def _critic_pass(
         jnp.zeros((1, flat), bool),
     )
     return before, memory, value, next_value.reshape(steps, envs, members)
-
-
-def _episode_metrics(trajectory: Trajectory) -> dict[str, Array]:
-    """Means over the episodes that ended in the batch, and how many did."""
-    done = trajectory.done
-    return {
-        "episodes": done.sum(),
-        "episode_return": masked_mean(trajectory.episode_return, done),
-        "episode_length": masked_mean(trajectory.episode_length, done),
-        "win_rate": masked_mean(trajectory.win.astype(trajectory.reward.dtype), done),
-        "reward": trajectory.reward.mean(),
-    }
-
-
-def _faults(
-    trajectory: Trajectory, measured: dict[str, Array], state: TrainState
-) -> dict[str, Array]:
-    """Flags of quantities that training must not go on with."""
-
-    def broken(tree: Any) -> Array:
-        return ~jnp.stack([jnp.isfinite(x).all() for x in jax.tree.leaves(tree)]).all()
-
-    available = trajectory.available_actions
-    none_left = jnp.array(False) if available is None else ~available.any(axis=-1).all()
-    return {
-        "reward": broken(trajectory.reward),
-        "observation": broken((trajectory.observation, trajectory.state, trajectory.next_state)),
-        "available_actions": none_left,
-        **{name: broken(value) for name, value in measured.items()},
-        "actor parameters": broken(state.actor),
-        "critic parameters": broken(state.critic),
-        "value statistics": broken(state.value_statistics),
-    }
 
 
 def make_learner(config: TrainConfig, environment: JaxEnvironment) -> Learner:

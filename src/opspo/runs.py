@@ -90,7 +90,7 @@ def create(config: TrainConfig, *, overwrite: bool) -> RunFolder:
             _make_room(folder, overwrite=overwrite)
         folder.path.mkdir(parents=True, exist_ok=True)
         folder.config.write_text(to_json(config))
-        folder.versions.write_text(json.dumps(_versions(), indent=2) + "\n")
+        folder.versions.write_text(json.dumps(package_versions(), indent=2) + "\n")
     except OSError as error:
         raise RunError(
             f"The run folder {folder.path} cannot be written: {error}. Choose another with "
@@ -178,7 +178,8 @@ def cut_lines(path: Path, *, last_iteration: int) -> None:
     os.replace(part, path)
 
 
-def _versions() -> dict[str, Any]:
+def package_versions() -> dict[str, Any]:
+    """Packages, machine and git commit, for results that should be understood later."""
     return {
         "python": sys.version.split()[0],
         "machine": {

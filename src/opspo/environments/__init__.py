@@ -16,8 +16,10 @@ PROBES = (
     "masks",
     "death",
     "memory",
-    "coordination",
     "continuous",
+    "coordination",
+    "overshoot",
+    "regulator",
 )
 SMAX_MAPS = (
     "3m",

@@ -1,91 +1,21 @@
 """Tiny games whose optimum is known in closed form, each built to catch one kind of bug.
 
 Every probe is two agents (or so) and a few steps, so that an algorithm which is right learns it
-in seconds, and one with the bug that the probe is built for cannot.
+in seconds, and one with the bug that the probe is built for cannot. Those about agents that stand
+in each other's way are in `team_games`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from opspo.environments.base import EnvironmentSpec, Observation, Step
+from opspo.environments import team_games
+from opspo.environments.base import Observation
+from opspo.environments.probe import Probe, State, nothing, spec, view
 from opspo.types import Array
-
-State = dict[str, Array]
-
-
-@dataclass(frozen=True)
-class Probe:
-    """A game given by three functions of its state.
-
-    The state always has the clock `t` and the game's `draw`, a random number of each agent in
-    [0, 1) drawn at the reset; `update` may add to it.
-    """
-
-    spec: EnvironmentSpec
-    optimal_return: float
-    """Expected undiscounted return of an episode under the best joint policy."""
-    start: Callable[[Array], State]
-    """State of a new episode from the draw [N]."""
-    observe: Callable[[State], Observation]
-    """What the agents see."""
-    update: Callable[[State, Array], tuple[State, Array, Array]]
-    """State, joint action → next state (the clock aside), reward, terminated."""
-
-    def reset(self, key: Array) -> tuple[Any, Observation]:
-        """Start an episode."""
-        draw = jax.random.uniform(key, (self.spec.num_agents,))
-        state = self.start(draw) | {"t": jnp.array(0), "draw": draw}
-        return state, self.observe(state)
-
-    def step(self, key: Array, state: Any, action: Array) -> tuple[Any, Step]:
-        """Play the joint action; at the limit the episode is truncated."""
-        del key
-        state, reward, terminated = self.update(state, action)
-        state = state | {"t": state["t"] + 1}
-        limit = state["t"] >= self.spec.episode_limit
-        return state, Step(
-            observation=self.observe(state),
-            reward=reward.astype(jnp.float32),
-            terminated=terminated,
-            truncated=limit & ~terminated,
-            win=jnp.array(False),
-        )
-
-
-def _spec(name: str, size: int, limit: int, **sizes: Any) -> EnvironmentSpec:
-    return EnvironmentSpec(
-        name=f"probe/{name}",
-        num_agents=2,
-        observation_size=size,
-        state_size=sizes.pop("state_size", size),
-        episode_limit=limit,
-        engine="opspo",
-        **sizes,
-    )
-
-
-def _view(
-    features: Array, num_actions: int, state: Array | None = None, **given: Array
-) -> Observation:
-    """Both agents see `features` [d] or [2, d]; every action is available unless said."""
-    observation = jnp.broadcast_to(features, (2, features.shape[-1])).astype(jnp.float32)
-    return Observation(
-        observation=observation,
-        state=(observation[0] if state is None else state).astype(jnp.float32),
-        available_actions=given.get("available", jnp.ones((2, num_actions), bool)),
-        alive=given.get("alive", jnp.ones(2, bool)),
-    )
-
-
-def _nothing(draw: Array) -> State:
-    del draw
-    return {}
 
 
 def _credit() -> Probe:
@@ -94,15 +24,15 @@ def _credit() -> Probe:
 
     def observe(state: State) -> Observation:
         clock = jax.nn.one_hot(state["t"], limit + 1)
-        return _view(clock, 2, state=jnp.append(clock, state["good"]))
+        return view(clock, 2, state=jnp.append(clock, state["good"]))
 
     def update(state: State, action: Array) -> tuple[State, Array, Array]:
         good = jnp.where(state["t"] == 0, (action == 1).mean(), state["good"])
         last = state["t"] == limit - 1
         return state | {"good": good}, jnp.where(last, good, 0.0), last
 
-    spec = _spec("credit", limit + 1, limit, num_actions=2, state_size=limit + 2)
-    return Probe(spec, 1.0, lambda draw: {"good": jnp.array(0.0)}, observe, update)
+    sizes = spec("credit", limit + 1, limit, num_actions=2, state_size=limit + 2)
+    return Probe(sizes, 1.0, lambda draw: {"good": jnp.array(0.0)}, observe, update)
 
 
 def _leaving(name: str, terminal: bool, optimum: float) -> Probe:
@@ -115,14 +45,14 @@ def _leaving(name: str, terminal: bool, optimum: float) -> Probe:
     limit = 3
 
     def observe(state: State) -> Observation:
-        return _view(jax.nn.one_hot(state["t"] % limit, limit), 2)
+        return view(jax.nn.one_hot(state["t"] % limit, limit), 2)
 
     def update(state: State, action: Array) -> tuple[State, Array, Array]:
         leave = (action == 1).all()
         ended = leave | (terminal & (state["t"] == limit - 1))
         return state, jnp.where(leave, 2.5, 1.0), ended
 
-    return Probe(_spec(name, limit, limit, num_actions=2), optimum, _nothing, observe, update)
+    return Probe(spec(name, limit, limit, num_actions=2), optimum, nothing, observe, update)
 
 
 def _masks() -> Probe:
@@ -134,7 +64,7 @@ def _masks() -> Probe:
     def observe(state: State) -> Observation:
         upper = (state["draw"] + state["t"] * 0.37) % 1 > 0.5
         available = (jnp.arange(4) >= 2) == upper[:, None]
-        return _view(jnp.ones((2, 1)), 4, available=available)
+        return view(jnp.ones((2, 1)), 4, available=available)
 
     def update(state: State, action: Array) -> tuple[State, Array, Array]:
         available = observe(state).available_actions
@@ -143,7 +73,7 @@ def _masks() -> Probe:
         pay = jnp.where(allowed, (action % 2 == 1).astype(jnp.float32), -10.0)
         return state, pay.mean(), state["t"] == 3
 
-    return Probe(_spec("masks", 1, 4, num_actions=4), 4.0, _nothing, observe, update)
+    return Probe(spec("masks", 1, 4, num_actions=4), 4.0, nothing, observe, update)
 
 
 def _death() -> Probe:
@@ -159,14 +89,14 @@ def _death() -> Probe:
         rows = jnp.concatenate([jnp.stack([features, features]), jnp.eye(2)], axis=1)
         rows = rows * alive[:, None]
         available = jnp.ones((2, 2), bool).at[1, 1].set(alive[1])
-        return _view(rows, 2, state=features, available=available, alive=alive)
+        return view(rows, 2, state=features, available=available, alive=alive)
 
     def update(state: State, action: Array) -> tuple[State, Array, Array]:
         begin = (action[0] == 0) * 0.5 + (action[1] == 1) * 0.5
         reward = jnp.where(state["t"] == 0, begin, action[0] == 1)
         return state, reward, state["t"] == 3
 
-    return Probe(_spec("death", 4, 4, num_actions=2, state_size=2), 4.0, _nothing, observe, update)
+    return Probe(spec("death", 4, 4, num_actions=2, state_size=2), 4.0, nothing, observe, update)
 
 
 def _memory() -> Probe:
@@ -180,33 +110,15 @@ def _memory() -> Probe:
         cue = jnp.where(state["draw"] > 0.5, 1.0, -1.0) * (state["t"] == 0)
         clock = jnp.broadcast_to(jax.nn.one_hot(state["t"], limit + 1), (2, limit + 1))
         whole = jnp.concatenate([clock[0], jnp.where(state["draw"] > 0.5, 1.0, -1.0)])
-        return _view(jnp.concatenate([cue[:, None], clock], axis=1), 2, state=whole)
+        return view(jnp.concatenate([cue[:, None], clock], axis=1), 2, state=whole)
 
     def update(state: State, action: Array) -> tuple[State, Array, Array]:
         right = (action == (state["draw"] > 0.5)).mean()
         last = state["t"] == limit - 1
         return state, jnp.where(last, right, 0.0), last
 
-    spec = _spec("memory", limit + 2, limit, num_actions=2, state_size=limit + 3)
-    return Probe(spec, 1.0, _nothing, observe, update)
-
-
-def _coordination() -> Probe:
-    """Coordination: exactly one of the two must go. Both going costs 1, both staying pays 0.
-
-    From a policy under which going is rare, each agent's own gradient says go; agents that
-    follow it at once collide, agents that follow it in turn do not.
-    """
-
-    def observe(state: State) -> Observation:
-        del state
-        return _view(jnp.eye(2), 2, state=jnp.ones(2))
-
-    def update(state: State, action: Array) -> tuple[State, Array, Array]:
-        going = (action == 1).sum()
-        return state, jnp.array([0.0, 1.0, -1.0])[going], jnp.array(True)
-
-    return Probe(_spec("coordination", 2, 1, num_actions=2), 1.0, _nothing, observe, update)
+    sizes = spec("memory", limit + 2, limit, num_actions=2, state_size=limit + 3)
+    return Probe(sizes, 1.0, nothing, observe, update)
 
 
 def _continuous() -> Probe:
@@ -222,15 +134,15 @@ def _continuous() -> Probe:
         # constants beside it, since a layer norm would leave nothing of one lone feature
         constants = jnp.array([1.0, -1.0])
         rows = jnp.concatenate([target(state)[:, None], jnp.tile(constants, (2, 1))], axis=1)
-        seen = _view(rows, 1, state=jnp.concatenate([target(state), constants]))
+        seen = view(rows, 1, state=jnp.concatenate([target(state), constants]))
         return seen.replace(available_actions=None)  # type: ignore[attr-defined]
 
     def update(state: State, action: Array) -> tuple[State, Array, Array]:
         error = action[:, 0] - target(state)
         return state, 1 - (error**2).mean(), state["t"] == 1
 
-    spec = _spec("continuous", 3, 2, action_size=1, state_size=4)
-    return Probe(spec, 2.0, _nothing, observe, update)
+    sizes = spec("continuous", 3, 2, action_size=1, state_size=4)
+    return Probe(sizes, 2.0, nothing, observe, update)
 
 
 _PROBES: dict[str, Callable[[], Probe]] = {
@@ -240,8 +152,10 @@ _PROBES: dict[str, Callable[[], Probe]] = {
     "masks": _masks,
     "death": _death,
     "memory": _memory,
-    "coordination": _coordination,
     "continuous": _continuous,
+    "coordination": team_games.coordination,
+    "overshoot": team_games.overshoot,
+    "regulator": team_games.regulator,
 }
 
 

@@ -18,6 +18,7 @@ from opspo.config import (
     PolicyConfig,
     RolloutConfig,
     TrainConfig,
+    ValueConfig,
     unknown_name,
 )
 
@@ -134,6 +135,7 @@ def paper(env: str, algo: str) -> TrainConfig:
     name, task = env.split("/", 1)
     family = FAMILIES[name]
     row = family.rows[task]
+    algorithm = _algorithm(algo, family, row)
     return TrainConfig(
         env=env,
         algo=algo,
@@ -150,7 +152,9 @@ def paper(env: str, algo: str) -> TrainConfig:
         optimiser=OptimiserConfig(
             actor_learning_rate=row.learning_rate, critic_learning_rate=row.learning_rate
         ),
-        algorithm=_algorithm(algo, family, row),
+        # A2PO's public code bounds the critic's move by the policy's ε
+        value=ValueConfig(clip=algorithm.clip),
+        algorithm=algorithm,
     )
 
 

@@ -106,6 +106,7 @@ class DensityRatioTrainer(ABC):
 
     def fit(self, ratio_state: RatioState, samples: Samples, key: Array) -> RatioState:
         """`outer_steps` rounds on the samples, on from where the last fit ended."""
+        samples = jax.tree.map(jnp.asarray, samples)
         steps = jnp.cumsum(shares(samples.weight))
         starts = jnp.cumsum(shares(samples.initial_weight))
 

@@ -1,12 +1,15 @@
-"""What a stage says about itself."""
+"""What an iteration says about itself: episodes, faults, and each stage's off-policyness."""
 
 from __future__ import annotations
 
+from typing import Any
+
+import jax
 import jax.numpy as jnp
 
 from opspo.estimators.normalise import masked_mean
 from opspo.estimators.ratios import effective_sample_size, kl_from_log_ratio
-from opspo.types import Array, Correction, StageData
+from opspo.types import Array, Correction, StageData, TrainState, Trajectory
 
 
 def diagnose(
@@ -26,4 +29,37 @@ def diagnose(
         "state_weight_ess": effective_sample_size(jnp.log(correction.state_weight), mask),
         "weight_mean": masked_mean(correction.weight, mask),
         "kl": masked_mean(kl_from_log_ratio(own_log_ratio), mask),
+    }
+
+
+def episode_metrics(trajectory: Trajectory) -> dict[str, Array]:
+    """Means over the episodes that ended in the batch, and how many did."""
+    done = trajectory.done
+    return {
+        "episodes": done.sum(),
+        "episode_return": masked_mean(trajectory.episode_return, done),
+        "episode_length": masked_mean(trajectory.episode_length, done),
+        "win_rate": masked_mean(trajectory.win.astype(trajectory.reward.dtype), done),
+        "reward": trajectory.reward.mean(),
+    }
+
+
+def find_faults(
+    trajectory: Trajectory, measured: dict[str, Array], state: TrainState
+) -> dict[str, Array]:
+    """Flags of quantities that training must not go on with."""
+
+    def broken(tree: Any) -> Array:
+        return ~jnp.stack([jnp.isfinite(x).all() for x in jax.tree.leaves(tree)]).all()
+
+    available = trajectory.available_actions
+    none_left = jnp.array(False) if available is None else ~available.any(axis=-1).all()
+    return {
+        "reward": broken(trajectory.reward),
+        "observation": broken((trajectory.observation, trajectory.state, trajectory.next_state)),
+        "available_actions": none_left,
+        **{name: broken(value) for name, value in measured.items()},
+        "actor parameters": broken(state.actor),
+        "critic parameters": broken(state.critic),
+        "value statistics": broken(state.value_statistics),
     }

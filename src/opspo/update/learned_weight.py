@@ -80,7 +80,7 @@ class LearnedWeight:
 
         kept = working.kept
         samples = self.history.samples(kept.ring)
-        samples = samples.replace(
+        samples = samples.replace(  # type: ignore[attr-defined]
             state=scaled(samples.state),
             successor=scaled(samples.successor),
             initial=scaled(samples.initial),

@@ -1,0 +1,94 @@
+"""Probes in which agents that all follow their own gradient stand in each other's way."""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+
+from opspo.environments.base import Observation
+from opspo.environments.probe import Probe, State, nothing, spec, view
+from opspo.types import Array
+
+
+def coordination() -> Probe:
+    """Coordination: exactly one of the two must go. Both going costs 1, both staying pays 0.
+
+    From a policy under which going is rare, each agent's own gradient says go; agents that
+    follow it at once collide, agents that follow it in turn do not.
+    """
+
+    def observe(state: State) -> Observation:
+        del state
+        return view(jnp.eye(2), 2, state=jnp.ones(2))
+
+    def update(state: State, action: Array) -> tuple[State, Array, Array]:
+        going = (action == 1).sum()
+        return state, jnp.array([0.0, 1.0, -1.0])[going], jnp.array(True)
+
+    return Probe(spec("coordination", 2, 1, num_actions=2), 1.0, nothing, observe, update)
+
+
+OVERSHOOT_PULL, OVERSHOOT_CLASH = 1 / 8, 2.0
+
+
+def overshoot() -> Probe:
+    """Overshooting: the return falls when all four agents make the step that pays for each alone.
+
+    With p_i the probability that agent i goes and x_i = p_i − ½, the expected return is exactly
+
+        J = α Σ_i x_i − β Σ_{i<j} x_i x_j,    α = 1/8, β = 2.
+
+    From x = 0 every agent's own gradient is α > 0. If all take the same step d, J changes by
+    4 α d − 6 β d², which is negative for d > 1 / 24: it falls by 0.07 at d = 0.1, where
+    PPO's clip of 0.2 ends. One after another, each knowing of those before, they go apart, two to
+    either side, and J rises with each; the best is 1, at two that go and two that stay.
+    """
+    agents = 4
+
+    def observe(state: State) -> Observation:
+        del state
+        return Observation(
+            observation=jnp.eye(agents),
+            state=jnp.ones(2),
+            available_actions=jnp.ones((agents, 2), bool),
+            alive=jnp.ones(agents, bool),
+        )
+
+    def update(state: State, action: Array) -> tuple[State, Array, Array]:
+        x = action - 0.5
+        pairs = (x.sum() ** 2 - (x**2).sum()) / 2
+        return state, OVERSHOOT_PULL * x.sum() - OVERSHOOT_CLASH * pairs, jnp.array(True)
+
+    sizes = spec("overshoot", agents, 1, num_agents=agents, num_actions=2, state_size=2)
+    return Probe(sizes, 1.0, nothing, observe, update)
+
+
+def regulator() -> Probe:
+    """Continuous actions that add up: three agents steer one number to 0 over ten steps.
+
+    x' = x + mean_i a_i, reward −x² − 0.05 mean_i a_i²; each agent alone would make good the whole
+    error, and together they overshoot. The optimum is the finite-horizon Riccati solution.
+    """
+    agents, limit, cost = 3, 10, 0.05
+    price = 0.0  # of x², from the end on
+    for _ in range(limit):
+        price = 1 + price * cost / (cost + price)
+
+    def observe(state: State) -> Observation:
+        clock = state["t"] / limit
+        # both signs, since a layer norm takes the mean away
+        features = jnp.stack([state["x"], -state["x"], clock, 1 - clock, jnp.array(1.0)])
+        return Observation(
+            observation=jnp.tile(features, (agents, 1)),
+            state=features,
+            available_actions=None,
+            alive=jnp.ones(agents, bool),
+        )
+
+    def update(state: State, action: Array) -> tuple[State, Array, Array]:
+        effort = action[:, 0]
+        reward = -(state["x"] ** 2) - cost * (effort**2).mean()
+        return state | {"x": state["x"] + effort.mean()}, reward, state["t"] == limit - 1
+
+    sizes = spec("regulator", 5, limit, num_agents=agents, action_size=1)
+    # the start is uniform on [−1, 1], so that E[x²] = 1/3
+    return Probe(sizes, -price / 3, lambda draw: {"x": 2 * draw[0] - 1}, observe, update)

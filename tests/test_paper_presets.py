@@ -1,0 +1,182 @@
+"""The presets against the paper's settings, typed anew from Section 5 of shared/paper.md."""
+
+from operator import attrgetter
+
+import pytest
+
+from opspo.config import ALGORITHM_CONFIGS, ConfigError, from_json, to_json
+from opspo.presets import preset_config
+
+M = 1_000_000
+
+OPSPO_SMAC = {  # epochs, λ, ε1, ε2
+    "8m_vs_9m": (15, 0.95, 0.2, 0.05),
+    "5m_vs_6m": (10, 0.93, 0.1, 0.05),
+    "3s5z": (10, 0.95, 0.2, 0.05),
+    "10m_vs_11m": (10, 0.95, 0.2, 0.05),
+    "MMM2": (10, 0.95, 0.2, 0.05),
+    "3s5z_vs_3s6z": (8, 0.90, 0.2, 0.1),
+    "27m_vs_30m": (8, 0.95, 0.2, 0.05),
+    "6h_vs_8z": (8, 0.95, 0.2, 0.1),
+    "corridor": (8, 0.95, 0.2, 0.1),
+}
+OPSPO_OTHERS = {  # epochs, λ, ε1, ε2, then ω_e, f_e, ω_n
+    "mamujoco/Ant-8x1": ((8, 0.93, 0.2, 0.1), (10, 5, 20)),
+    "mamujoco/Walker2d-6x1": ((8, 0.93, 0.2, 0.1), (10, 5, 20)),
+    "mamujoco/Hopper-3x1": ((8, 0.95, 0.1, 0.05), (10, 5, 20)),
+    "mamujoco/HalfCheetah-6x1": ((8, 0.93, 0.2, 0.1), (10, 5, 20)),
+    "mamujoco/Humanoid-9|8": ((8, 0.90, 0.2, 0.05), (10, 5, 20)),
+    "mamujoco/HumanoidStandup-9|8": ((8, 0.93, 0.2, 0.05), (10, 5, 20)),
+    "football/5_vs_5": ((15, 0.95, 0.2, 0.1), (5, 5, 10)),
+}
+A2PO = {  # epochs, λ
+    "3s5z": (8, 0.95),
+    "MMM2": (5, 0.95),
+    "corridor": (5, 0.95),
+    "6h_vs_8z": (8, 0.99),
+    "27m_vs_30m": (5, 0.95),
+    "5m_vs_6m": (10, 0.93),
+    "8m_vs_9m": (15, 0.95),
+    "10m_vs_11m": (10, 0.97),
+    "3s5z_vs_3s6z": (5, 0.90),
+    "Ant-8x1": (8, 0.93),
+    "Walker2d-6x1": (5, 0.93),
+    "Hopper-3x1": (8, 0.95),
+    "HalfCheetah-6x1": (5, 0.93),
+    "Humanoid-9|8": (5, 0.90),
+    "HumanoidStandup-9|8": (8, 0.93),
+    "5_vs_5": (10, 0.95),
+}
+# MAPPO, CoPPO, HAPPO; by suite, then the tasks that differ
+OTHER_EPOCHS = {"smac": 5, "mamujoco": 5, "football": 10} | {
+    "5m_vs_6m": 10,
+    "10m_vs_11m": 10,
+    "8m_vs_9m": 15,
+}
+OTHER_LAMBDA = 0.95
+CLIP = {"smac": 0.2, "mamujoco": 0.2, "football": 0.25} | {
+    "5m_vs_6m": 0.05,
+    "8m_vs_9m": 0.05,
+    "Hopper-3x1": 0.1,
+}
+ENVS_AND_STEPS = {  # SMAC: 3200 steps an iteration, MA-MuJoCo: 4000, football: an episode of each
+    "smac": (10, 320),
+    "5m_vs_6m": (16, 200),
+    "mamujoco": (16, 250),
+    "Ant-8x1": (25, 160),
+    "Humanoid-9|8": (25, 160),
+    "football": (24, 3000),
+}
+TOTAL_STEPS = {"smac": 10 * M, "6h_vs_8z": 15 * M, "mamujoco": 10 * M, "football": 100 * M}
+LEARNING_RATE = {"smac": 5e-4, "mamujoco": 3e-4, "Hopper-3x1": 1e-4, "football": 5e-4}
+MINIBATCHES = {"smac": 1, "MMM2": 2, "mamujoco": 1, "football": 1}
+RECURRENT = {"smac": True, "6h_vs_8z": False, "corridor": False, "mamujoco": True, "football": True}
+OUTPUT_GAIN = {"smac": 0.01, "MMM2": 1.0, "mamujoco": 0.01, "football": 0.01}
+BLOCKS = {"smac": 2, "3s5z": 3, "27m_vs_30m": 3, "8m_vs_9m": 5}
+GAMMA = {"smac": 0.99, "mamujoco": 0.99, "football": 0.995}
+ENTROPY = {"smac": 0.01, "mamujoco": 0.0, "football": 0.001}
+WIDTHS = {"smac": (64, 64), "mamujoco": (64, 64), "football": (128, 128)}
+
+ENVS = [f"{suite}/{task}" for suite in ("smac", "smax") for task in OPSPO_SMAC] + [*OPSPO_OTHERS]
+by_env = pytest.mark.parametrize("env", ENVS)
+by_algo = pytest.mark.parametrize("algo", ["opspo", "a2po", "happo", "coppo", "mappo", "ippo"])
+
+
+def expected_of_task(env):
+    suite, task = env.replace("smax/", "smac/").split("/")
+
+    def of(table):
+        return table.get(task, table.get(suite))
+
+    num_envs, num_steps = of(ENVS_AND_STEPS)
+    expected = {
+        "rollout.num_envs": num_envs,
+        "rollout.num_steps": num_steps,
+        "steps_per_iteration": {"smac": 3200, "mamujoco": 4000, "football": 72_000}[suite],
+        "total_steps": of(TOTAL_STEPS),
+        "policy.share_parameters": suite == "smac",
+        "policy.hidden_sizes": of(WIDTHS),
+        "policy.recurrent": of(RECURRENT),
+        "chunk_length": 10 if of(RECURRENT) else 1,
+        "policy.output_gain": of(OUTPUT_GAIN),
+        "optimiser.actor_learning_rate": of(LEARNING_RATE),
+        "optimiser.critic_learning_rate": of(LEARNING_RATE),
+        "optimiser.adam_epsilon": 1e-5,
+        "optimiser.max_grad_norm": 10.0,
+        "value.normalise": True,
+        "value.huber_delta": 10.0,
+        "algorithm.gamma": of(GAMMA),
+        "algorithm.minibatches": of(MINIBATCHES),
+        "algorithm.entropy_coefficient": of(ENTROPY),
+    }
+    return expected | ({"policy.initial_log_std": -0.5} if suite == "mamujoco" else {})
+
+
+def expected_of_algorithm(env, algo):
+    suite, task = env.replace("smax/", "smac/").split("/")
+    clip = CLIP.get(task, CLIP[suite])
+    numbers = (OTHER_EPOCHS.get(task, OTHER_EPOCHS[suite]), OTHER_LAMBDA, clip, clip / 2)
+    more = {"state_weight": "none"}
+    if algo == "a2po":
+        numbers = (*A2PO[task], clip, clip / 2)
+    if algo == "opspo" and suite == "smac":
+        numbers, more = OPSPO_SMAC[task], {"state_weight": "stepwise"}
+    elif algo == "opspo":
+        numbers, density = OPSPO_OTHERS[env]
+        names = ("density.outer_steps", "density.inner_steps", "density.iterations")
+        more = {"state_weight": "minimax"} | dict(zip(names, density, strict=True))
+    if algo in ("opspo", "a2po", "happo") and suite == "smac":
+        more |= {"blocks": BLOCKS.get(task, BLOCKS["smac"]), "cumulative_blocks": True}
+    names = ("epochs", "gae_lambda", "clip", "others_clip")
+    expected = dict(zip(names, numbers, strict=True)) | more
+    return {f"algorithm.{name}": value for name, value in expected.items()}
+
+
+def test_every_algorithm_is_in_the_tables():
+    assert set(by_algo.args[1]) == set(ALGORITHM_CONFIGS)
+
+
+@by_algo
+@by_env
+def test_paper_settings(env, algo):
+    config = preset_config("paper", env, algo)
+    expected = expected_of_task(env) | expected_of_algorithm(env, algo)
+    assert {name: attrgetter(name)(config) for name in expected} == expected
+    assert (config.env, config.algo, type(config.algorithm).name) == (env, algo, algo)
+    assert config.value.clip > 0, "the value is clipped"
+    assert from_json(to_json(config)) == config
+
+
+@pytest.mark.parametrize(
+    ("env", "named"),
+    [
+        ("smax/3m", "MMM2"),
+        ("smac/3m", "MMM2"),
+        ("smac/Ant-8x1", "MMM2"),
+        ("mamujoco/Ant-4x2", "Ant-8x1"),
+        ("mamujoco/Humanoid", "Humanoid-9|8"),
+        ("football/11_vs_11", "5_vs_5"),
+        ("mpe/spread", "5_vs_5"),
+    ],
+)
+def test_task_without_paper_settings(env, named):
+    with pytest.raises(ConfigError) as error:
+        preset_config("paper", env, "opspo")
+    assert env in str(error.value)
+    assert named in str(error.value)
+
+
+def test_unknown_preset_names_the_nearest():
+    with pytest.raises(ConfigError, match="Did you mean 'paper'"):
+        preset_config("papr", "smax/MMM2", "opspo")
+
+
+def test_literal_readings():
+    algorithm = preset_config("literal", "smax/3m", "opspo").algorithm
+    assert (algorithm.advantage, algorithm.value_target) == ("td", "printed")
+    assert (algorithm.state_weight, algorithm.order) == ("stepwise_printed", "cyclic")
+
+
+def test_literal_is_refused_for_an_algorithm_that_it_does_not_read():
+    with pytest.raises(ConfigError, match="mappo"):
+        preset_config("literal", "smax/3m", "mappo")
