@@ -1,0 +1,117 @@
+"""The ring of past iterations, against log-probabilities computed afresh for every pair."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from small import collect, learner_of, small_config
+
+from opspo.config import DensityConfig
+from opspo.update.history import History
+from opspo.update.transitions import transitions
+
+pytestmark = pytest.mark.lenient_dtypes
+
+SLOTS = 3
+
+
+def setting(recurrent, env="probe/death"):
+    config = small_config(
+        env,
+        shared=False,
+        recurrent=recurrent,
+        state_weight="minimax",
+        density=DensityConfig(iterations=SLOTS, samples=32),
+    )
+    learner, _ = learner_of(config)
+    history = learner.algorithm.state_weight.history
+    assert isinstance(history, History)
+    state = jax.jit(learner.init, static_argnums=0)(0)
+    return learner, history, state
+
+
+def shifted(params, by):
+    return jax.tree.map(lambda x: x + by, params)
+
+
+def written(recurrent, times):
+    """A ring after some iterations, and what went into it."""
+    learner, history, state = setting(recurrent)
+    batch = jax.jit(lambda s: learner._evaluate(s, collect(learner, s))[0])
+    draw, write, moved = jax.jit(history.draw), jax.jit(history.write), jax.jit(history.moved)
+    ring, put = state.state_weight.ring, []
+    for k in range(times):
+        actor = shifted(state.actor, 0.03 * k)
+        for agent in range(2):  # the update that led to these policies
+            ring = moved(ring, actor, jnp.array([agent]))
+        sample = draw(batch(state.replace(actor=actor)), jax.random.PRNGKey(k))
+        ring = write(ring, sample, actor)
+        put.append((sample, actor))
+    return history, ring, put
+
+
+def joint_log_prob(team, params, sample):
+    """log π(a | s) of the living, agent by agent."""
+    total = 0.0
+    for agent in range(team.num_members):
+        one = jnp.array([agent])
+        output, _ = team.unroll(
+            team.select(params, one),
+            sample.observation[:, :, one],
+            sample.memory[:, one],
+            sample.first,
+        )
+        available = sample.available_actions[:, :, one]
+        log_prob = team.distribution.log_prob(output, sample.action[:, :, one], available)
+        total = total + jnp.where(sample.alive[:, :, agent], log_prob[:, :, 0, 0], 0)
+    return np.asarray(total)
+
+
+@pytest.mark.parametrize("recurrent", [False, True], ids=["plain", "gru"])
+@pytest.mark.parametrize("times", [1, 2, 5])
+def test_every_slot_is_judged_by_every_policy(recurrent, times):
+    history, ring, put = written(recurrent, times)
+    kept = {k % SLOTS: put[k] for k in range(times)}  # later ones overwrite
+    assert int(ring.count) == times
+    for by, (_, actor) in kept.items():
+        for of, (sample, _) in kept.items():
+            expected = joint_log_prob(history.team, actor, sample)
+            np.testing.assert_allclose(ring.behaviour_log_prob[by, of], expected, atol=2e-5)
+
+
+def test_moved_and_mixture_against_the_definition():
+    history, ring, put = written(recurrent=False, times=2)
+    target = shifted(put[-1][1], 0.05)
+    ring = jax.jit(history.moved)(ring, target, jnp.array([0, 1]))
+    samples = jax.jit(history.samples)(ring)
+    behaviour = np.stack(
+        [
+            np.stack([joint_log_prob(history.team, actor, sample) for sample, _ in put])
+            for _, actor in put
+        ]
+    )
+    mixture = np.exp(behaviour).mean(0)
+    aim = np.stack([joint_log_prob(history.team, target, sample) for sample, _ in put])
+    size = aim.size
+    np.testing.assert_allclose(samples.ratio[:size], (np.exp(aim) / mixture).ravel(), rtol=1e-4)
+    weight = np.asarray(samples.weight).reshape(SLOTS, -1)
+    assert not weight[2:].any(), "an empty slot has no weight"
+    assert weight[:2].sum() > 0.8 * size
+
+
+def test_transitions_in_both_forms():
+    learner, _, state = setting(recurrent=False, env="probe/truncation")
+    trajectory = collect(learner, state)
+    stationary = transitions(trajectory, discount=1.0)
+    np.testing.assert_array_equal(stationary.continues, 1)
+    np.testing.assert_array_equal(stationary.weight[:-1], 1)
+    np.testing.assert_array_equal(stationary.weight[-1], 0)
+    discounted = transitions(trajectory, discount=0.9)
+    np.testing.assert_array_equal(discounted.initial_weight, trajectory.first)
+    np.testing.assert_array_equal(discounted.continues, ~np.asarray(trajectory.terminated))
+    age = np.zeros(trajectory.reward.shape[1])
+    for t in range(len(trajectory.reward) - 1):
+        age = np.where(trajectory.first[t], 0, age)
+        expected = np.where(trajectory.truncated[t], 0, 0.9**age)
+        np.testing.assert_allclose(discounted.weight[t], expected, rtol=1e-6)
+        age = age + 1
