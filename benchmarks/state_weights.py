@@ -21,7 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from opspo.estimators.density_ratio import positive_mean_one
-from opspo.estimators.linear_weight import linear_omega, linear_state_weight
+from opspo.estimators.linear_weight import linear_equation, linear_omega, solve_equation
 from opspo.estimators.state_weights import stepwise_wis
 from opspo.theory import tabular
 from opspo.types import Array
@@ -87,17 +87,16 @@ def stepwise(rollouts: Rollouts, key: Array) -> Array:
 def linear(rollouts: Rollouts, key: Array, *, ridge: float) -> Array:
     del key
     samples = samples_of(rollouts)
-    coefficients = linear_state_weight(
+    equation = linear_equation(
         samples.state,
         samples.successor,
-        samples.ratio[:, None],
         samples.weight,
         samples.continues,
         samples.initial,
         samples.initial_weight,
         gamma=GAMMA,
-        ridge=ridge,
     )
+    coefficients = solve_equation(equation, samples.ratio[:, None], ridge=ridge)
     return positive_mean_one(linear_omega(samples.state, coefficients)[:, 0], samples.weight)
 
 

@@ -18,7 +18,13 @@ GAMMA = 0.9
 ONE_HOT = np.eye(STATES)
 seeds = st.integers(0, 2**31)
 forms = pytest.mark.parametrize("gamma", [GAMMA, 1.0])
-solve = jax.jit(linear.linear_state_weight, static_argnames="gamma")
+
+
+@partial(jax.jit, static_argnames=("gamma", "size"))
+def solve(features, successor, ratio, *rest, gamma, ridge, size=None):
+    """Coefficients for the arguments of both steps."""
+    equation = linear.linear_equation(features, successor, *rest, gamma=gamma, size=size)
+    return linear.solve_equation(equation, ratio, ridge=ridge)
 
 
 def omega_of(problem, gamma, *, features=ONE_HOT, ridge=1e-11):
@@ -196,3 +202,18 @@ def test_fourier_features_multiply_to_the_kernel():
     for i, j in np.ndindex(4, 4):
         expected = np.exp(-((states[i] - states[j]) ** 2).sum() / (2 * 1.5**2))
         np.testing.assert_allclose(np.mean(features[i] * features[j]), expected, atol=0.02)
+
+
+def test_features_that_repeat_each_other_can_be_left_out():
+    """Six features of rank three: the four leading directions hold all that the solve needs."""
+    rng = np.random.default_rng(5)
+    strong = rng.normal(size=(400, 3))
+    features = np.concatenate([strong, strong @ rng.normal(size=(3, 3))], axis=1)
+    rest = (np.exp(0.3 * strong[:, :1]), np.ones(400), np.ones(400))
+    whole = solve(strong, np.roll(strong, 1, axis=0), *rest, gamma=1.0, ridge=0.01)
+    cut = solve(features, np.roll(features, 1, axis=0), *rest, gamma=1.0, ridge=0.01, size=4)
+    few = solve(features, np.roll(features, 1, axis=0), *rest, gamma=1.0, ridge=0.01, size=2)
+    expected = np.asarray(linear.linear_omega(strong, whole))
+    np.testing.assert_allclose(linear.linear_omega(features, cut), expected, atol=1e-6)
+    assert np.abs(expected - 1).max() > 0.01
+    assert np.abs(np.asarray(linear.linear_omega(features, few)) - expected).max() > 0.005

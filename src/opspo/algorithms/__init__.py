@@ -11,7 +11,7 @@ from opspo.algorithms.happo import happo
 from opspo.algorithms.ippo import ippo
 from opspo.algorithms.mappo import mappo
 from opspo.algorithms.opspo import opspo
-from opspo.algorithms.state_weights import Setting
+from opspo.algorithms.setting import Setting
 from opspo.update.algorithm import Algorithm
 
 ALGORITHMS: dict[str, Callable[[Any, Setting], Algorithm]] = {

@@ -7,7 +7,7 @@ g = clip(r^{i−1}, 1 ± ε2);   min( g r^i A, clip(g r^i, 1 ± ε_i) A ),   ε_
 from __future__ import annotations
 
 from opspo.algorithms.base import in_turn
-from opspo.algorithms.state_weights import Setting
+from opspo.algorithms.setting import Setting
 from opspo.config import A2POConfig
 from opspo.update.algorithm import Algorithm
 

@@ -9,7 +9,8 @@ import jax.numpy as jnp
 
 from opspo.algorithms.advantages import advantage_and_target
 from opspo.algorithms.ranges import clip_range
-from opspo.algorithms.state_weights import Setting, make_state_weight
+from opspo.algorithms.setting import Setting
+from opspo.algorithms.state_weights import make_state_weight
 from opspo.config import AlgorithmConfig, SequentialConfig
 from opspo.estimators.ratios import others_log_ratio, preceding_log_ratio
 from opspo.types import Array, Correction, StageData

@@ -8,7 +8,7 @@ g is that of the current policies at every gradient step, and is not differentia
 from __future__ import annotations
 
 from opspo.algorithms.base import at_once
-from opspo.algorithms.state_weights import Setting
+from opspo.algorithms.setting import Setting
 from opspo.config import CoPPOConfig
 from opspo.update.algorithm import Algorithm
 

@@ -6,7 +6,7 @@ M = r^{i−1} A;   min( r^i M, clip(r^i, 1 ± ε) M )
 from __future__ import annotations
 
 from opspo.algorithms.base import in_turn
-from opspo.algorithms.state_weights import Setting
+from opspo.algorithms.setting import Setting
 from opspo.config import HAPPOConfig
 from opspo.update.algorithm import Algorithm
 

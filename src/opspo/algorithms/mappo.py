@@ -6,7 +6,7 @@ A by GAE(λ) of V(s);   min( r^i A, clip(r^i, 1 ± ε) A )
 from __future__ import annotations
 
 from opspo.algorithms.base import at_once
-from opspo.algorithms.state_weights import Setting
+from opspo.algorithms.setting import Setting
 from opspo.config import MAPPOConfig
 from opspo.update.algorithm import Algorithm
 

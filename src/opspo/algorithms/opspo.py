@@ -10,7 +10,7 @@ AEC corrects the advantage (`estimators.traces`), SDC the state distribution
 from __future__ import annotations
 
 from opspo.algorithms.base import in_turn
-from opspo.algorithms.state_weights import Setting
+from opspo.algorithms.setting import Setting
 from opspo.config import OPSPOConfig
 from opspo.update.algorithm import Algorithm
 

@@ -18,7 +18,8 @@ class DensityConfig:
     features: Literal["critic", "fourier"] = "critic"
     """linear: the critic's last hidden layer, or random Fourier features of the state."""
     num_features: int = 64
-    """linear: how many random Fourier features."""
+    """linear: how many directions of the features count, those of the largest variance first; and
+    how many random Fourier features there are."""
     ridge: float = 1e-2
     """linear: weight of the penalty E[(ω − 1)²]."""
     hidden_sizes: tuple[int, ...] = (64, 64)

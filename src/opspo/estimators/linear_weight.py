@@ -4,45 +4,51 @@ from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
+from flax import struct
 
 from opspo.estimators.density_ratio import arrival_masses, shares
 from opspo.types import Array
 
 
-def linear_state_weight(
+@struct.dataclass
+class Equation:
+    """What the estimating equation is to any target policy: all of it but the ratios."""
+
+    whitening: Array
+    """[p + 1, r] from features with a constant to r white ones"""
+    now: Array
+    """[S, r] white features φ"""
+    surprise: Array
+    """[S, r] landing φ̂ less what the state alone predicts of it"""
+    matrix: Array
+    """[r, r] of the equation at ρ = 1"""
+    share: Array
+    """[S] weights of sum 1"""
+
+
+def linear_equation(
     features: Array,
     successor_features: Array,
-    ratio: Array,
     weight: Array,
     continues: Array,
     initial_features: Array | None = None,
     initial_weight: Array | None = None,
     *,
     gamma: float,
-    ridge: float,
-) -> Array:
-    """Coefficients of ω = 1 + φᵀα solving the equation of `density_ratio` for f in the span of φ.
-
-    With M = E[φ φᵀ] and A α − b the residual, linear in α, it minimises
-
-        (b − A α)ᵀ M⁻¹ (b − A α)  +  ridge · αᵀ M α,
-
-    the maximum over f of unit root mean square, plus a prior: the last term is ridge · E[(ω − 1)²].
-    Any invertible linear map of the features gives the same ω.
+    size: int | None = None,
+) -> Equation:
+    """The moments that do not depend on the target policy, for `solve_equation`.
 
     Args:
         features: [S, p] φ(s); a constant is appended here.
         successor_features: [S, p] φ(s').
-        ratio: [S, K] ρ for each of K targets.
         weight: [S].
         continues: [S].
         initial_features: [S0, p] φ(s0); None with γ = 1 and c = 1, where no term has them.
         initial_weight: [S0], default 1.
         gamma: γ; 1 for the stationary form.
-        ridge: > 0. Without it the stationary form leaves the scale of ω open.
-
-    Returns:
-        α [p + 1, K], for `linear_omega`.
+        size: r, how many white features to keep, those of the largest variance first (each
+            feature scaled to unit size before); None: all.
     """
     if initial_features is None:
         initial_features = features[:0]
@@ -53,12 +59,40 @@ def linear_state_weight(
         states = [_with_constant(x) for x in (features, successor_features, initial_features)]
         arrival = arrival_masses(weight, continues, initial_weight, gamma=gamma)
         whitening = _whitening(jnp.concatenate(states[1:]), jnp.concatenate(arrival))
+        whitening = whitening if size is None else whitening[:, -size:]
         now, after, start = (x @ whitening for x in states)
         stays = gamma * continues[:, None]
         begin = (shares(initial_weight) @ start)[None, :]
         landing = stays * after + (gamma - stays) * begin
-        matrix, vector = _equation(now, landing, ratio, shares(weight))
-        return whitening @ _ridge_solve(matrix, vector, ridge).T
+        share = shares(weight)
+        surprise, matrix = _moments(now, landing, share)
+    return Equation(whitening, now, surprise, matrix, share)
+
+
+def solve_equation(equation: Equation, ratio: Array, *, ridge: float) -> Array:
+    """Coefficients of ω = 1 + φᵀα solving the equation of `density_ratio` for f in the span of φ.
+
+    With M = E[φ φᵀ] and A α − b the residual, linear in α, it minimises
+
+        (b − A α)ᵀ M⁻¹ (b − A α)  +  ridge · αᵀ M α,
+
+    the maximum over f of unit root mean square, plus a prior: the last term is ridge · E[(ω − 1)²].
+    Any invertible linear map of the features gives the same ω.
+
+    Args:
+        equation: of the states.
+        ratio: [S, K] ρ for each of K targets.
+        ridge: > 0. Without it the stationary form leaves the scale of ω open.
+
+    Returns:
+        α [p + 1, K], for `linear_omega`.
+    """
+    with jax.default_matmul_precision("highest"):
+        surplus = equation.share[:, None] * (ratio - 1)
+        change = jnp.einsum("sk,sp,sq->kpq", surplus, equation.surprise, equation.now)
+        vector = surplus.T @ equation.surprise
+        solution = _ridge_solve(equation.matrix[None] - change, vector, ridge)
+        return equation.whitening @ solution.T
 
 
 def linear_omega(features: Array, coefficients: Array) -> Array:
@@ -71,7 +105,10 @@ def _with_constant(features: Array) -> Array:
 
 
 def _whitening(features: Array, mass: Array) -> Array:
-    """[p, p] W with E[(φW)ᵀ(φW)] = 1, and 0 in directions in which the features do not vary."""
+    """[p, p] W with E[(φW)ᵀ(φW)] = 1, and 0 in directions in which the features do not vary.
+
+    Columns in rising order of variance.
+    """
     scale = jnp.sqrt(jnp.maximum(mass @ features**2, jnp.finfo(mass.dtype).tiny))
     features = features / scale[None, :]
     values, vectors = jnp.linalg.eigh((mass[:, None] * features).T @ features)
@@ -80,23 +117,20 @@ def _whitening(features: Array, mass: Array) -> Array:
     return vectors * root[None, :] / scale[:, None]
 
 
-def _equation(now: Array, landing: Array, ratio: Array, share: Array) -> tuple[Array, Array]:
-    """A [K, p, p] and b [K, p] of white features: A = 1 − E[ρ φ̂ φᵀ], b = E[(ρ − 1) φ̂].
+def _moments(now: Array, landing: Array, share: Array) -> tuple[Array, Array]:
+    """The surprise [S, r], and the matrix of A α = b at ρ = 1 [r, r].
 
-    φ̂ is the landing: γ φ(s'), or γ times the mean initial state's features after an end.
-    E[ρ − 1 | s] = 0, so what the state alone predicts of the landing is taken off wherever it
-    meets ρ − 1. Expectations stay what they are, and the noise of ρ falls, most of all where
-    states change slowly.
+    For targets of ratio ρ, A = 1 − E[ρ φ̂ φᵀ] and b = E[(ρ − 1) φ̂], with φ̂ the landing: γ φ(s'),
+    or γ times the mean initial state's features after an end. E[ρ − 1 | s] = 0, so what the state
+    alone predicts of the landing is taken off wherever it meets ρ − 1. Expectations stay what they
+    are, and the noise of ρ falls, most of all where states change slowly.
     """
     weighted = share[:, None] * now
     second = weighted.T @ now
     cross = weighted.T @ landing
     ridge = jnp.finfo(now.dtype).eps * jnp.trace(second) * jnp.eye(len(second), dtype=now.dtype)
     surprise = landing - now @ jnp.linalg.solve(second + ridge, cross)
-    surplus = share[:, None] * (ratio - 1)
-    change = jnp.einsum("sk,sp,sq->kpq", surplus, surprise, now)
-    identity = jnp.eye(len(cross), dtype=cross.dtype)
-    return (identity - cross.T)[None] - change, surplus.T @ surprise
+    return surprise, jnp.eye(len(cross), dtype=cross.dtype) - cross.T
 
 
 def _ridge_solve(matrix: Array, vector: Array, ridge: float) -> Array:

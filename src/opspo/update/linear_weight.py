@@ -11,10 +11,12 @@ from flax import struct
 
 from opspo.estimators.density_ratio import positive_mean_one
 from opspo.estimators.linear_weight import (
+    Equation,
     draw_frequencies,
     fourier_features,
+    linear_equation,
     linear_omega,
-    linear_state_weight,
+    solve_equation,
 )
 from opspo.policies.team import Critic
 from opspo.types import Array, Batch, Params, StageData
@@ -75,7 +77,10 @@ class Working:
 
     kept: Any
     features: Array
-    """[T, E, p]"""
+    """[S, p], S = T · E"""
+    weight: Array
+    """[S]"""
+    equation: Equation
 
 
 @dataclass(frozen=True)
@@ -86,6 +91,8 @@ class LinearWeight:
     discount: float
     """γ of the discounted equation; 1 for the stationary one"""
     ridge: float
+    size: int
+    """white features in the solve, those of the largest variance"""
 
     def init(self, key: Array, example: Batch, actor: Params) -> Any:
         """What the features need."""
@@ -93,31 +100,32 @@ class LinearWeight:
         return self.features.init(key)
 
     def begin(self, kept: Any, batch: Batch, actor: Params, critic: Params, key: Array) -> Any:
-        """The features of the batch."""
+        """All of the equation that no agent's move changes."""
         del actor, key
-        return Working(kept, self.features(kept, batch, critic))
-
-    def weigh(
-        self, working: Any, batch: Batch, data: StageData, stage: Array, key: Array
-    ) -> tuple[Array, Any]:
-        """Solve for each agent of the stage."""
-        del stage, key
-        features = working.features
-        flat, agents = (-1, features.shape[-1]), data.log_ratio.shape[-1]
+        features = self.features(kept, batch, critic)
+        after, flat = successor(features), (-1, features.shape[-1])
         steps = jax.tree.map(jnp.ravel, transitions(batch.trajectory, discount=self.discount))
-        coefficients = linear_state_weight(
+        equation = linear_equation(
             features.reshape(flat),
-            successor(features).reshape(flat),
-            jnp.exp(data.log_ratio).reshape(-1, agents),
+            after.reshape(flat),
             steps.weight,
             steps.continues,
             features.reshape(flat),
             steps.initial_weight,
             gamma=self.discount,
-            ridge=self.ridge,
+            size=self.size,
         )
-        omega = linear_omega(features.reshape(flat), coefficients)
-        omega = positive_mean_one(omega, steps.weight)
+        return Working(kept, features.reshape(flat), steps.weight, equation)
+
+    def weigh(
+        self, working: Any, batch: Batch, data: StageData, stage: Array, key: Array
+    ) -> tuple[Array, Any]:
+        """Solve for each agent of the stage."""
+        del batch, stage, key
+        ratio = jnp.exp(data.log_ratio).reshape(-1, data.log_ratio.shape[-1])
+        coefficients = solve_equation(working.equation, ratio, ridge=self.ridge)
+        omega = linear_omega(working.features, coefficients)
+        omega = positive_mean_one(omega, working.weight)
         return omega.reshape(data.log_ratio.shape), working
 
     def moved(self, working: Any, actor: Params, agents: Array) -> Any:
