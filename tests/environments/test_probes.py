@@ -10,12 +10,13 @@ import pytest
 from opspo.environments import PROBES, make_env
 from opspo.environments.probes import make_probe
 
-DISCRETE = [name for name in PROBES if name != "continuous"]
+DISCRETE = [name for name in PROBES if name not in ("continuous", "regulator")]
 
 
 def play_all(probe, key):
     """Return, discounted return and truncation of every sequence of joint actions."""
-    joint = list(itertools.product(range(probe.spec.num_actions), repeat=2))
+    agents = probe.spec.num_agents
+    joint = list(itertools.product(range(probe.spec.num_actions), repeat=agents))
     length = probe.spec.episode_limit
     plans = jnp.array(list(itertools.product(joint, repeat=length)))
 
@@ -138,3 +139,54 @@ def test_coordination_punishes_simultaneous_and_rewards_sequential_best_response
     first = best_response(rare)
     in_turn = value(first, best_response(first))
     assert at_once < value(rare, rare) < value(first, rare) < in_turn == probe.optimal_return
+
+
+def test_overshoot_return_is_the_multilinear_form():
+    """J by summing over all joint actions, and what a common step does to it."""
+    probe = make_probe("overshoot")
+    state, _ = probe.reset(jax.random.PRNGKey(0))
+    joint = list(itertools.product((0, 1), repeat=4))
+    pay = {
+        a: float(probe.step(jax.random.PRNGKey(0), state, jnp.array(a))[1].reward) for a in joint
+    }
+
+    def expected(x):
+        chance = [(0.5 - xi, 0.5 + xi) for xi in x]
+        return sum(pay[a] * np.prod([chance[i][a[i]] for i in range(4)]) for a in joint)
+
+    rng = np.random.default_rng(0)
+    for _ in range(5):
+        x = rng.uniform(-0.5, 0.5, 4)
+        pairs = sum(x[i] * x[j] for i in range(4) for j in range(i))
+        assert expected(x) == pytest.approx(x.sum() / 8 - 2 * pairs, abs=1e-6)
+    alone, together = np.array([0.1, 0, 0, 0]), np.full(4, 0.1)
+    assert expected(alone) == pytest.approx(0.0125, abs=1e-6)
+    assert expected(together) == pytest.approx(-0.07, abs=1e-6)
+    assert expected(np.full(4, 0.02)) > 0 > expected(np.full(4, 0.05))
+
+
+def test_regulator_optimum_is_that_of_its_best_linear_feedback():
+    """The return of u = −k_t x under the best gains, found by search, averaged over starts."""
+    probe = make_probe("regulator")
+
+    def played(gains, start):
+        state = {"x": start, "t": jnp.array(0), "draw": jnp.zeros(3)}
+        total = 0.0
+        for t in range(10):
+            action = jnp.full((3, 1), -gains[t] * state["x"])
+            state, out = probe.step(jax.random.PRNGKey(0), state, action)
+            total = total + out.reward
+        return total
+
+    def mean_return(gains):
+        # quadratic in the start, so that E over U(−1, 1) is a third of the value at 1
+        return played(gains, jnp.array(1.0)) / 3
+
+    gains = jnp.full(10, 0.5)
+    ascend = jax.jit(lambda g: g + 0.5 * jax.grad(mean_return)(g))
+    for _ in range(300):
+        gains = ascend(gains)
+    best = float(mean_return(gains))
+    assert best == pytest.approx(probe.optimal_return, rel=1e-3)
+    assert best <= probe.optimal_return + 1e-6
+    assert float(played(gains, jnp.array(0.5))) == pytest.approx(best * 3 / 4, rel=1e-4)
