@@ -10,6 +10,8 @@ import pytest
 from opspo.config import (
     ALGORITHM_CONFIGS,
     ConfigError,
+    CoPPOConfig,
+    DensityConfig,
     EvaluationConfig,
     MAPPOConfig,
     OPSPOConfig,
@@ -20,6 +22,13 @@ from opspo.config import (
     from_json,
     to_json,
 )
+
+
+def test_nested_settings_and_infinity_survive_json():
+    algorithm = OPSPOConfig(
+        state_weight="linear", state_weight_max=float("inf"), density=DensityConfig(ridge=0.5)
+    )
+    assert from_json(to_json(TrainConfig(algorithm=algorithm))).algorithm == algorithm
 
 
 def test_round_trip_through_json():
@@ -45,6 +54,25 @@ def test_round_trip_through_json():
         (lambda: TrainConfig(seed=2**31), "seed"),
         (lambda: OPSPOConfig(gamma=1.5), "algorithm.gamma"),
         (lambda: OPSPOConfig(clip=0.1, others_clip=0.1), "algorithm.others_clip"),
+        (lambda: CoPPOConfig(clip=0.1, others_clip=0.2), "algorithm.others_clip"),
+        (lambda: MAPPOConfig(gae_lambda=1.01), "algorithm.gae_lambda"),
+        (lambda: OPSPOConfig(trace_clip=0.0), "algorithm.trace_clip"),
+        (lambda: OPSPOConfig(state_weight_min=2.0), "algorithm.state_weight_min"),
+        (
+            lambda: MAPPOConfig(state_weight="linear"),
+            "state_weight must be none where all agents move at once",
+        ),
+        (lambda: OPSPOConfig(state_weight="linear", critic="local"), "algorithm.critic is 'local'"),
+        (
+            lambda: TrainConfig(algorithm=OPSPOConfig(state_weight="minimax")),
+            "stepwise_printed or linear where policy.share_parameters is on",
+        ),
+        (
+            lambda: OPSPOConfig(gamma=1.0, density=DensityConfig(equation="discounted")),
+            "algorithm.gamma must be below 1 where algorithm.density.equation",
+        ),
+        (lambda: DensityConfig(ridge=0.0), "algorithm.density.ridge"),
+        (lambda: DensityConfig(iterations=0), "algorithm.density.iterations"),
         (lambda: OPSPOConfig(blocks=0), "algorithm.blocks"),
         (lambda: TrainConfig(algorithm=OPSPOConfig(minibatches=7)), "algorithm.minibatches"),
         (lambda: TrainConfig(algo="mappo"), "MAPPOConfig"),
