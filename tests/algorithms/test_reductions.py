@@ -1,148 +1,235 @@
-"""Whole updates that must coincide, or equal a plain implementation written out here."""
+"""Whole updates that must coincide, or equal a plain implementation written out in the oracles.
+
+Everything is in 64 bits, so that two ways of adding up differ by rounding only.
+"""
+
+from operator import itemgetter
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 import pytest
-from small import collect, learn, learner_of, small_config
+from oracles import training as oracle
+from small import FAST_TO_COMPILE, collect, learn, learner_of, small_config
 
-OFF = {
-    "advantage": "gae",
-    "state_weight": "none",
-    "clip_range": "ppo",
-}
+from opspo.config import ALGORITHM_CONFIGS
+from opspo.environments.base import EnvironmentSpec, Observation, Step
+from opspo.learner import make_learner
+
+ALGORITHMS = sorted(ALGORITHM_CONFIGS)
+OFF = {"advantage": "gae", "state_weight": "none", "clip_range": "ppo"}
+SHARING = pytest.mark.parametrize("shared", [True, False], ids=["shared", "separate"])
 
 
 @pytest.fixture(autouse=True)
 def x64():
-    """64 bits: two ways of adding up differ by rounding only."""
     with jax.enable_x64(True):
         learner_of.cache_clear()
         yield
         learner_of.cache_clear()
 
 
-def batch_of(config):
-    learner, _ = learner_of(config)
-    state = learner.init(0)
-    return learner, state, collect(learner, state)
+class Solo:
+    """One agent that guesses the sign of what it sees; three steps to an episode."""
+
+    spec = EnvironmentSpec(
+        name="probe/solo",
+        num_agents=1,
+        observation_size=2,
+        state_size=2,
+        num_actions=2,
+        episode_limit=3,
+    )
+
+    def reset(self, key):
+        x = jax.random.normal(key, (2,))
+        return {"x": x, "t": jnp.array(0)}, self._seen(x)
+
+    def _seen(self, x):
+        return Observation(
+            observation=x[None],
+            state=x,
+            available_actions=jnp.ones((1, 2), bool),
+            alive=jnp.ones(1, bool),
+        )
+
+    def step(self, key, state, action):
+        right = (state["x"][0] > 0) == (action[0] == 1)
+        x, t = jax.random.normal(key, (2,)), state["t"] + 1
+        return {"x": x, "t": t}, Step(
+            observation=self._seen(x),
+            reward=right * 1.0,
+            terminated=t == 3,
+            truncated=jnp.array(False),
+            win=jnp.array(False),
+        )
+
+
+def wide(tree):
+    return jax.tree.map(lambda x: x.astype(float) if x.dtype == jnp.float32 else x, tree)
+
+
+def prepare(config, environment=None):
+    """Learner, state and a batch of experience, in 64 bits."""
+    learner = make_learner(config, environment) if environment else learner_of(config)[0]
+    state = jax.jit(learner.init, compiler_options=FAST_TO_COMPILE)(0)
+    trajectory = jax.jit(lambda s: collect(learner, s), compiler_options=FAST_TO_COMPILE)(state)
+    return learner, wide(state), wide(trajectory)
 
 
 def update(learner, state, trajectory):
-    return jax.jit(lambda t: learn(learner, state, t))(trajectory)
+    run = jax.jit(lambda s, t: learn(learner, s, t), compiler_options=FAST_TO_COMPILE)
+    return run(state, trajectory)
+
+
+def updated(algo, probe="credit", environment=None, **settings):
+    return update(*prepare(small_config(f"probe/{probe}", algo, **settings), environment))
 
 
 def assert_close(left, right):
-    """Equal but for rounding: parameters are 32-bit also where the arithmetic is not."""
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), left, right)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-8, atol=1e-9), left, right)
 
 
-def plain_ppo(learner, state, trajectory, config, agents):
-    """PPO written out: one Adam chain for each network, `epochs` full-batch steps.
+def distance(left, right):
+    gaps = jax.tree.map(lambda a, b: float(jnp.abs(a - b).max()), left, right)
+    return max(jax.tree.leaves(gaps))
 
-    `agents` contribute to one actor loss; parameters are shared.
-    """
+
+def members(params, shared, count):
+    """A list of one set of parameters, or of each member's."""
+    if shared:
+        return [params]
+    return [jax.tree.map(itemgetter(i), params) for i in range(count)]
+
+
+def written_out(learner, state, trajectory, gain):
+    """What the oracle makes of the same start and experience."""
     batch, _, _ = learner._evaluate(state, trajectory)
-    algorithm = config.algorithm
-    advantage = np.asarray(learner._gae(batch))[..., 0]
-    rows = np.repeat(advantage[..., None], len(agents), axis=-1)
-    rows = (rows - rows.mean()) / (rows.std() + 1e-5)
-    unit = (batch.value_mean, batch.value_deviation)
-    target = (advantage + batch.value[..., 0] - unit[0]) / unit[1]
-    old = batch.raw_value[..., 0]
-    optimiser = optax.chain(optax.clip_by_global_norm(10.0), optax.adam(3e-3, eps=1e-5))
+    team, critic = learner.team, learner.critic
 
-    def actor_loss(params):
-        x = trajectory.observation.reshape(1, -1, trajectory.observation.shape[-1])
-        logits, _ = learner.team.network.apply(
-            params, x, jnp.zeros((x.shape[1], 0)), jnp.zeros(x.shape[:2], bool)
+    def train(state, batch):
+        return oracle.train(
+            learner,
+            members(state.actor, team.shared, team.num_members),
+            members(state.critic, critic.shared, critic.num_members),
+            batch,
+            learner._gae(batch),
+            gain,
+            epochs=learner.config.algorithm.epochs,
         )
-        logits = logits.reshape(*trajectory.action.shape, -1)
-        log_probs = jax.nn.log_softmax(logits)
-        taken = jnp.take_along_axis(log_probs, trajectory.action[..., None], -1)[..., 0]
-        ratio = jnp.exp(taken - trajectory.log_prob[..., 0])[..., agents]
-        clipped = jnp.clip(ratio, 1 - algorithm.clip, 1 + algorithm.clip)
-        entropy = -(jnp.exp(log_probs) * log_probs).sum(-1)[..., agents]
-        gain = jnp.minimum(ratio * rows, clipped * rows).mean()
-        return -gain - algorithm.entropy_coefficient * entropy.mean()
 
-    def critic_loss(params):
-        x = trajectory.state.reshape(1, -1, trajectory.state.shape[-1])
-        value, _ = learner.critic.network.apply(
-            params, x, jnp.zeros((x.shape[1], 0)), jnp.zeros(x.shape[:2], bool)
-        )
-        value = value.reshape(old.shape)
-        near = old + jnp.clip(value - old, -0.2, 0.2)
-        losses = [optax.huber_loss(v, target, delta=10.0) for v in (value, near)]
-        return jnp.maximum(*losses).mean()
-
-    networks = []
-    for start, loss in ((state.actor, actor_loss), (state.critic, critic_loss)):
-        params, memory = start, optimiser.init(start)
-        gradient = jax.jit(jax.grad(loss))
-        for _ in range(algorithm.epochs):
-            change, memory = optimiser.update(gradient(params), memory, params)
-            params = optax.apply_updates(params, change)
-        networks.append(params)
-    return networks
+    return jax.jit(train, compiler_options=FAST_TO_COMPILE)(state, batch)
 
 
-def test_mappo_is_ppo_written_out():
-    config = small_config("probe/credit", "mappo")
-    learner, state, batch = batch_of(config)
-    learned = update(learner, state, batch)
-    actor, critic = plain_ppo(learner, state, batch, config, agents=[0, 1])
-    assert_close(learned.actor, actor)
-    assert_close(learned.critic, critic)
+def assert_is_written_out(learner, state, trajectory, gain):
+    learned = update(learner, state, trajectory)
+    assert distance(learned.actor, state.actor) > 1e-3  # it went somewhere
+    actors, critics = written_out(learner, state, trajectory, gain)
+    team, critic = learner.team, learner.critic
+    assert_close(members(learned.actor, team.shared, team.num_members), actors)
+    assert_close(members(learned.critic, critic.shared, critic.num_members), critics)
+
+
+@SHARING
+@pytest.mark.parametrize("algo", ALGORITHMS)
+def test_with_one_agent_every_algorithm_is_ppo(algo, shared):
+    """No team-mates, nothing to correct; IPPO's observation is the state here."""
+    config = small_config("probe/credit", algo, shared=shared)
+    assert_is_written_out(*prepare(config, Solo()), oracle.ppo_gain)
+
+
+@SHARING
+@pytest.mark.parametrize(("algo", "gain"), [("mappo", "ppo"), ("ippo", "ppo"), ("coppo", "coppo")])
+def test_simultaneous_algorithms_are_their_papers_written_out(algo, gain, shared):
+    """With a dead agent among them, whose policy moves and must not count. CoPPO's g is taken
+    anew at each of the ten steps."""
+    config = small_config("probe/death", algo, shared=shared, epochs=10)
+    learner, state, trajectory = prepare(config)
+    trajectory = trajectory.replace(  # else the dead have one action only, of ratio 1
+        available_actions=trajectory.available_actions | ~trajectory.alive[..., None]
+    )
+    gains = {"ppo": oracle.ppo_gain, "coppo": oracle.coppo_gain}
+    assert_is_written_out(learner, state, trajectory, gains[gain])
+
+
+def test_coppos_moving_ratio_matters():
+    """Were g that of the start of the update (1), the result would be another."""
+    prepared = prepare(small_config("probe/death", "coppo", epochs=10))
+    (live,), _ = written_out(*prepared, oracle.coppo_gain)
+    (frozen,), _ = written_out(*prepared, oracle.ppo_gain)
+    assert distance(live, frozen) > 1e-4
+
+
+@SHARING
+def test_mappo_with_the_double_clip_is_coppo(shared):
+    left = updated("mappo", shared=shared, clip_range="double")
+    right = updated("coppo", shared=shared)
+    assert_close(left, right)
+    assert distance(left.actor, updated("mappo", shared=shared).actor) > 1e-4
+
+
+@SHARING
+def test_happo_with_the_trace_and_the_double_clip_in_that_order_is_a2po(shared):
+    pieces = {"advantage": "trace", "clip_range": "double_by_position", "order": "semi_greedy"}
+    right = updated("a2po", shared=shared)
+    assert_close(updated("happo", shared=shared, **pieces), right)
+    for name in pieces:
+        others = {key: value for key, value in pieces.items() if key != name}
+        if name != "order":  # which may come out the same by chance
+            assert distance(updated("happo", shared=shared, **others).actor, right.actor) > 1e-4
 
 
 def test_opspo_without_corrections_in_one_block_is_mappo():
     """One block of all agents, every epoch anew: the schedule alone changes nothing."""
-    config = small_config("probe/credit", "opspo", blocks=1, **OFF)
-    learner, state, batch = batch_of(config)
-    one = update(learner, state, batch)
-    config = small_config("probe/credit", "mappo")
-    learner, state, batch = batch_of(config)
-    assert_close(one, update(learner, state, batch))
+    assert_close(updated("opspo", blocks=1, **OFF), updated("mappo"))
 
 
 def test_opspo_without_corrections_is_sequential_ppo():
     """Separate parameters: each agent's actor is where PPO on its data alone takes it."""
-    config = small_config("probe/credit", "opspo", shared=False, order="cyclic", **OFF)
-    learner, state, batch = batch_of(config)
-    sequential = update(learner, state, batch)
-    config = small_config("probe/credit", "mappo", shared=False)
-    learner, state, batch = batch_of(config)
-    simultaneous = update(learner, state, batch)
-    assert_close(sequential.actor, simultaneous.actor)
-    steps = jax.tree.leaves(sequential.critic_optimiser)[0]
-    assert int(steps) == 2 * config.algorithm.epochs  # the critic learns with every agent
+    sequential = updated("opspo", shared=False, order="cyclic", **OFF)
+    assert_close(sequential.actor, updated("mappo", shared=False).actor)
+    assert steps(sequential.critic_optimiser) == 2 * 5  # the critic learns with every agent
+
+
+def steps(optimiser):
+    """Adam's count, of one member where there are several."""
+    return int(np.ravel(jax.tree.leaves(optimiser)[0])[0])
 
 
 def test_corrections_change_the_second_agent_and_not_the_first():
     """Agent 0 is on-policy: r̃ = ω = 1, the range is 1 ± ε1 and the trace is GAE."""
     settings = {"shared": False, "order": "cyclic"}
-    plain = small_config("probe/credit", "opspo", **settings, **OFF)
-    full = small_config("probe/credit", "opspo", **settings)
-    actors = []
-    for config in (plain, full):
-        learner, state, batch = batch_of(config)
-        actors.append(update(learner, state, batch).actor)
-    first, second = (
-        [np.concatenate([x[i].ravel() for x in jax.tree.leaves(a)]) for a in actors] for i in (0, 1)
+    plain = updated("opspo", **settings, **OFF).actor
+    full = updated("opspo", **settings).actor
+    (first, second), (first_full, second_full) = members(plain, False, 2), members(full, False, 2)
+    assert_close(first, first_full)
+    assert distance(second, second_full) > 1e-4
+
+
+@pytest.mark.parametrize("algo", ["happo", "a2po", "opspo"])
+def test_preceding_and_others_are_the_same_only_with_separate_parameters(algo):
+    preceding = {"trace_agents": "preceding", "weight_agents": "preceding"}
+    separate = {"shared": False, "order": "cyclic"}
+    assert_close(updated(algo, **separate, **preceding), updated(algo, **separate))
+    blocks = {"blocks": 2, "cumulative_blocks": False}
+    assert (
+        distance(updated(algo, **blocks, **preceding).actor, updated(algo, **blocks).actor) > 1e-4
     )
-    np.testing.assert_allclose(*first, rtol=1e-5, atol=1e-6)
-    assert not np.allclose(*second, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize(("algo", "shared"), [("mappo", True), ("ippo", False), ("a2po", True)])
+def test_extra_critic_passes_are_the_critics_alone(algo, shared):
+    plain = updated(algo, shared=shared)
+    extra = updated(algo, shared=shared, extra_critic_passes=1)
+    assert steps(extra.critic_optimiser) == 2 * steps(plain.critic_optimiser) > 0
+    assert steps(extra.actor_optimiser) == steps(plain.actor_optimiser) > 0
+    assert_close(extra.actor, plain.actor)  # the batch's values are those at collection
+    assert distance(extra.critic, plain.critic) > 1e-4
 
 
 def test_two_minibatches_of_everything_are_two_half_steps():
     """Both halves of the chunks are used: the step count doubles and the result moves."""
     settings = {"epochs": 1, **OFF, "blocks": 1}
-    whole = small_config("probe/credit", "opspo", **settings)
-    halves = small_config("probe/credit", "opspo", minibatches=2, **settings)
-    counts = []
-    for config in (whole, halves):
-        learner, state, batch = batch_of(config)
-        counts.append(int(jax.tree.leaves(update(learner, state, batch).actor_optimiser)[0]))
-    assert counts == [1, 2]
+    whole, halves = (updated("opspo", minibatches=m, **settings) for m in (1, 2))
+    assert (steps(whole.actor_optimiser), steps(halves.actor_optimiser)) == (1, 2)
+    assert distance(whole.actor, halves.actor) > 1e-4

@@ -13,6 +13,7 @@ from opspo.estimators import ratios
 seeds = st.integers(0, 2**31)
 log_ratio = jax.jit(ratios.log_ratio)
 others_log_ratio = jax.jit(ratios.others_log_ratio)
+preceding_log_ratio = jax.jit(ratios.preceding_log_ratio)
 _log_ess = jax.jit(ratios.effective_sample_size)
 
 
@@ -65,6 +66,38 @@ def test_others_log_ratio_is_the_product_over_the_others(seed, agents):
 def test_others_log_ratio_of_a_single_agent_is_zero():
     own = np.random.default_rng(0).normal(size=(2, 3, 1))
     np.testing.assert_allclose(others_log_ratio(own, np.array([0])), np.zeros((2, 3, 1)))
+
+
+@given(seed=seeds, order=st.permutations(range(4)), agents=st.permutations(range(4)))
+def test_preceding_log_ratio_is_the_product_over_those_before(seed, order, agents):
+    own = np.exp(np.random.default_rng(seed).normal(size=(2, 3, 4)))
+    agents, rank = np.array(agents[:3]), np.argsort(order)
+    got = preceding_log_ratio(np.log(own), agents, rank)
+    assert got.shape == (2, 3, 3)
+    for t, e, k in np.ndindex(2, 3, 3):
+        expected = np.log(oracle.preceding_ratio(own[t, e], agents[k], order))
+        np.testing.assert_allclose(got[t, e, k], expected, rtol=1e-10, atol=1e-10)
+
+
+def test_preceding_is_others_while_those_behind_have_not_moved():
+    """As with separate parameters, updated in turn."""
+    order = np.array([2, 0, 3, 1])
+    own = np.random.default_rng(0).normal(size=(2, 3, 4))
+    for place, agent in enumerate(order):
+        moved = np.where(np.argsort(order) < place, own, 0)
+        one = np.array([agent])
+        np.testing.assert_allclose(
+            preceding_log_ratio(moved, one, np.argsort(order)),
+            others_log_ratio(moved, one),
+            atol=1e-12,
+        )
+
+
+def test_nobody_precedes_where_all_share_one_place():
+    """The rank of a plan in which all move at once."""
+    own = np.random.default_rng(0).normal(size=(2, 3, 4))
+    got = preceding_log_ratio(own, np.arange(4), np.full(4, 3))
+    np.testing.assert_array_equal(got, np.zeros((2, 3, 4)))
 
 
 masks = st.lists(st.booleans(), min_size=6, max_size=6).filter(any)

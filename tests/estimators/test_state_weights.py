@@ -11,7 +11,7 @@ from opspo.estimators import state_weights
 
 SHAPES = [(1, 3, 1), (6, 1, 1), (7, 4, 2)]
 
-stepwise_wis = jax.jit(state_weights.stepwise_wis, static_argnames="inclusive")
+stepwise_wis = jax.jit(state_weights.stepwise_wis, static_argnames=("inclusive", "normaliser"))
 
 
 def make_batch(shape, seed, begin, spread):
@@ -38,6 +38,23 @@ def test_weights_are_their_products_over_their_mean(inclusive, batch):
     assert got.shape == log_ratio.shape
     for agent in range(log_ratio.shape[-1]):
         expected = oracle.stepwise_wis(np.exp(log_ratio[..., agent]), first, inclusive)
+        np.testing.assert_allclose(got[..., agent], expected, rtol=1e-10)
+
+
+@both
+@given(batch=batches)
+def test_as_printed_the_weights_sum_to_one(inclusive, batch):
+    """Over the trajectories, at each number of steps from their start."""
+    log_ratio, first = batch
+    got = np.asarray(stepwise_wis(log_ratio, first, inclusive=inclusive, normaliser="sum"))
+    totals = {}
+    for e, steps in oracle.cut(first):
+        for age, t in enumerate(steps):
+            totals[age] = totals.get(age, 0) + got[t, e]
+    np.testing.assert_allclose(list(totals.values()), np.ones((len(totals), got.shape[-1])))
+    for agent in range(log_ratio.shape[-1]):
+        ratio = np.exp(log_ratio[..., agent])
+        expected = oracle.stepwise_wis(ratio, first, inclusive, normaliser="sum")
         np.testing.assert_allclose(got[..., agent], expected, rtol=1e-10)
 
 

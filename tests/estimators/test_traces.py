@@ -18,11 +18,15 @@ CLOSE = {"rtol": 1e-10, "atol": 1e-10}
 
 gae = jax.jit(traces.gae)
 CORRECTED = {
-    "td": jax.jit(traces.aec_td),
-    "vtrace_next": jax.jit(traces.aec_vtrace_next),
-    "trace": jax.jit(traces.aec_trace),
-    "printed_target": jax.jit(traces.printed_value_target),
+    name: jax.jit(function, static_argnames=("trace_clip", "cut"))
+    for name, function in {
+        "td": traces.aec_td,
+        "vtrace_next": traces.aec_vtrace_next,
+        "trace": traces.aec_trace,
+        "printed_target": traces.printed_value_target,
+    }.items()
 }
+CUTS = {"factor": traces.factor_cut, "bound": traces.bound_cut}
 ORACLES = {
     "vtrace_next": oracle.vtrace_next_advantage,
     "trace": oracle.preceding_agent_trace,
@@ -79,6 +83,38 @@ def test_corrected_estimators_are_their_double_sums(name, stream, gamma, lam):
     expected = oracle.over_streams(ORACLES[name], *arrays, ratio, gamma=gamma, lam=lam)
     got = CORRECTED[name](*arrays, stream.log_ratio, gamma=gamma, gae_lambda=lam)
     np.testing.assert_allclose(got, expected, **CLOSE)
+
+
+@pytest.mark.parametrize("decay", list(CUTS))
+@pytest.mark.parametrize("trace_clip", [0.7, 1.0, 1.5])
+@pytest.mark.parametrize("name", list(ORACLES))
+@given(stream=streams, gamma=unit, lam=unit)
+def test_bounds_and_decays_of_the_traces(name, trace_clip, decay, stream, gamma, lam):
+    arrays = stream[:4]
+    numbers = {"gamma": gamma, "trace_clip": trace_clip}
+    ratio = np.exp(stream.log_ratio)
+    slow = oracle.over_streams(ORACLES[name], *arrays, ratio, lam=lam, decay=decay, **numbers)
+    got = CORRECTED[name](*arrays, stream.log_ratio, gae_lambda=lam, cut=CUTS[decay], **numbers)
+    np.testing.assert_allclose(got, slow, **CLOSE)
+
+
+def test_the_two_decays_differ_only_below_the_bound():
+    """λ inside the minimum shortens a trace of any ratio, outside only of those above λ."""
+    ratio = np.array([0.3, 0.8, 0.95, 1.0, 4.0])
+    numbers = {"gae_lambda": 0.9, "trace_clip": 1.0}
+    factor = traces.factor_cut(ratio, **numbers)
+    bound = traces.bound_cut(ratio, **numbers)
+    np.testing.assert_allclose(factor, [0.27, 0.72, 0.855, 0.9, 0.9], **CLOSE)
+    np.testing.assert_allclose(bound, [0.3, 0.8, 0.9, 0.9, 0.9], **CLOSE)
+
+
+@pytest.mark.parametrize("decay", list(CUTS))
+@given(stream=streams, gamma=unit, lam=unit)
+def test_trace_without_a_moved_team_mate_is_gae(decay, stream, gamma, lam):
+    still = np.zeros_like(stream.log_ratio)
+    got = CORRECTED["trace"](*stream[:4], still, gamma=gamma, gae_lambda=lam, cut=CUTS[decay])
+    expected = gae(*stream[:4], gamma=gamma, gae_lambda=lam)
+    np.testing.assert_allclose(got, np.broadcast_to(expected, got.shape), **CLOSE)
 
 
 @given(stream=streams, gamma=unit, lam=unit)
@@ -265,8 +301,9 @@ def test_huge_ratios_stay_finite():
     stream = make_stream((7, 3, 2), 0)
     for log_ratio in (np.full((7, 3, 2), 1e4), np.full((7, 3, 2), -1e4)):
         for estimator in CORRECTED.values():
-            out = estimator(*stream[:4], log_ratio, gamma=0.99, gae_lambda=0.95)
-            assert np.isfinite(out).all()
+            for trace_clip in (0.5, 1.0, 2.0):
+                numbers = {"gamma": 0.99, "gae_lambda": 0.95, "trace_clip": trace_clip}
+                assert np.isfinite(estimator(*stream[:4], log_ratio, **numbers)).all()
 
 
 @given(seed=st.integers(0, 2**31))

@@ -73,3 +73,29 @@ def test_ppo_range_does_not_look_at_the_team_mates():
     weight, low, high = corrections.ppo_range(log_ratio, clip=0.2)
     for got, expected in ((weight, 1.0), (low, 0.8), (high, 1.2)):
         np.testing.assert_allclose(got, np.full((3, 2, 4), expected), **CLOSE)
+
+
+def test_ratio_range_weighs_by_the_ratio_alone():
+    log_ratio = np.random.default_rng(0).normal(size=12)
+    weight, low, high = corrections.ratio_range(log_ratio, clip=0.2)
+    np.testing.assert_allclose(weight, np.exp(log_ratio), **CLOSE)
+    np.testing.assert_allclose(low, np.full(12, 0.8), **CLOSE)
+    np.testing.assert_allclose(high, np.full(12, 1.2), **CLOSE)
+
+
+@given(seed=st.integers(0, 2**31), spread=st.sampled_from([0.05, 0.3, 2.0]), epsilons=epsilons)
+def test_double_clip_bounds_the_product_of_the_ratios(seed, spread, epsilons):
+    """However far the team-mates are, g times the own range is 1 ± ε1."""
+    clip, others_clip = epsilons
+    log_ratio = spread * np.random.default_rng(seed).normal(size=12)
+    g, low, high = corrections.double_clip_range(log_ratio, clip=clip, others_clip=others_clip)
+    for index, r in enumerate(np.exp(log_ratio)):
+        expected = oracle.clip(r, 1 - others_clip, 1 + others_clip)
+        np.testing.assert_allclose(g[index], expected, **CLOSE)
+    np.testing.assert_allclose(g * low, np.full(12, 1 - clip), **CLOSE)
+    np.testing.assert_allclose(g * high, np.full(12, 1 + clip), **CLOSE)
+
+
+def test_position_clip_grows_from_just_over_a_half_to_all_of_it():
+    got = corrections.position_clip(np.array([1, 2, 3, 4]) / 4, clip=0.2)
+    np.testing.assert_allclose(got, [0.125, 0.15, 0.175, 0.2], **CLOSE)

@@ -18,6 +18,16 @@ def others_ratio(ratios, agent):
     return total
 
 
+def preceding_ratio(ratios, agent, order):
+    """Product of the ratios [N] of those before the agent in the order (a list of agents)."""
+    total = 1.0
+    for other in order:
+        if other == agent:
+            return total
+        total *= ratios[other]
+    raise ValueError(agent)
+
+
 def effective_sample_size(weights):
     """(Σ w)² / (n Σ w²)."""
     total = square = 0.0

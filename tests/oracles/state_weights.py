@@ -17,10 +17,10 @@ def cut(first):
     return pieces
 
 
-def stepwise_wis(ratio, first, inclusive):
+def stepwise_wis(ratio, first, inclusive, normaliser="mean"):
     """ω of each sample [T, E]: the product of the ratios before it (or with it), over its mean.
 
-    The mean is over all trajectories that reach the same number of steps from their start.
+    The mean (or sum) is over all trajectories that reach as many steps from their start.
     """
     pieces = cut(first)
     product = {}
@@ -35,5 +35,6 @@ def stepwise_wis(ratio, first, inclusive):
     for e, steps in pieces:
         for age, t in enumerate(steps):
             peers = [product[f, other[age]] for f, other in pieces if len(other) > age]
-            out[t, e] = product[e, t] / (sum(peers) / len(peers))
+            unit = sum(peers) if normaliser == "sum" else sum(peers) / len(peers)
+            out[t, e] = product[e, t] / unit
     return out

@@ -24,6 +24,14 @@ def product(factors):
     return total
 
 
+def cut(ratio, lam, trace_clip, decay):
+    """How much of a trace lives on: λ min(c̄, r), or with λ outside min(λ c̄, r)."""
+    if decay == "factor":
+        return lam * min(trace_clip, ratio)
+    assert decay == "bound"
+    return min(lam * trace_clip, ratio)
+
+
 def gae(reward, value, next_value, done, *, gamma, lam):
     """Σ_{k≥t} (γλ)^{k−t} δ_k."""
     delta = td_errors(reward, value, next_value, gamma)
@@ -34,35 +42,42 @@ def gae(reward, value, next_value, done, *, gamma, lam):
     return np.array(out)
 
 
-def preceding_agent_trace(reward, value, next_value, done, ratio, *, gamma, lam):
-    """δ_t + Σ_{k≥1} γ^k (Π_{j=1..k} λ min(1, r_{t+j})) δ_{t+k}: A2PO's."""
+def preceding_agent_trace(
+    reward, value, next_value, done, ratio, *, gamma, lam, trace_clip=1.0, decay="factor"
+):
+    """δ_t + Σ_{k≥1} γ^k (Π_{j=1..k} λ min(c̄, r_{t+j})) δ_{t+k}: A2PO's, with its c̄ = 1."""
     delta = td_errors(reward, value, next_value, gamma)
     out = []
     for t in range(len(reward)):
         total = delta[t]
         for k in range(1, last_step(done, t) - t + 1):
-            trace = product(lam * min(1.0, ratio[t + j]) for j in range(1, k + 1))
+            trace = product(cut(ratio[t + j], lam, trace_clip, decay) for j in range(1, k + 1))
             total += gamma**k * trace * delta[t + k]
         out.append(total)
     return np.array(out)
 
 
-def vtrace_target(reward, value, next_value, done, ratio, *, gamma, lam):
-    """V(s_t) + Σ_{k≥t} γ^{k−t} (Π_{j=t..k−1} c_j) ρ_k δ_k, c = λ min(1, r), ρ = min(1, r)."""
+def vtrace_target(
+    reward, value, next_value, done, ratio, *, gamma, lam, trace_clip=1.0, decay="factor"
+):
+    """V(s_t) + Σ_{k≥t} γ^{k−t} (Π_{j=t..k−1} c_j) ρ_k δ_k, c = λ min(c̄, r), ρ = min(c̄, r)."""
     delta = td_errors(reward, value, next_value, gamma)
     out = []
     for t in range(len(reward)):
         total = value[t]
         for k in range(t, last_step(done, t) + 1):
-            trace = product(lam * min(1.0, ratio[j]) for j in range(t, k))
-            total += gamma ** (k - t) * trace * min(1.0, ratio[k]) * delta[k]
+            trace = product(cut(ratio[j], lam, trace_clip, decay) for j in range(t, k))
+            total += gamma ** (k - t) * trace * min(trace_clip, ratio[k]) * delta[k]
         out.append(total)
     return np.array(out)
 
 
-def vtrace_next_advantage(reward, value, next_value, done, ratio, *, gamma, lam):
+def vtrace_next_advantage(
+    reward, value, next_value, done, ratio, *, gamma, lam, trace_clip=1.0, decay="factor"
+):
     """r_t + γ v_{t+1} − V(s_t); behind an end, and behind the batch, v_{t+1} is V(s_{t+1})."""
-    target = vtrace_target(reward, value, next_value, done, ratio, gamma=gamma, lam=lam)
+    numbers = {"gamma": gamma, "lam": lam, "trace_clip": trace_clip, "decay": decay}
+    target = vtrace_target(reward, value, next_value, done, ratio, **numbers)
     out = []
     for t in range(len(reward)):
         at_end = last_step(done, t) == t
@@ -70,14 +85,16 @@ def vtrace_next_advantage(reward, value, next_value, done, ratio, *, gamma, lam)
     return np.array(out)
 
 
-def eq14_target(reward, value, next_value, done, ratio, *, gamma, lam):
+def eq14_target(
+    reward, value, next_value, done, ratio, *, gamma, lam, trace_clip=1.0, decay="factor"
+):
     """V(s_t) + Σ_{k≥t} γ^{k−t} (Π_{j=t..k} c_j) δ_k, the product with both its ends."""
     delta = td_errors(reward, value, next_value, gamma)
     out = []
     for t in range(len(reward)):
         total = value[t]
         for k in range(t, last_step(done, t) + 1):
-            trace = product(lam * min(1.0, ratio[j]) for j in range(t, k + 1))
+            trace = product(cut(ratio[j], lam, trace_clip, decay) for j in range(t, k + 1))
             total += gamma ** (k - t) * trace * delta[k]
         out.append(total)
     return np.array(out)

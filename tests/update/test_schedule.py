@@ -46,6 +46,46 @@ def test_one_by_one_follows_the_order(name):
     assert (plan.epochs, plan.positions) == (EPOCHS, 4)
 
 
+def check_ranks(plan, orders):
+    """Against the order of each stage (lists of agents), in a loop."""
+    assert len(orders) == len(plan.rank)
+    for row, order_of_stage in zip(np.asarray(plan.rank), orders, strict=True):
+        for agent, place in enumerate(row):
+            assert order_of_stage[place] == agent
+
+
+def test_rank_is_the_place_in_the_order_one_by_one():
+    plan = make_plan(schedule.one_by_one(order.random, num_agents=5, epochs=EPOCHS), 5, seed=3)
+    agents = np.asarray(plan.agents)[:, 0].tolist()
+    check_ranks(plan, [agents] * 5)
+
+
+@sizes
+def test_rank_is_the_place_in_each_epochs_own_order(agents, blocks):
+    rule = schedule.in_blocks(
+        order.random, num_agents=agents, epochs=EPOCHS, blocks=blocks, cumulative=False
+    )
+    plan = make_plan(rule, agents, seed=3)
+    orders = [list(chain(*stages)) for stages in rounds_of(plan)]
+    check_ranks(plan, [o for o in orders for _ in range(plan.positions)])
+
+
+@sizes
+def test_rank_in_cumulative_blocks_grows_from_block_to_block(agents, blocks):
+    rule = schedule.in_blocks(
+        order.random, num_agents=agents, epochs=EPOCHS, blocks=blocks, cumulative=True
+    )
+    plan = make_plan(rule, agents, seed=3)
+    for stage, row in zip(groups(plan), np.asarray(plan.rank), strict=True):
+        assert sorted(row) == list(range(agents))
+        assert sorted(row[stage]) == list(range(len(stage)))  # the first of the order
+
+
+def test_all_are_last_where_all_move_at_once():
+    plan = make_plan(schedule.simultaneous(num_agents=4, epochs=EPOCHS), 4)
+    assert np.asarray(plan.rank).tolist() == [[3, 3, 3, 3]]
+
+
 @sizes
 @cumulative_or_not
 def test_every_agent_has_its_turn_in_every_epoch(agents, blocks, cumulative):
