@@ -30,7 +30,10 @@ def _unflatten(template: Any, flat: dict[str, Any]) -> Any:
     def leaf(path: Any, like: Any) -> Any:
         if like.size == 0:
             return jnp.zeros(like.shape, like.dtype)
-        return flat[jax.tree_util.keystr(path, simple=True, separator=".")]
+        saved = flat[jax.tree_util.keystr(path, simple=True, separator=".")]
+        # Orbax commits arrays to a device, which a fresh state's are not: the iteration would
+        # compile anew for them
+        return jnp.asarray(jax.device_get(saved))
 
     return jax.tree_util.tree_map_with_path(leaf, template)
 
