@@ -69,9 +69,14 @@ SEPARATE_ONLY = ("state_weight=kernel", "state_weight=minimax")
 SHARED_ONLY = ("trace_agents=preceding", "weight_agents=preceding", "cumulative_blocks=False")
 
 
+def shares_parameters(task: str) -> bool:
+    """The probe of the study has separate parameters, as the paper's continuous tasks do."""
+    return not task.startswith("probe")
+
+
 def applies(task: str, name: str) -> bool:
     """Whether a variant makes a difference where parameters are shared, or separate."""
-    return name not in (SHARED_ONLY if task.startswith("probe") else SEPARATE_ONLY)
+    return name not in (SEPARATE_ONLY if shares_parameters(task) else SHARED_ONLY)
 
 
 def configure(task: str, variant: dict[str, Any], seed: int, steps: int) -> Any:
@@ -91,6 +96,7 @@ def configure(task: str, variant: dict[str, Any], seed: int, steps: int) -> Any:
         config,
         seed=seed,
         total_steps=steps,
+        policy=dataclasses.replace(config.policy, share_parameters=shares_parameters(task)),
         algorithm=algorithm,
         tensorboard=False,
         evaluation=EvaluationConfig(every_steps=0, final_episodes=0),

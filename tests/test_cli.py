@@ -60,6 +60,12 @@ def test_train_help_shows_types_defaults_and_docs_of_the_chosen_algorithm(capsys
         (["train", "--algorithm.clap", "0.1"], ["--algorithm.clip"]),
         (["train", "--algorithm.clip", "2"], ["algorithm.clip must be in (0, 1)"]),
         (["train", "--algorithm.clip", "wide"], ["--algorithm.clip"]),
+        (["train", "--preset", "papre"], ["Did you mean 'paper'", "literal"]),
+        (["train", "--preset", "paper", "--env", "smax/3m"], ["preset", "smac/MMM2"]),
+        (["train", "--preset", "literal", "--algo", "happo"], ["opspo", "happo"]),
+        (["train", "--preset", "paper", "--from-config", "x"], ["Leave one out"]),
+        (["bench", "updat"], ["Did you mean 'update'"]),
+        (["bench", "update", "--rounds", "0"], ["--rounds"]),
         (["trian"], ["Did you mean 'train'", "resume", "eval"]),
         (["eval", "--run-dir", "nowhere"], ["no run folder", "opspo train"]),
         (["resume", "--run-dir", "nowhere"], ["no run folder"]),
@@ -99,6 +105,26 @@ def test_train_then_eval_prints_json_alone(tmp_path):
     assert outcome["episodes"] == len(outcome["returns"]) == 3
     again = call("train", *SMALL, "--run-dir", str(run))
     assert again.returncode == 2 and "--overwrite" in again.stderr
+
+
+@pytest.mark.slow
+def test_a_preset_is_where_the_flags_start(tmp_path):
+    run = tmp_path / "run"
+    flags = [*SMALL, "--preset", "literal", "--algorithm.order", "random", "--run-dir", str(run)]
+    assert call("train", *flags).returncode == 0
+    algorithm = json.loads((run / "config.json").read_text())["algorithm"]
+    assert algorithm["advantage"] == "td" and algorithm["order"] == "random"
+
+
+@pytest.mark.slow
+def test_bench_update_writes_a_cost_for_each_case(tmp_path):
+    out = tmp_path / "costs.json"
+    shown = call("bench", "update", "--env", "probe/credit", "--rounds", "1", "--out", str(out))
+    assert shown.returncode == 0, shown.stderr
+    costs = json.loads(out.read_text())["costs"]
+    assert {(c["algo"], c["shared"]) for c in costs} >= {("happo", True), ("opspo", False)}
+    assert all(c["seconds"] > 0 for c in costs)
+    assert [c["ratio"] for c in costs if c["algo"] == "happo"] == [1.0, 1.0]
 
 
 @pytest.mark.slow

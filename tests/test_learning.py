@@ -189,3 +189,20 @@ def test_first_position_is_on_policy_and_later_ones_are_not(shared):
     np.testing.assert_allclose(size[:, 0], 1.0, rtol=1e-6)
     assert (size[:, 1] < 1).all()
     assert (np.array([m["positions"]["kl"] for m in history]) > 0).all()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("state_weight", ["minimax", "kernel"])
+@pytest.mark.parametrize("equation", ["stationary", "discounted"])
+def test_the_first_agents_weight_is_one_and_others_have_mean_one(state_weight, equation):
+    """Through whole iterations, past the ring's first round, with dead agents."""
+    config = small_config(
+        "probe/death",
+        shared=False,
+        state_weight=state_weight,
+        density=DensityConfig(iterations=3, samples=32, equation=equation),
+    )
+    _, history = run(config, 5)
+    size = np.array([row["positions"]["state_weight_ess"] for row in history])
+    np.testing.assert_allclose(size[:, 0], 1, rtol=1e-6)
+    assert size[:, 1].min() < 1 - 1e-5 and size[:, 1].min() > 0.3

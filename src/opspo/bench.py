@@ -17,25 +17,23 @@ from rich.table import Table
 
 from opspo.config import TrainConfig
 from opspo.environments import make_env
-from opspo.learner import make_learner
+from opspo.learner import Learner, make_learner
 from opspo.presets import preset_config
 from opspo.runs import package_versions
+from opspo.types import TrainState, Trajectory
 
-BASE = ("happo", "none")
-"""What costs are given as multiples of."""
-CASES = {
-    True: (BASE, ("mappo", "none"), ("a2po", "none"), ("opspo", "stepwise"), ("opspo", "linear")),
-    False: (
-        BASE,
-        ("mappo", "none"),
-        ("a2po", "none"),
-        ("opspo", "stepwise"),
-        ("opspo", "linear"),
-        ("opspo", "kernel"),
-        ("opspo", "minimax"),
-    ),
-}
-"""shared → (algorithm, state weight)"""
+Case = tuple[str, str]
+"""Algorithm and state weight."""
+
+SHARED: tuple[Case, ...] = (
+    ("happo", "none"),  # costs are given as multiples of this one
+    ("mappo", "none"),
+    ("coppo", "none"),
+    ("a2po", "none"),
+    ("opspo", "stepwise"),
+    ("opspo", "linear"),
+)
+SEPARATE: tuple[Case, ...] = (*SHARED, ("opspo", "kernel"), ("opspo", "minimax"))
 
 
 @dataclass(frozen=True)
@@ -54,20 +52,21 @@ class Cost:
 def bench_update(
     env: str, *, preset: str = "default", epochs: int = 0, rounds: int = 10, shared: bool
 ) -> list[Cost]:
-    """Time one update of each case, in turn, `rounds` times, after compiling all of them."""
-    base = preset_config(preset, env, "happo")
-    epochs = epochs or base.algorithm.epochs
-    calls: list[Callable[[], Any]] = []
-    for algo, state_weight in CASES[shared]:
-        config = preset_config(preset, env, algo)
-        changes: dict[str, Any] = {"epochs": epochs, "state_weight": state_weight}
-        config = dataclasses.replace(
-            base,
-            algo=algo,
-            policy=dataclasses.replace(base.policy, share_parameters=shared),
-            algorithm=dataclasses.replace(config.algorithm, **changes),
-        )
-        calls.append(_compiled(config))
+    """Time one update of each case on one batch, in turn, `rounds` times, all compiled before.
+
+    Args:
+        env: environment id.
+        preset: where networks, batch size and the numbers of each algorithm come from.
+        epochs: for all alike; 0 takes the preset's for HAPPO.
+        rounds: how often each is timed.
+        shared: with shared parameters, or one set for each agent.
+    """
+    cases = SHARED if shared else SEPARATE
+    configs = [_config(env, preset, case, epochs=epochs, shared=shared) for case in cases]
+    base = make_learner(configs[0], make_env(env))
+    state = jax.jit(base.init, static_argnums=0)(0)
+    trajectory = jax.jit(lambda state: base.collect(state, state.key)[1])(state)
+    calls = [_compiled(config, base, state, trajectory) for config in configs]
     times = [[_seconds(call) for call in calls] for _ in range(rounds)]
     return [
         Cost(
@@ -77,7 +76,7 @@ def bench_update(
             seconds=statistics.median(row[i] for row in times),
             ratio=statistics.median(row[i] / row[0] for row in times),
         )
-        for i, (algo, state_weight) in enumerate(CASES[shared])
+        for i, (algo, state_weight) in enumerate(cases)
     ]
 
 
@@ -101,10 +100,31 @@ def report(env: str, costs: list[Cost], settings: dict[str, Any], out: str) -> N
         Path(out).write_text(json.dumps(data, indent=2) + "\n")
 
 
-def _compiled(config: TrainConfig) -> Callable[[], Any]:
-    learner = make_learner(config, make_env(config.env))
-    state = jax.jit(learner.init, static_argnums=0)(0)
-    trajectory = jax.jit(lambda s: learner.collect(s, s.key)[1])(state)
+def _config(env: str, preset: str, case: Case, *, epochs: int, shared: bool) -> TrainConfig:
+    """HAPPO's settings with the case's algorithm."""
+    algo, state_weight = case
+    base = preset_config(preset, env, "happo")
+    changes: dict[str, Any] = {
+        "epochs": epochs or base.algorithm.epochs,
+        "state_weight": state_weight,
+    }
+    algorithm = preset_config(preset, env, algo).algorithm
+    return dataclasses.replace(
+        base,
+        algo=algo,
+        policy=dataclasses.replace(base.policy, share_parameters=shared),
+        algorithm=dataclasses.replace(algorithm, **changes),
+    )
+
+
+def _compiled(
+    config: TrainConfig, base: Learner, state: TrainState, trajectory: Trajectory
+) -> Callable[[], Any]:
+    learner = make_learner(config, base.environment)
+    kept = learner.algorithm.state_weight.init(
+        state.key, jax.eval_shape(learner.example, state), state.actor
+    )
+    state = state.replace(state_weight=kept)  # type: ignore[attr-defined]
     update = jax.jit(learner.learn)
     jax.block_until_ready(update(state, trajectory, state.key))
     return lambda: update(state, trajectory, state.key)

@@ -59,7 +59,7 @@ class Learner:
             key=key,
             iteration=jnp.zeros((), jnp.int32),
         )
-        example = jax.eval_shape(self._example, state)
+        example = jax.eval_shape(self.example, state)
         return state.replace(  # type: ignore[attr-defined]
             state_weight=self.algorithm.state_weight.init(weight_key, example, actor)
         )
@@ -125,7 +125,7 @@ class Learner:
         )
         return learned, losses, positions
 
-    def _example(self, state: TrainState) -> Batch:
+    def example(self, state: TrainState) -> Batch:
         """A batch, to see its shapes."""
         return self._evaluate(state, self.collect(state, state.key)[1])[0]
 

@@ -99,6 +99,9 @@ class StageData:
     """[T, E, K] log of the joint ratio of the other agents, as it counts in weights and ranges"""
     trace_log_ratio: Array
     """[T, E, K] the same, as it counts in traces"""
+    density_log_ratio: Array
+    """[T, E, K] as in weights, but of whole actions: of continuous ones all dimensions count, where
+    the objective takes the mean of their ratios"""
     position: Array
     """[K] place in the order over the number of agents, in (0, 1]; 1 where all move at once"""
     alive: Array

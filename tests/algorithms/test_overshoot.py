@@ -50,8 +50,9 @@ def returns(algo, seed):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("algo", ["happo", "a2po", "opspo"])
-def test_agents_in_turn_improve_with_every_update(algo):
+@pytest.mark.parametrize("algo", ["coppo", "happo", "a2po", "opspo"])
+def test_agents_that_know_of_each_others_moves_improve_with_every_update(algo):
+    """In turn, and CoPPO's at once as well: g tells each step what the others have done."""
     for seed in range(3):
         change = np.diff(returns(algo, seed))
         assert change.min() > -SLACK, change

@@ -178,15 +178,6 @@ def test_kernel_objective_vanishes_at_the_true_ratio_and_only_there(gamma, seed)
     assert objective(truth * np.linspace(0.9, 1.1, STATES)) > 1e-7
 
 
-def test_median_bandwidth_is_that_of_different_points():
-    points = np.random.default_rng(0).normal(size=(8, 3))
-    pairs = [np.linalg.norm(x - y) for i, x in enumerate(points) for y in points[:i]]
-    np.testing.assert_allclose(density.median_bandwidth(points), np.median(pairs), rtol=1e-10)
-    one_hot = np.eye(3)[[0, 0, 0, 0, 0, 1, 2]]
-    np.testing.assert_allclose(density.median_bandwidth(one_hot), 2**0.5, rtol=1e-10)
-    np.testing.assert_allclose(density.median_bandwidth(np.ones((4, 2))), 1)
-
-
 @given(seed=seeds)
 def test_positive_mean_one(seed):
     rng = np.random.default_rng(seed)

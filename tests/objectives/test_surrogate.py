@@ -50,6 +50,7 @@ def terms(config, log_ratio, omega, position):
         first=zero.astype(bool),
         log_ratio=log_ratio[:, None, None],
         trace_log_ratio=zero,
+        density_log_ratio=zero,
         position=position[None],
         alive=zero.astype(bool),
     )

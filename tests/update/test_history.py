@@ -15,13 +15,13 @@ pytestmark = pytest.mark.lenient_dtypes
 SLOTS = 3
 
 
-def setting(recurrent, env="probe/death"):
+def setting(recurrent, env="probe/death", **density):
     config = small_config(
         env,
         shared=False,
         recurrent=recurrent,
         state_weight="minimax",
-        density=DensityConfig(iterations=SLOTS, samples=32),
+        density=DensityConfig(**{"iterations": SLOTS, "samples": 32} | density),
     )
     learner, _ = learner_of(config)
     history = learner.algorithm.state_weight.history
@@ -115,3 +115,24 @@ def test_transitions_in_both_forms():
         expected = np.where(trajectory.truncated[t], 0, 0.9**age)
         np.testing.assert_allclose(discounted.weight[t], expected, rtol=1e-6)
         age = age + 1
+
+
+def test_more_samples_than_a_batch_has_takes_all_of_it():
+    learner, history, state = setting(recurrent=False, samples=1000)
+    batch = learner._evaluate(state, collect(learner, state))[0]
+    ring = state.state_weight.ring
+    ring = history.write(ring, history.draw(batch, jax.random.PRNGKey(0)), state.actor)
+    assert ring.log_prob.shape == (SLOTS, 1, 16 * 16, 2)
+
+
+@pytest.mark.parametrize("begun", [True, False])
+def test_initial_states_come_from_the_whole_batch_or_count_nothing(begun):
+    learner, history, state = setting(recurrent=False, samples=8)
+    trajectory = collect(learner, state)
+    first = jnp.zeros_like(trajectory.first).at[5, 3].set(begun)
+    batch = learner._evaluate(state, trajectory.replace(first=first))[0]
+    sample = history.draw(batch, jax.random.PRNGKey(1))
+    np.testing.assert_array_equal(sample.initial_weight, float(begun))
+    if begun:
+        for row in sample.initial:
+            np.testing.assert_array_equal(row, trajectory.state[5, 3, 0])

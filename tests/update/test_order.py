@@ -109,3 +109,11 @@ def test_scores_are_means_over_living_steps(seed):
         ]
         expected = sum(terms) / len(terms) if terms else 0.0
         np.testing.assert_allclose(got[agent], expected, rtol=1e-10)
+
+
+def test_scores_with_critics_of_their_own_are_each_agents():
+    value = np.array([1.0, 5.0, 10.0])
+    alive = np.ones((4, 2, 3), bool)
+    advantage = np.full((4, 2, 3), 10.0)
+    found = order.scores(advantage, np.broadcast_to(value, alive.shape), alive)
+    np.testing.assert_allclose(found, [10, 2, 1])

@@ -51,7 +51,12 @@ def _trainer_numbers(config: AlgorithmConfig) -> dict[str, Any]:
 def minimax(config: AlgorithmConfig, setting: Setting) -> StateWeight:
     """Trained against a second network."""
     density, numbers = config.density, _trainer_numbers(config)
-    trainer = MinimaxTrainer(**numbers, inner_steps=density.inner_steps, printed=density.printed)
+    trainer = MinimaxTrainer(
+        **numbers,
+        inner_steps=density.inner_steps,
+        test_pace=density.test_pace,
+        printed=density.printed,
+    )
     return _learned(trainer, config, setting)
 
 

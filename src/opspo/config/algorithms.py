@@ -1,12 +1,13 @@
 """Settings of each algorithm: what all have, and a class for each with its own defaults.
 
-The five algorithms differ in four named choices (`advantage`, `state_weight`, `clip_range`, and
+The algorithms differ in four named choices (`advantage`, `state_weight`, `clip_range`, and
 for the sequential ones `order`). Each may be set for each algorithm, so that an ablation, or
 "HAPPO with AEC", is a flag.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
@@ -58,7 +59,8 @@ class AlgorithmConfig:
     critic: Literal["central", "local"] = "central"
     """One value of the global state, or one of each agent's own observation (IPPO)."""
     normalise_advantage: bool = True
-    """Scale advantages to zero mean and unit variance over the living agents' samples."""
+    """Scale advantages to zero mean and unit variance over the living agents' samples; with
+    separate parameters, each agent's over its own."""
 
     advantage: AdvantageName = "gae"
     """Advantage estimator: `gae`, or AEC as `td`, `vtrace_next` or `trace` (erratum E3)."""
@@ -103,12 +105,35 @@ class AlgorithmConfig:
             f"in (0, algorithm.clip = {self.clip})",
             self.others_clip,
         )
-        require(self.trace_clip > 0, "algorithm.trace_clip", "positive", self.trace_clip)
+        require(
+            self.clip_range != "double_by_position" or self.others_clip <= self.clip / 2,
+            "algorithm.others_clip",
+            f"at most half of algorithm.clip = {self.clip}, the range of the first in the order",
+            self.others_clip,
+        )
+        require(
+            0 < self.trace_clip < math.inf,
+            "algorithm.trace_clip",
+            "positive and finite",
+            self.trace_clip,
+        )
+        require(
+            self.state_weight_max > 0,
+            "algorithm.state_weight_max",
+            "positive",
+            self.state_weight_max,
+        )
         require(
             0 <= self.state_weight_min <= self.state_weight_max,
             "algorithm.state_weight_min",
             f"from 0 to algorithm.state_weight_max = {self.state_weight_max}",
             self.state_weight_min,
+        )
+        require(
+            self.sequential or not self.normalise_weight,
+            "algorithm.normalise_weight",
+            "off where all agents move at once, since the weight is then taken at each step",
+            self.normalise_weight,
         )
         require(
             self.sequential or self.state_weight == "none",

@@ -25,7 +25,9 @@ class DensityConfig:
     hidden_sizes: tuple[int, ...] = (64, 64)
     """kernel, minimax: hidden widths of ω and of the test function f."""
     learning_rate: float = 1e-3
-    """kernel, minimax: step size of both networks."""
+    """kernel, minimax: step size of ω."""
+    test_pace: float = 10.0
+    """minimax: step size of f, in those of ω. At equal steps f does not keep up."""
     outer_steps: int = 10
     """kernel, minimax: ω_e, steps of ω for each agent in each iteration."""
     inner_steps: int = 5
@@ -54,12 +56,9 @@ class DensityConfig:
             value = getattr(self, name)
             require(value >= 1, f"algorithm.density.{name}", "at least 1", value)
         require(self.ridge > 0, "algorithm.density.ridge", "positive", self.ridge)
-        require(
-            self.learning_rate > 0,
-            "algorithm.density.learning_rate",
-            "positive",
-            self.learning_rate,
-        )
+        for name in ("learning_rate", "test_pace"):
+            value = getattr(self, name)
+            require(value > 0, f"algorithm.density.{name}", "positive", value)
         require(
             len(self.hidden_sizes) >= 1 and min(self.hidden_sizes) >= 1,
             "algorithm.density.hidden_sizes",

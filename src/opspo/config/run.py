@@ -8,6 +8,7 @@ from pathlib import Path
 
 from opspo.config.algorithms import (
     ALGORITHM_CONFIGS,
+    NEEDS_CENTRAL_CRITIC,
     NEEDS_SEPARATE_PARAMETERS,
     AlgorithmConfig,
     OPSPOConfig,
@@ -71,6 +72,12 @@ class TrainConfig:
             "algorithm.minibatches",
             f"a divisor of the {chunks} sequences in a batch",
             self.algorithm.minibatches,
+        )
+        require(
+            self.rollout.num_steps >= 2 or self.algorithm.state_weight not in NEEDS_CENTRAL_CRITIC,
+            "rollout.num_steps",
+            f"at least 2 where algorithm.state_weight is '{self.algorithm.state_weight}'",
+            self.rollout.num_steps,
         )
         require(
             not self.policy.share_parameters

@@ -145,14 +145,6 @@ def squared_distances(x: Array) -> Array:
     return jnp.maximum(square[:, None] + square[None, :] - 2 * x @ x.T, 0)
 
 
-def median_bandwidth(points: Array) -> Array:
-    """Median distance between two different ones of the points [B, d]; 1 if there are none."""
-    square = squared_distances(points)
-    small = jnp.finfo(points.dtype).eps * (points**2).sum(axis=-1).max()
-    middle = jnp.nanmedian(jnp.where(square > 8 * small, jnp.sqrt(square), jnp.nan))
-    return jnp.where(jnp.isnan(middle), 1, middle)
-
-
 def kernel_objective(mass: Pair, points: Pair, *, bandwidth: float | Array) -> Array:
     """The largest squared residual over the unit ball of a Gaussian kernel's space.
 
@@ -173,6 +165,7 @@ def kernel_objective(mass: Pair, points: Pair, *, bandwidth: float | Array) -> A
 
 
 def positive_mean_one(omega: Array, weight: Array, *, floor: float = 1e-3) -> Array:
-    """ω [S, ...] kept above a small number, then scaled to mean 1 under the weights [S]."""
+    """ω [S, ...] kept above a small number, then scaled to mean 1 under the weights [S], if any."""
     omega = jnp.maximum(omega, floor)
-    return omega / jnp.tensordot(shares(weight), omega, axes=1)[None]
+    mean = jnp.tensordot(shares(weight), omega, axes=1)
+    return omega / jnp.where(mean > 0, mean, 1)[None]

@@ -1,4 +1,4 @@
-"""The one clipped surrogate that all five algorithms maximise."""
+"""The one clipped surrogate that all the algorithms maximise."""
 
 from __future__ import annotations
 

@@ -130,7 +130,7 @@ def paper(env: str, algo: str) -> TrainConfig:
     if env not in tasks():
         raise ConfigError(
             f"preset: the paper has no settings for env '{env}'. It has some for "
-            f"{', '.join(tasks())}."
+            f"{', '.join(tasks())}. `opspo envs` lists what can be run."
         )
     name, task = env.split("/", 1)
     family = FAMILIES[name]

@@ -122,7 +122,7 @@ class DensityRatioTrainer(ABC):
                 continues=samples.continues[chosen],
                 initial=initial,
                 weight=ones,
-                initial_weight=ones,
+                initial_weight=ones * (starts[-1] > 0),
             )
             return self._round(now, batch), None
 

@@ -50,7 +50,8 @@ def find_faults(
     """Flags of quantities that training must not go on with."""
 
     def broken(tree: Any) -> Array:
-        return ~jnp.stack([jnp.isfinite(x).all() for x in jax.tree.leaves(tree)]).all()
+        leaves = [x for x in jax.tree.leaves(tree) if jnp.issubdtype(x.dtype, jnp.inexact)]
+        return ~jnp.stack([jnp.array(True), *(jnp.isfinite(x).all() for x in leaves)]).all()
 
     available = trajectory.available_actions
     none_left = jnp.array(False) if available is None else ~available.any(axis=-1).all()
@@ -62,4 +63,5 @@ def find_faults(
         "actor parameters": broken(state.actor),
         "critic parameters": broken(state.critic),
         "value statistics": broken(state.value_statistics),
+        "state weights": broken(state.state_weight),
     }

@@ -39,6 +39,10 @@ class Sample:
     successor: Array
     transitions: Transitions
     """each [L, C]"""
+    initial: Array
+    """[B, s] states that begin an episode, from the whole batch"""
+    initial_weight: Array
+    """[B] 0 if no episode began in it"""
 
 
 @struct.dataclass
@@ -73,7 +77,7 @@ class History:
         def slots(x: Array) -> Array:
             return jnp.zeros((self.slots, *x.shape), x.dtype)
 
-        shape = (self.slots, self.chunk_length, self.sequences)
+        shape = (self.slots, *sample.first.shape)
         return Ring(
             sample=jax.tree.map(slots, sample),
             policies=jax.tree.map(slots, actor),
@@ -86,13 +90,18 @@ class History:
         """A random choice of the batch's sequences."""
         trajectory, length = batch.trajectory, self.chunk_length
         chunks = trajectory.reward.size // length
-        chosen = jax.random.permutation(key, chunks)[: self.sequences]
+        chunk_key, start_key = jax.random.split(key)
+        chosen = jax.random.permutation(chunk_key, chunks)[: self.sequences]
 
         def cut(x: Array) -> Array:
             return to_chunks(x, length)[:, chosen]
 
         available = trajectory.available_actions
         state = trajectory.state[:, :, 0]
+        begins = trajectory.first.ravel()
+        starts = jax.random.categorical(
+            start_key, jnp.where(begins, 0.0, -1e9), shape=(self.sequences * length,)
+        )
         return Sample(
             observation=cut(trajectory.observation),
             available_actions=None if available is None else cut(available),
@@ -103,6 +112,8 @@ class History:
             state=cut(state),
             successor=cut(successor(state)),
             transitions=jax.tree.map(cut, transitions(trajectory, discount=self.discount)),
+            initial=state.reshape(begins.size, -1)[starts],
+            initial_weight=jnp.full(starts.shape, begins.any(), trajectory.reward.dtype),
         )
 
     def write(self, ring: Ring, sample: Sample, actor: Params) -> Ring:
@@ -148,8 +159,8 @@ class History:
             ratio=jnp.exp(log_ratio),
             weight=jnp.where(used, steps.weight, 0).reshape(-1),
             continues=steps.continues.reshape(-1),
-            initial=state,
-            initial_weight=jnp.where(used, steps.initial_weight, 0).reshape(-1),
+            initial=ring.sample.initial.reshape(-1, size),
+            initial_weight=jnp.where(filled[:, None], ring.sample.initial_weight, 0).ravel(),
         )
 
     def _log_prob(self, params: Params, sample: Sample) -> Array:

@@ -13,6 +13,7 @@ from opspo.estimators.density_ratio import positive_mean_one
 from opspo.types import Array, Batch, Params, StageData
 from opspo.update.density_ratio import DensityRatioTrainer, RatioState
 from opspo.update.history import History, Ring
+from opspo.update.transitions import transitions
 
 
 @struct.dataclass
@@ -76,7 +77,8 @@ class LearnedWeight:
         """Train the network of this place in the order, and ask it."""
 
         def scaled(state: Array) -> Array:
-            return (state - working.mean) / working.deviation
+            # older iterations may lie far out where a feature hardly varies in this one
+            return jnp.clip((state - working.mean) / working.deviation, -10, 10)
 
         kept = working.kept
         samples = self.history.samples(kept.ring)
@@ -89,7 +91,8 @@ class LearnedWeight:
         network = self.trainer.fit(network, samples, key)
         ratio = self.trainer.weight(network, scaled(batch.trajectory.state[:, :, 0]))
         first = jnp.where(stage == 0, ratio, working.first)
-        omega = positive_mean_one((ratio / first).ravel(), jnp.ones(ratio.size, ratio.dtype))
+        weight = transitions(batch.trajectory, discount=self.history.discount).weight
+        omega = positive_mean_one((ratio / jnp.maximum(first, 1e-3)).ravel(), weight.ravel())
         networks = jax.tree.map(lambda old, new: old.at[stage].set(new), kept.networks, network)
         working = working.replace(kept=kept.replace(networks=networks), first=first)
         return omega.reshape(data.log_ratio.shape), working

@@ -105,13 +105,14 @@ class LinearWeight:
         features = self.features(kept, batch, critic)
         after, flat = successor(features), (-1, features.shape[-1])
         steps = jax.tree.map(jnp.ravel, transitions(batch.trajectory, discount=self.discount))
+        # the stationary form has no term in the initial states
+        initial = (features.reshape(flat), steps.initial_weight) if self.discount < 1 else ()
         equation = linear_equation(
             features.reshape(flat),
             after.reshape(flat),
             steps.weight,
             steps.continues,
-            features.reshape(flat),
-            steps.initial_weight,
+            *initial,
             gamma=self.discount,
             size=self.size,
         )
@@ -122,7 +123,7 @@ class LinearWeight:
     ) -> tuple[Array, Any]:
         """Solve for each agent of the stage."""
         del batch, stage, key
-        ratio = jnp.exp(data.log_ratio).reshape(-1, data.log_ratio.shape[-1])
+        ratio = jnp.exp(data.density_log_ratio).reshape(-1, data.log_ratio.shape[-1])
         coefficients = solve_equation(working.equation, ratio, ridge=self.ridge)
         omega = linear_omega(working.features, coefficients)
         omega = positive_mean_one(omega, working.weight)

@@ -16,19 +16,19 @@ Order = Callable[[Array, Array], Array]
 def scores(advantage: Array, value: Array, alive: Array) -> Array:
     """How much there is to gain from each agent: mean |A / V| over its living steps (A2PO).
 
-    With one central critic and a team reward the advantage is everybody's, and agents differ by
-    when they were alive only; orders break ties at random.
+    With one central critic (M = 1) and a team reward the advantage is everybody's, and agents
+    differ by when they were alive only; orders break ties at random.
 
     Args:
-        advantage: [T, E, 1].
-        value: [T, E, 1]; kept away from 0 by 1e-3.
+        advantage: [T, E, M].
+        value: [T, E, M]; kept away from 0 by 1e-3.
         alive: [T, E, N].
 
     Returns:
         [N].
     """
     relative = jnp.abs(advantage) / jnp.maximum(jnp.abs(value), 1e-3)
-    return jax.vmap(lambda mask: masked_mean(relative[..., 0], mask), in_axes=-1)(alive)
+    return jax.vmap(masked_mean, in_axes=-1)(jnp.broadcast_to(relative, alive.shape), alive)
 
 
 def cyclic(key: Array, score: Array) -> Array:

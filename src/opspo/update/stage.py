@@ -26,12 +26,21 @@ def _standardise_each(advantage: Array, mask: Array) -> Array:
 
 
 @struct.dataclass
+class Moved:
+    """How far each agent has moved since collection, [T, E, N]; 0 for the dead."""
+
+    log_ratio: Array
+    """of the objective: the mean over the action's dimensions (`estimators.ratios.log_ratio`)"""
+    density_log_ratio: Array
+    """of the whole action, which is what decides where the states go"""
+
+
+@struct.dataclass
 class Progress:
     """What one stage hands to the next."""
 
     learners: Learners
-    log_ratios: Array
-    """[T, E, N] log of how far each agent has moved since collection"""
+    moved: Moved
     state_weight: Any
 
 
@@ -60,9 +69,10 @@ class Update:
             agents.
         """
         begin_key, key = jax.random.split(key)
+        nothing = jnp.zeros_like(batch.trajectory.alive, batch.value.dtype)
         start = Progress(
             learners,
-            jnp.zeros_like(batch.trajectory.alive, batch.value.dtype),
+            Moved(nothing, nothing),
             self.algorithm.state_weight.begin(
                 state_weight, batch, learners.actor, learners.critic, begin_key
             ),
@@ -89,7 +99,7 @@ class Update:
         """Correct the data for a group of agents and train them on it."""
         agents, active, rank, index, key = now
         weigh_key, descend_key = jax.random.split(key)
-        data = self._view(batch, progress.log_ratios, agents, rank)
+        data = self._view(batch, progress.moved, agents, rank)
         omega, state_weight = self.algorithm.state_weight.weigh(
             progress.state_weight, batch, data, index, weigh_key
         )
@@ -103,23 +113,25 @@ class Update:
             key=descend_key,
         )
         learners = self._replace(progress.learners, agents, group)
-        log_ratios = self._measure(learners.actor, batch.trajectory, progress.log_ratios, agents)
+        moved = self._measure(learners.actor, batch.trajectory, progress.moved, agents)
         state_weight = self.algorithm.state_weight.moved(state_weight, learners.actor, agents)
-        diagnostics = diagnose(data, correction, log_ratios[..., agents], mask)
+        diagnostics = diagnose(data, correction, moved.log_ratio[..., agents], mask)
         diagnostics["clip_fraction"] = losses.pop("clip_fraction")
-        return Progress(learners, log_ratios, state_weight), (losses, diagnostics)
+        return Progress(learners, moved, state_weight), (losses, diagnostics)
 
-    def _view(self, batch: Batch, log_ratios: Array, agents: Array, rank: Array) -> StageData:
+    def _view(self, batch: Batch, moved: Moved, agents: Array, rank: Array) -> StageData:
         """The data from where a group of agents stands."""
         trajectory, members = batch.trajectory, self.critic.members(agents)
+        weight_agents = self.algorithm.weight_agents
         return StageData(
             reward=trajectory.reward[..., None],
             value=batch.value[..., members],
             next_value=batch.next_value[..., members],
             done=trajectory.done[..., None],
             first=trajectory.first[..., None],
-            log_ratio=self.algorithm.weight_agents(log_ratios, agents, rank),
-            trace_log_ratio=self.algorithm.trace_agents(log_ratios, agents, rank),
+            log_ratio=weight_agents(moved.log_ratio, agents, rank),
+            trace_log_ratio=self.algorithm.trace_agents(moved.log_ratio, agents, rank),
+            density_log_ratio=weight_agents(moved.density_log_ratio, agents, rank),
             position=(rank[agents] + 1) / self.team.num_members,
             alive=trajectory.alive[..., agents],
         )
@@ -205,11 +217,11 @@ class Update:
         )
 
     def _measure(
-        self, params: Params, trajectory: Trajectory, log_ratios: Array, agents: Array
-    ) -> Array:
-        """log r of every agent [T, E, N] after the stage; a dead agent's is 0.
+        self, params: Params, trajectory: Trajectory, before: Moved, agents: Array
+    ) -> Moved:
+        """How far all have moved after a stage of a group of agents.
 
-        With separate parameters only the stage's agents have moved.
+        With separate parameters only the stage's agents have.
         """
         moved = jnp.arange(self.team.num_members) if self.team.shared else agents
         length, num_envs = self.chunk_length, trajectory.reward.shape[1]
@@ -229,5 +241,13 @@ class Update:
             chunks(trajectory.action),
             None if available is None else chunks(available),
         )
-        change = from_chunks(log_ratio(log_prob, chunks(trajectory.log_prob)), num_envs)
-        return log_ratios.at[..., moved].set(jnp.where(trajectory.alive[..., moved], change, 0.0))
+        old = chunks(trajectory.log_prob)
+
+        def put(before: Array, change: Array) -> Array:
+            living = jnp.where(trajectory.alive[..., moved], from_chunks(change, num_envs), 0.0)
+            return before.at[..., moved].set(living)
+
+        return Moved(
+            put(before.log_ratio, log_ratio(log_prob, old)),
+            put(before.density_log_ratio, (log_prob - old).sum(-1)),
+        )

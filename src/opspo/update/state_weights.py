@@ -59,7 +59,7 @@ class Formula:
     ) -> tuple[Array, Any]:
         """The formula."""
         del batch, stage, key
-        return self.formula(data.log_ratio, data.first[..., 0]), working
+        return self.formula(data.density_log_ratio, data.first[..., 0]), working
 
     def moved(self, working: Any, actor: Params, agents: Array) -> Any:
         """Nothing changes."""
