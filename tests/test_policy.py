@@ -72,7 +72,7 @@ def test_each_agent_alone_decides_as_in_the_team(memory_run):
     policy = opspo.load_policy(memory_run)
     alone = [policy.agent(i) for i in range(2)]
     for step in range(5):
-        seen = jax.random.normal(jax.random.PRNGKey(step), (2, policy.team.observation_size))
+        seen = jax.random.normal(jax.random.PRNGKey(step), (2, policy.team.input_size))
         together = policy.act(seen)
         apart = [alone[i].act(seen[i : i + 1])[0] for i in range(2)]
         assert together.tolist() == [int(a) for a in apart]
@@ -80,7 +80,7 @@ def test_each_agent_alone_decides_as_in_the_team(memory_run):
 
 def test_a_batch_of_teams_is_each_team(memory_run):
     policy, single = opspo.load_policy(memory_run), opspo.load_policy(memory_run)
-    seen = jax.random.normal(jax.random.PRNGKey(0), (4, 3, 2, policy.team.observation_size))
+    seen = jax.random.normal(jax.random.PRNGKey(0), (4, 3, 2, policy.team.input_size))
     batched = [policy.act(x) for x in seen]
     for team in range(3):
         single.reset()
@@ -90,7 +90,7 @@ def test_a_batch_of_teams_is_each_team(memory_run):
 
 def test_memory_matters_until_reset(memory_run):
     policy = opspo.load_policy(memory_run)
-    seen = np.ones((2, policy.team.observation_size))
+    seen = np.ones((2, policy.team.input_size))
     policy.act(seen)
     first = np.asarray(policy._memory)
     policy.act(seen)
@@ -102,7 +102,7 @@ def test_memory_matters_until_reset(memory_run):
 
 def test_bad_input_is_explained(memory_run):
     policy = opspo.load_policy(memory_run)
-    size = policy.team.observation_size
+    size = policy.team.input_size
     with pytest.raises(ValueError, match=rf"Expected observations \[2, {size}\].*got \[2, 3\]"):
         policy.act(np.zeros((2, 3)))
     with pytest.raises(ValueError, match="no available action"):

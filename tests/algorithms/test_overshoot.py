@@ -64,4 +64,4 @@ def test_agents_at_once_overshoot():
     """Each agent's own gradient is right, and the first joint step loses."""
     for seed in range(3):
         change = np.diff(returns("mappo", seed))
-        assert change[0] < -0.03, change
+        assert change[0] < -0.01, change

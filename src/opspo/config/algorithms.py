@@ -118,6 +118,15 @@ class AlgorithmConfig:
             self.trace_clip,
         )
         require(
+            self.sequential or not self.normalise_weight,
+            "algorithm.normalise_weight",
+            "off where all agents move at once, since the weight is then taken at each step",
+            self.normalise_weight,
+        )
+        self._check_state_weight()
+
+    def _check_state_weight(self) -> None:
+        require(
             self.state_weight_max > 0,
             "algorithm.state_weight_max",
             "positive",
@@ -128,12 +137,6 @@ class AlgorithmConfig:
             "algorithm.state_weight_min",
             f"from 0 to algorithm.state_weight_max = {self.state_weight_max}",
             self.state_weight_min,
-        )
-        require(
-            self.sequential or not self.normalise_weight,
-            "algorithm.normalise_weight",
-            "off where all agents move at once, since the weight is then taken at each step",
-            self.normalise_weight,
         )
         require(
             self.sequential or self.state_weight == "none",

@@ -20,7 +20,7 @@ class DensityConfig:
     num_features: int = 64
     """linear: how many directions of the features count, those of the largest variance first; and
     how many random Fourier features there are."""
-    ridge: float = 1e-2
+    ridge: float = 0.03
     """linear: weight of the penalty E[(ω − 1)²]."""
     hidden_sizes: tuple[int, ...] = (64, 64)
     """kernel, minimax: hidden widths of ω and of the test function f."""
