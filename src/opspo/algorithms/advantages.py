@@ -12,19 +12,14 @@ from opspo.estimators import traces
 from opspo.types import Array, StageData
 
 
-def _gae(data: StageData, *, gamma: float, gae_lambda: float) -> Array:
-    arrays = (data.reward, data.value, data.next_value, data.done)
-    advantage = traces.gae(*arrays, gamma=gamma, gae_lambda=gae_lambda)
-    return jnp.broadcast_to(advantage, data.log_ratio.shape)
-
-
 def advantage_and_target(config: AlgorithmConfig) -> Callable[[StageData], tuple[Array, Array]]:
     """Stage data → advantage and value target [T, E, K]."""
     numbers: dict[str, Any] = {"gamma": config.gamma, "gae_lambda": config.gae_lambda}
     cuts = {"factor": traces.factor_cut, "bound": traces.bound_cut}
 
     def gae(data: StageData) -> Array:
-        return _gae(data, **numbers)
+        advantage = traces.gae(data.reward, data.value, data.next_value, data.done, **numbers)
+        return jnp.broadcast_to(advantage, data.log_ratio.shape)
 
     def corrected(trace: Callable[..., Array]) -> Callable[[StageData], Array]:
         return lambda data: trace(

@@ -110,6 +110,22 @@ class Team(Members):
 
     distribution: Distribution
 
+    def log_prob(
+        self,
+        params: Params,
+        observation: Array,
+        memory: Array,
+        first: Array,
+        action: Array,
+        available: Array | None,
+    ) -> Array:
+        """Of given actions [L, C, K, ...] along sequences, for each dimension: [L, C, K, D].
+
+        The other arguments are those of `unroll`.
+        """
+        output, _ = self.unroll(params, observation, memory, first)
+        return self.distribution.log_prob(output, action, available)
+
 
 @dataclass(frozen=True)
 class Critic(Members):

@@ -168,12 +168,12 @@ class History:
 
     def _of(self, params: Params, sample: Sample, agents: Array) -> Array:
         """log π^i(a^i | s) of a group of agents, [L, C, K]; 0 for the dead."""
-        output, _ = self.team.unroll(
-            params, sample.observation[:, :, agents], sample.memory[:, agents], sample.first
-        )
         available = sample.available_actions
-        log_prob = self.team.distribution.log_prob(
-            output,
+        log_prob = self.team.log_prob(
+            params,
+            sample.observation[:, :, agents],
+            sample.memory[:, agents],
+            sample.first,
             sample.action[:, :, agents],
             None if available is None else available[:, :, agents],
         )

@@ -229,15 +229,12 @@ class Update:
         def chunks(x: Array) -> Array:
             return to_chunks(x[:, :, moved], length)
 
-        output, _ = self.team.unroll(
+        available = trajectory.available_actions
+        log_prob = self.team.log_prob(
             self.team.select(params, moved),
             chunks(trajectory.observation),
             chunk_starts(trajectory.memory, length)[:, moved],
             to_chunks(trajectory.first, length),
-        )
-        available = trajectory.available_actions
-        log_prob = self.team.distribution.log_prob(
-            output,
             chunks(trajectory.action),
             None if available is None else chunks(available),
         )
