@@ -19,10 +19,7 @@ from opspo.config import (
 )
 from opspo.environments import make_env
 from opspo.learner import Learner, make_learner
-from opspo.rollout import scan
 from opspo.types import TrainState, Trajectory
-from opspo.update.order import scores
-from opspo.update.step import Learners
 
 FAST_TO_COMPILE = {"xla_backend_optimization_level": 0, "xla_cpu_use_fusion_emitters": False}
 """For programs that run for less time than they take to compile"""
@@ -79,24 +76,9 @@ def run(
 
 def collect(learner: Learner, state: TrainState) -> Trajectory:
     """One batch of experience."""
-    _, trajectory = scan.collect(
-        learner.environment,
-        learner.team,
-        state.actor,
-        state.rollout,
-        jax.random.PRNGKey(1),
-        num_steps=learner.config.rollout.num_steps,
-        view=learner.critic.view,
-    )
-    return trajectory
+    return learner.collect(state, jax.random.PRNGKey(1))[1]
 
 
-def learn(learner: Learner, state: TrainState, trajectory: Trajectory) -> Learners:
-    """The update on a given batch, from the parameters of a state."""
-    batch, _, _ = learner._evaluate(state, trajectory)
-    plan = learner.algorithm.schedule(
-        jax.random.PRNGKey(2),
-        scores(learner._gae(batch), batch.value, trajectory.alive),
-    )
-    learners = Learners(state.actor, state.actor_optimiser, state.critic, state.critic_optimiser)
-    return learner.update(learners, state.state_weight, batch, plan, jax.random.PRNGKey(3))[0]
+def learn(learner: Learner, state: TrainState, trajectory: Trajectory) -> TrainState:
+    """The state after the update on a given batch."""
+    return learner.learn(state, trajectory, jax.random.PRNGKey(2))[0]
