@@ -23,7 +23,8 @@ RESULTS = Path(__file__).parent.parent / "results" / "readings"
 SEEDS = (0, 1)
 TASKS = {"smax/2s3z": 400_000, "smax/3m": 200_000, "probe/regulator": 320_000}
 
-# "algo" chooses another algorithm; a name with a dot is a field of `algorithm.density`
+# "algo" chooses another algorithm, "preset" the printed forms; a name with a dot is a field of
+# `algorithm.density`
 VARIANTS: dict[str, dict[str, Any]] = {
     "default": {},
     "mappo": {"algo": "mappo"},
@@ -58,12 +59,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "order=greedy": {"order": "greedy"},
     "cumulative_blocks=False": {"cumulative_blocks": False},
     # all as printed
-    "literal": {
-        "advantage": "td",
-        "value_target": "printed",
-        "state_weight": "stepwise_printed",
-        "order": "cyclic",
-    },
+    "literal": {"preset": "literal"},
 }
 SEPARATE_ONLY = ("state_weight=kernel", "state_weight=minimax")
 SHARED_ONLY = ("trace_agents=preceding", "weight_agents=preceding", "cumulative_blocks=False")
@@ -82,9 +78,10 @@ def applies(task: str, name: str) -> bool:
 def configure(task: str, variant: dict[str, Any], seed: int, steps: int) -> Any:
     """The task's preset with the variant's changes."""
     from opspo.config import EvaluationConfig
-    from opspo.presets import default_config
+    from opspo.presets import default_config, literal
 
     changes = dict(variant)
+    printed = changes.pop("preset", None) == "literal"
     config = default_config(task, changes.pop("algo", "opspo"))
     density = {k.split(".")[1]: changes.pop(k) for k in list(changes) if "." in k}
     algorithm = dataclasses.replace(
@@ -92,7 +89,7 @@ def configure(task: str, variant: dict[str, Any], seed: int, steps: int) -> Any:
         **changes,
         density=dataclasses.replace(config.algorithm.density, **density),
     )
-    return dataclasses.replace(
+    config = dataclasses.replace(
         config,
         seed=seed,
         total_steps=steps,
@@ -108,6 +105,7 @@ def configure(task: str, variant: dict[str, Any], seed: int, steps: int) -> Any:
         tensorboard=False,
         evaluation=EvaluationConfig(every_steps=0, final_episodes=0),
     )
+    return literal(config) if printed else config
 
 
 def slug(name: str) -> str:
