@@ -23,7 +23,7 @@ import numpy as np
 from opspo.estimators.density_ratio import positive_mean_one
 from opspo.estimators.linear_weight import linear_equation, linear_omega, solve_equation
 from opspo.estimators.state_weights import stepwise_wis
-from opspo.theory import tabular
+from opspo.theory import games, tabular
 from opspo.types import Array
 from opspo.update.density_ratio import (
     DensityRatioTrainer,
@@ -44,8 +44,8 @@ def make_game(key: Array, size: float) -> tuple[tabular.Game, Array, Array]:
     """A game, and its team's joint policies before and after the first agents have moved."""
     game_key, old_key, move_key = jax.random.split(key, 3)
     sizes = {"states": STATES, "agents": AGENTS, "actions": ACTIONS}
-    game = tabular.random_game(game_key, **sizes)
-    old = tabular.random_logits(old_key, **sizes)
+    game = games.random_game(game_key, **sizes)
+    old = games.random_logits(old_key, **sizes)
     direction = jax.random.normal(move_key, old.shape).at[-1].set(0)
     new = tabular.move(game, old, direction, size=size, gamma=GAMMA)
     return game, *(tabular.joint_policy(jax.nn.softmax(x)) for x in (old, new))

@@ -1,4 +1,4 @@
-"""The command line: `opspo train`, `resume`, `eval`, `bench`, `envs`, `algos`.
+"""The command line: `opspo train`, `resume`, `eval`, `bench`, `theory`, `envs`, `algos`.
 
 JAX and the engines are imported only once a command needs them.
 """
@@ -200,6 +200,13 @@ def bench(arguments: Sequence[str]) -> None:
     report(parsed.env, costs, settings, parsed.out)
 
 
+def theory(arguments: Sequence[str]) -> None:
+    """Check the bounds of the theory on small games, solved exactly."""
+    from opspo.theory.command import theory as run
+
+    run(arguments)
+
+
 def list_environments(arguments: Sequence[str]) -> None:
     """List the environments."""
     tyro.cli(_no_arguments, prog="opspo envs", args=arguments)
@@ -225,6 +232,7 @@ COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {
     "resume": resume,
     "eval": evaluate,
     "bench": bench,
+    "theory": theory,
     "envs": list_environments,
     "algos": list_algorithms,
 }

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from oracles.density_ratio import restarting, visits
 
-from opspo.theory import tabular
+from opspo.theory import games, tabular
 
 STATES, AGENTS, ACTIONS, GAMMA = 5, 3, 2, 0.9
 
@@ -29,9 +29,9 @@ def problem():
     """A game, logits of its team, and a direction in which the first two agents go."""
     keys = jax.random.split(jax.random.PRNGKey(0), 3)
     sizes = {"states": STATES, "agents": AGENTS, "actions": ACTIONS}
-    logits = tabular.random_logits(keys[1], **sizes)
+    logits = games.random_logits(keys[1], **sizes)
     direction = jax.random.normal(keys[2], logits.shape).at[-1].set(0)
-    return tabular.random_game(keys[0], **sizes), logits, direction
+    return games.random_game(keys[0], **sizes), logits, direction
 
 
 def joint_of(logits):

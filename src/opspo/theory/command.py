@@ -1,0 +1,62 @@
+"""`opspo theory`: the claims checked, as a table, JSON and a figure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import tyro
+
+from opspo.config import ConfigError
+from opspo.theory.checks import Worst, run_checks
+from opspo.theory.claims import CLAIMS
+from opspo.theory.figure import draw_figure
+from opspo.theory.report import print_table, write_json
+from opspo.theory.search import search
+
+
+@dataclass(frozen=True)
+class _Theory:
+    """Hold every bound of the paper, and ours, against small games that are solved exactly."""
+
+    problems: int = 3000
+    """Random games to check on; each gives a check for each agent and pair of estimates."""
+    seed: int = 0
+    """Of the games."""
+    search: int = 0
+    """Also climb from so many starts towards the worst problem for each bound."""
+    search_agents: int = 2
+    """Agents in the games of the search."""
+    json: str = ""
+    """File for the figures and the worst problems."""
+    figure: str = ""
+    """File for a figure of Table 1's bounds over the number of agents and the step."""
+
+
+def theory(arguments: Sequence[str]) -> None:
+    """Run the command."""
+    parsed = tyro.cli(_Theory, prog="opspo theory", args=arguments)
+    if parsed.problems < 1 or parsed.search < 0 or parsed.search_agents < 1:
+        raise ConfigError(
+            "--problems and --search-agents must be at least 1, and --search 0 or more, but they "
+            f"are {parsed.problems}, {parsed.search_agents} and {parsed.search}."
+        )
+    for name in (parsed.json, parsed.figure):
+        if name and not Path(name).parent.is_dir():
+            raise ConfigError(f"{name} cannot be written: there is no folder {Path(name).parent}.")
+    outcomes = run_checks(parsed.problems, parsed.seed)
+    found: dict[str, Worst] = {}
+    if parsed.search:
+        found = {
+            claim.name: search(
+                claim, parsed.seed, agents=parsed.search_agents, restarts=parsed.search
+            )
+            for claim in CLAIMS
+        }
+    print_table(outcomes, found)
+    if parsed.json:
+        settings = {"problems": parsed.problems, "seed": parsed.seed}
+        write_json(Path(parsed.json), outcomes, found, settings)
+    if parsed.figure:
+        draw_figure(Path(parsed.figure))

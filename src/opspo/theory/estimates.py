@@ -1,0 +1,116 @@
+"""What an algorithm has in place of the exact d^{π̂^{i−1}} and A^{π̂^{i−1}}, on endless data of π.
+
+With endless data only the bias of a correction is left, not its noise. Every function gives what
+holds before each agent's update: index i − 1 for agent i.
+"""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+from flax import struct
+
+from opspo.theory import tabular
+from opspo.theory.sequence import Sequence
+from opspo.theory.tabular import Game, Scalar
+from opspo.types import Array
+
+
+@struct.dataclass
+class Estimate:
+    """d_est and A_est of each agent's update."""
+
+    distribution: Array
+    """[n, S] non-negative, of sum 1 or less"""
+    advantage: Array
+    """[n, S, X]"""
+
+
+def of_the_data(sequence: Sequence) -> Estimate:
+    """No correction: d^π and A^π for every agent (the vanilla surrogate, Eq. 8)."""
+    agents = len(sequence.old)
+    return Estimate(
+        distribution=jnp.repeat(sequence.distribution[:1], agents, axis=0),
+        advantage=jnp.repeat(sequence.advantage[:1], agents, axis=0),
+    )
+
+
+def exact(sequence: Sequence) -> Estimate:
+    """d^{π̂^{i−1}} and A^{π̂^{i−1}} themselves."""
+    return Estimate(distribution=sequence.distribution[:-1], advantage=sequence.advantage[:-1])
+
+
+def capped_weight(sequence: Sequence) -> Array:
+    """min(ω, 1) d^π with the exact ω, as the objective uses it: [n, S], of sum 1 or less."""
+    return jnp.minimum(sequence.distribution[:-1], sequence.distribution[:1])
+
+
+def expected_trace(game: Game, sequence: Sequence, *, gamma: Scalar, gae_lambda: Scalar) -> Array:
+    """What `estimators.traces.aec_trace` comes to on average, with V^π: [n, S, X].
+
+        A(s, a) = δ(s, a) + γ Σ_{s'} P(s' | s, a) T(s')
+        T(s)    = Σ_a π(a | s) λ min(1, π̂^{i−1}(a | s) / π(a | s)) A(s, a)
+
+    where δ is the TD error of V^π, that is A^π(s, a).
+    """
+    behaviour, error = sequence.joint[0], sequence.advantage[0]
+    identity = jnp.eye(len(behaviour), dtype=behaviour.dtype)
+
+    def one(current: Array) -> Array:
+        kept = gae_lambda * jnp.minimum(current, behaviour)  # π min(1, π̂/π)
+        flow = identity - gamma * tabular.state_transition(game, kept)
+        tail = tabular.solve(flow, (kept * error).sum(axis=-1))
+        return error + gamma * game.transition @ tail
+
+    return jax.vmap(one)(sequence.joint[:-1])
+
+
+PAIRS = (
+    "none",
+    "advantage",
+    "distribution",
+    "trace",
+    "trace and capped weight",
+    "drawn errors",
+    "both",
+)
+"""What is corrected in each of `estimates`; both of them exactly in the last."""
+
+
+def estimates(
+    game: Game, sequence: Sequence, key: Array, *, gamma: Scalar, gae_lambda: Scalar
+) -> Estimate:
+    """All `PAIRS` on a new leading axis.
+
+    Beside those of the algorithms, a pair with drawn errors: a distribution mixed with a drawn one
+    and an advantage off by up to a drawn amount.
+    """
+    data, truth = of_the_data(sequence), exact(sequence)
+    trace = expected_trace(game, sequence, gamma=gamma, gae_lambda=gae_lambda)
+    share, size, other_key, noise_key = jax.random.split(key, 4)
+    share, size = jax.random.uniform(share), jax.random.uniform(size)
+    other = jax.nn.softmax(jax.random.normal(other_key, truth.distribution.shape))
+    noise = jax.random.uniform(noise_key, truth.advantage.shape, minval=-1.0)
+    noise = size * jnp.abs(sequence.advantage).max() * noise
+    pairs = {
+        "none": data,
+        "advantage": Estimate(data.distribution, truth.advantage),
+        "distribution": Estimate(truth.distribution, data.advantage),
+        "trace": Estimate(data.distribution, trace),
+        "trace and capped weight": Estimate(capped_weight(sequence), trace),
+        "drawn errors": Estimate(
+            (1 - share) * truth.distribution + share * other, truth.advantage + noise
+        ),
+        "both": truth,
+    }
+    return jax.tree.map(lambda *all: jnp.stack(all), *[pairs[name] for name in PAIRS])
+
+
+def distribution_error(sequence: Sequence, estimate: Estimate) -> Array:
+    """δ^i = Σ_s |d_est(s) − d^{π̂^{i−1}}(s)|: [n]."""
+    return jnp.abs(estimate.distribution - sequence.distribution[:-1]).sum(axis=-1)
+
+
+def advantage_error(sequence: Sequence, estimate: Estimate) -> Array:
+    """ξ^i = max |A_est − A^{π̂^{i−1}}|: [n]."""
+    return jnp.abs(estimate.advantage - sequence.advantage[:-1]).max(axis=(-2, -1))
