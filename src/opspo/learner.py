@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import jax
@@ -20,6 +21,7 @@ from opspo.estimators.traces import gae
 from opspo.policies.team import Critic, Team, make_critic, make_team
 from opspo.rollout import scan
 from opspo.types import Array, Batch, RolloutState, TrainState, Trajectory, ValueStatistics
+from opspo.update.bound_estimates import bound_estimates
 from opspo.update.diagnostics import episode_metrics, find_faults
 from opspo.update.minibatch import chunk_starts
 from opspo.update.order import scores
@@ -254,5 +256,14 @@ def make_learner(config: TrainConfig, environment: JaxEnvironment) -> Learner:
         extra_critic_passes=config.algorithm.extra_critic_passes,
         normalise_advantage=config.algorithm.normalise_advantage,
         normalise_weight=config.algorithm.normalise_weight,
+        further_diagnostics=(
+            partial(
+                bound_estimates,
+                gamma=config.algorithm.gamma,
+                gae_lambda=config.algorithm.gae_lambda,
+            )
+            if config.bound_estimates
+            else None
+        ),
     )
     return Learner(config, environment, team, critic, algorithm, update)

@@ -40,6 +40,8 @@ class TrainConfig:
     """Folder of the run; by default runs/<env>-<algo>-seed<seed>."""
     tensorboard: bool = True
     """Write TensorBoard events beside metrics.jsonl."""
+    bound_estimates: bool = False
+    """Log estimates of the bound on the surrogate's error, for each agent in turn."""
     rollout: RolloutConfig = field(default_factory=RolloutConfig)
     policy: PolicyConfig = field(default_factory=PolicyConfig)
     optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)

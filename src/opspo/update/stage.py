@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -44,6 +45,10 @@ class Progress:
     state_weight: Any
 
 
+FurtherDiagnostics = Callable[[StageData, Correction, Array, Array, Array], dict[str, Array]]
+"""(data, correction, the agents' log-ratio before, after, mask) → scalars; see `bound_estimates`"""
+
+
 @dataclass(frozen=True)
 class Update:
     """The learning half of an iteration."""
@@ -57,6 +62,8 @@ class Update:
     extra_critic_passes: int
     normalise_advantage: bool
     normalise_weight: bool
+    further_diagnostics: FurtherDiagnostics | None = None
+    """what else to log of each stage"""
 
     def __call__(
         self, learners: Learners, state_weight: Any, batch: Batch, plan: Plan, key: Array
@@ -117,6 +124,11 @@ class Update:
         state_weight = self.algorithm.state_weight.moved(state_weight, learners.actor, agents)
         diagnostics = diagnose(data, correction, moved.log_ratio[..., agents], mask)
         diagnostics["clip_fraction"] = losses.pop("clip_fraction")
+        if self.further_diagnostics:
+            before, after = progress.moved.density_log_ratio, moved.density_log_ratio
+            diagnostics |= self.further_diagnostics(
+                data, correction, before[..., agents], after[..., agents], mask
+            )
         return Progress(learners, moved, state_weight), (losses, diagnostics)
 
     def _view(self, batch: Batch, moved: Moved, agents: Array, rank: Array) -> StageData:

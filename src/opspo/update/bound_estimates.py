@@ -1,0 +1,62 @@
+"""The corrected bound of docs/theory.md, estimated on a batch while training."""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+
+from opspo.estimators.normalise import masked_mean
+from opspo.estimators.state_weights import stepwise_wis
+from opspo.estimators.traces import gae
+from opspo.theory import bounds
+from opspo.types import Array, Correction, StageData
+
+
+def bound_estimates(
+    data: StageData,
+    correction: Correction,
+    before: Array,
+    after: Array,
+    mask: Array,
+    *,
+    gamma: float,
+    gae_lambda: float,
+) -> dict[str, Array]:
+    """Estimates of what `theory.bounds.corrected` is made of; none of them is a guarantee.
+
+    The mean and the largest over the batch stand in for the maxima over all states and actions.
+    α: ½ |r̄ − r|, whose mean over the actions of π is TV(π^i, π̄^i). ε: the estimated advantage. δ:
+    mean |ω − 1| with step-wise ω, what the states are off by where nothing corrects them. ξ: what
+    AEC changed, |A − A_GAE|, that is what would be wrong without it.
+
+    Args:
+        data: at the start of a stage.
+        correction: what was made of it; its advantage is in the reward's unit.
+        before, after: [T, E, K] log-ratio of the stage's agents to collection, of whole actions, at
+            the start and at the end of the stage.
+        mask: [T, E, K] bool, alive and under update.
+        gamma, gae_lambda: γ, λ.
+
+    Returns:
+        Scalars [] named `bound_*`; `bound_mean` and `bound_max` are the bound, in the unit of the
+        return, made of the means and of the largest.
+    """
+    distance = jnp.abs(jnp.exp(after) - jnp.exp(before)) / 2
+    plain = gae(
+        data.reward, data.value, data.next_value, data.done, gamma=gamma, gae_lambda=gae_lambda
+    )
+    omega = stepwise_wis(data.density_log_ratio, data.first[..., 0])
+    off = jnp.broadcast_to(jnp.abs(omega - 1), mask.shape)
+    delta = jnp.minimum(masked_mean(off, mask), 2.0)  # two distributions differ by no more
+    terms = {
+        "alpha": distance,
+        "epsilon": jnp.abs(correction.advantage),
+        "xi": jnp.abs(correction.advantage - plain),
+    }
+    mean = {name: masked_mean(x, mask) for name, x in terms.items()}
+    largest = {name: jnp.where(mask, x, 0.0).max() for name, x in terms.items()}
+    largest["alpha"] = jnp.minimum(largest["alpha"], 1.0)  # as every total variation
+    out = {"bound_delta": delta}
+    for kind, numbers in (("mean", mean), ("max", largest)):
+        out |= {f"bound_{name}_{kind}": number for name, number in numbers.items()}
+        out[f"bound_{kind}"] = bounds.corrected(**numbers, delta=delta, gamma=gamma)
+    return out
