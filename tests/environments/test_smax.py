@@ -26,13 +26,35 @@ def with_units(state, **fields):
     return state.replace(state=state.state.replace(**fields))
 
 
-def test_the_list_of_maps_is_the_engines():
+PAPER = [
+    *("8m_vs_9m", "5m_vs_6m", "3s5z", "10m_vs_11m", "MMM2", "3s5z_vs_3s6z", "27m_vs_30m"),
+    *("6h_vs_8z", "corridor"),
+]
+
+
+def test_the_list_of_maps_is_the_engines_and_ours():
     from jaxmarl.environments.smax.smax_env import MAP_NAME_TO_SCENARIO
 
-    assert set(SMAX_MAPS) == set(MAP_NAME_TO_SCENARIO)
+    for name in SMAX_MAPS:
+        make_env(f"smax/{name}")
+    ours = {"8m_vs_9m", "corridor", "MMM2"}
+    assert set(SMAX_MAPS) == set(MAP_NAME_TO_SCENARIO) | ours
+    assert not ours & set(MAP_NAME_TO_SCENARIO)  # JaxMARL's list is left alone
+    assert set(PAPER) <= set(SMAX_MAPS)
 
 
-@pytest.mark.parametrize("name", ["3m", "2s3z", "5m_vs_6m"])
+@pytest.mark.parametrize(
+    ("name", "allies", "enemies"),
+    [("8m_vs_9m", ["marine"] * 8, ["marine"] * 9), ("corridor", ["zealot"] * 6, ["zergling"] * 24)],
+)
+def test_sides_are_smacs(name, allies, enemies):
+    engine = make_env(f"smax/{name}")._env
+    names = [engine.unit_type_names[i] for i in engine.scenario.tolist()]
+    assert names == allies + enemies
+    assert (engine.num_allies, engine.num_enemies) == (len(allies), len(enemies))
+
+
+@pytest.mark.parametrize("name", ["3m", "2s3z", "smacv2_5_units", *PAPER])
 def test_sizes_match_the_spec(name):
     env = make_env(f"smax/{name}")
     _, seen = jax.eval_shape(env.reset, KEY)
@@ -69,6 +91,14 @@ def test_random_play_keeps_state_in_unit_range_and_dead_agents_blank(env):
     before_the_end = ~np.asarray(out.terminated)[:, :-1]
     came_back = dead[:, :-1] & ~dead[:, 1:]
     assert not came_back[before_the_end].any()
+
+
+def test_a_unit_pushed_over_the_edge_keeps_the_state_in_range(env):
+    state, _ = env.reset(KEY)
+    outside = state.state.unit_positions.at[:2].set(jnp.array([[32.4, 5.0], [5.0, -0.4]]))
+    world = env._env.get_world_state(with_units(state, unit_positions=outside))
+    normalised = env._normalised_state(world)
+    assert normalised.min() >= 0 and normalised.max() == 1
 
 
 def test_win_is_terminated_and_pays_one(env, step):

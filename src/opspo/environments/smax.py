@@ -18,22 +18,48 @@ import jax.numpy as jnp
 # `opspo eval` prints JSON and nothing else.
 _stdout, sys.__stdout__ = sys.__stdout__, io.StringIO()  # type: ignore[assignment,misc]
 with contextlib.redirect_stdout(io.StringIO()):
-    from jaxmarl.environments.smax import HeuristicEnemySMAX, map_name_to_scenario
+    from jaxmarl.environments.smax import HeuristicEnemySMAX, Scenario, map_name_to_scenario
 sys.__stdout__ = _stdout  # type: ignore[misc]
 
 from opspo.environments.base import EnvironmentSpec, Observation, Step
+from opspo.environments.medivac import MedivacEnemySMAX
 from opspo.types import Array
 
 # The longest weapon cooldown in seconds. JaxMARL lets cooldowns run on below zero while a weapon
 # rests, to about -50; all that matters is whether it may fire.
 _LONGEST_COOLDOWN = 1.87
 
+# The engine's numbers for the types of unit, and ours.
+_MARINE, _MARAUDER, _ZEALOT, _ZERGLING, _MEDIVAC = 0, 1, 3, 4, 6
+# SMAC's maps that JaxMARL does not have: allies and enemies. They are handed to the engine and not
+# registered with it, so its own list stays what it is.
+_MORE_MAPS = {
+    "8m_vs_9m": ([_MARINE] * 8, [_MARINE] * 9),
+    "corridor": ([_ZEALOT] * 6, [_ZERGLING] * 24),
+    "MMM2": (
+        [_MARAUDER] * 2 + [_MARINE] * 7 + [_MEDIVAC],
+        [_MARAUDER] * 3 + [_MARINE] * 8 + [_MEDIVAC],
+    ),
+}
+
+
+def _make_engine(map_name: str) -> HeuristicEnemySMAX:
+    """JaxMARL's engine for a map, ours where there are medivacs."""
+    if map_name not in _MORE_MAPS:
+        return HeuristicEnemySMAX(scenario=map_name_to_scenario(map_name))
+    allies, enemies = _MORE_MAPS[map_name]
+    types = jnp.array(allies + enemies, jnp.uint8)
+    scenario = Scenario(types, len(allies), len(enemies), False, False)
+    if _MEDIVAC in allies + enemies:
+        return MedivacEnemySMAX(scenario)
+    return HeuristicEnemySMAX(scenario=scenario)
+
 
 class SMAX:
     """One map. Reward: share of the enemies' health lost in the step, plus 1 for a win."""
 
     def __init__(self, map_name: str) -> None:
-        self._env = HeuristicEnemySMAX(scenario=map_name_to_scenario(map_name))
+        self._env = _make_engine(map_name)
         engine = self._env._env
         self._num_units: int = engine.num_allies + engine.num_enemies
         self._own_size = len(engine.own_features)
@@ -59,8 +85,8 @@ class SMAX:
         actions = {agent: action[i] for i, agent in enumerate(self._env.agents)}
         obs, state, reward, done, _ = self._env.step_env(key, state, actions)
         num_allies = self.spec.num_agents
-        alive = state.state.unit_alive
-        allies_left, enemies_left = alive[:num_allies].any(), alive[num_allies:].any()
+        fighting = self._fighting(state.state)
+        allies_left, enemies_left = fighting[:num_allies].any(), fighting[num_allies:].any()
         terminated = ~(allies_left & enemies_left)
         return state, Step(
             observation=self._observe(obs, state),
@@ -69,6 +95,12 @@ class SMAX:
             truncated=done["__all__"] & ~terminated,
             win=allies_left & ~enemies_left,
         )
+
+    def _fighting(self, units: Any) -> Array:
+        """[units] bool: alive, and not a medivac, with which alone no battle is won."""
+        if isinstance(self._env, MedivacEnemySMAX):
+            return self._env.fighting(units)
+        return units.unit_alive
 
     def _observe(self, obs: dict[str, Array], state: Any) -> Observation:
         available = self._env.get_avail_actions(state)
@@ -87,7 +119,8 @@ class SMAX:
         """
         split = self._num_units * self._own_size
         unit = world_state[:split].reshape(self._num_units, self._own_size)
-        position = unit[:, 1:3] / self._extent
+        # a unit that is pushed over the edge stands outside until the next world step kills it
+        position = jnp.clip(unit[:, 1:3] / self._extent, 0, 1)
         cooldown = jnp.clip(unit[:, 3:4] / _LONGEST_COOLDOWN, -1, 1)
         unit = jnp.concatenate([unit[:, :1], position, cooldown, unit[:, 4:]], axis=1)
         team, unit_type = jnp.split(world_state[split:], 2)
