@@ -24,6 +24,7 @@ LAYERS = [
     "update",
     "algorithms",
     "learner",
+    "iteration",
     "checkpoint",
     "evaluate",
     "policy",

@@ -13,10 +13,20 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
-from opspo.environments.base import JaxEnvironment, Observation
+from opspo.environments.base import (
+    Environment,
+    HostEnvironment,
+    JaxEnvironment,
+    Observation,
+    runs_on_host,
+)
 from opspo.policies.team import Team
 from opspo.types import Array, Params
+
+SIDE_BY_SIDE = 32
+"""Most environments that an evaluation outside of JAX opens"""
 
 
 @dataclass(frozen=True)
@@ -104,17 +114,70 @@ def _play(
     return total, length, win
 
 
+def _play_all(
+    play: Callable[[Params, int, Array], Any], episodes: int, params: Params, seed: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Returns, lengths and wins."""
+    played: tuple[np.ndarray, np.ndarray, np.ndarray] = jax.device_get(
+        play(params, seed, jnp.arange(episodes))
+    )
+    return played
+
+
+def play_on_host(
+    environment: HostEnvironment,
+    team: Team,
+    decide_all: Callable[..., tuple[Array, Array]],
+    episodes: int,
+    params: Params,
+    seed: int,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Returns, lengths and wins of episodes outside of JAX, at most `SIDE_BY_SIDE` at a time.
+
+    How many each environment plays is fixed beforehand: taking whatever ends first would prefer
+    short episodes.
+    """
+    num_envs = min(episodes, SIDE_BY_SIDE)
+    left = episodes // num_envs + (np.arange(num_envs) < episodes % num_envs)
+    total, length = np.zeros(num_envs), np.zeros(num_envs, int)
+    played: list[tuple[float, int, bool]] = []
+    environments = environment.open(num_envs, seed)
+    try:
+        seen, fresh = environments.reset(), team.initial_memory(num_envs)
+        memory, key, t = fresh, jax.random.PRNGKey(seed), 0
+        while left.any():
+            keys = jax.random.split(jax.random.fold_in(key, t), num_envs)
+            action, memory = decide_all(params, seen, memory, keys)
+            step, seen = environments.step(np.asarray(action))
+            total, length, t = total + step.reward, length + 1, t + 1
+            done = np.asarray(step.terminated | step.truncated)
+            for i in np.flatnonzero(done & (left > 0)):
+                played.append((float(total[i]), int(length[i]), bool(step.win[i])))
+            left = left - (done & (left > 0))
+            total, length = np.where(done, 0, total), np.where(done, 0, length)
+            memory = jnp.where(done[:, None, None], fresh, memory)
+    finally:
+        environments.close()
+    returns, lengths, wins = map(np.array, zip(*played, strict=True))
+    return returns, lengths, wins
+
+
 def make_evaluator(
-    environment: JaxEnvironment, team: Team, *, episodes: int, greedy: bool
+    environment: Environment, team: Team, *, episodes: int, greedy: bool
 ) -> Callable[[Params, int], Evaluation]:
     """A function (actor parameters, seed) → `Evaluation` of that many episodes.
 
     Compiled at its first call.
     """
-    play = jax.jit(jax.vmap(partial(_play, environment, team, greedy), in_axes=(None, None, 0)))
+    if runs_on_host(environment):
+        decide_all = jax.vmap(partial(decide, team, greedy=greedy), in_axes=(None, 0, 0, 0))
+        play = partial(play_on_host, environment, team, jax.jit(decide_all), episodes)
+    else:
+        one = jax.vmap(partial(_play, environment, team, greedy), in_axes=(None, None, 0))
+        play = partial(_play_all, jax.jit(one), episodes)
 
     def evaluate(params: Params, seed: int) -> Evaluation:
-        returns, lengths, wins = jax.device_get(play(params, seed, jnp.arange(episodes)))
+        returns, lengths, wins = play(params, seed)
         return Evaluation(
             returns=tuple(returns.tolist()),
             lengths=tuple(lengths.tolist()),

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from opspo.algorithms import ALGORITHMS, Algorithm, Setting
 from opspo.config import TrainConfig
-from opspo.environments.base import JaxEnvironment
+from opspo.environments.base import Environment, runs_on_host
 from opspo.estimators.normalise import (
     fresh_statistics,
     mean_and_deviation,
@@ -19,7 +19,8 @@ from opspo.estimators.normalise import (
 )
 from opspo.estimators.traces import gae
 from opspo.policies.team import Critic, Team, make_critic, make_team
-from opspo.rollout import scan
+from opspo.rollout import host, scan
+from opspo.rollout.values import values_along
 from opspo.types import Array, Batch, RolloutState, TrainState, Trajectory, ValueStatistics
 from opspo.update.bound_estimates import bound_estimates
 from opspo.update.diagnostics import episode_metrics, find_faults
@@ -34,7 +35,7 @@ class Learner:
     """Everything fixed about a run; `init` and `iterate` are its two functions."""
 
     config: TrainConfig
-    environment: JaxEnvironment
+    environment: Environment
     team: Team
     critic: Critic
     algorithm: Algorithm
@@ -57,7 +58,7 @@ class Learner:
             value_statistics=fresh_statistics(),
             critic_memory=self.critic.initial_memory(num_envs),
             state_weight=(),
-            rollout=scan.begin(self.environment, self.team, num_envs, rollout_key),
+            rollout=self._begin(num_envs, rollout_key),
             key=key,
             iteration=jnp.zeros((), jnp.int32),
         )
@@ -72,11 +73,17 @@ class Learner:
         The metrics have a part `faults`: flags of what must not be. Where one is raised, the
         state comes back as it was.
         """
-        key, collect_key, learn_key = jax.random.split(state.key, 3)
-        rollout, trajectory = self.collect(state, collect_key)
-        learned, losses, positions = self.learn(state, trajectory, learn_key)
+        rollout, trajectory = self.collect(state, keys_of(state).collect)
+        return self.finish(state, rollout, trajectory)
+
+    def finish(
+        self, state: TrainState, rollout: RolloutState, trajectory: Trajectory
+    ) -> tuple[TrainState, dict[str, Any]]:
+        """The second half of `iterate`: learn from what was collected."""
+        keys = keys_of(state)
+        learned, losses, positions = self.learn(state, trajectory, keys.learn)
         new = learned.replace(  # type: ignore[attr-defined]
-            rollout=rollout, key=key, iteration=state.iteration + 1
+            rollout=rollout, key=keys.following, iteration=state.iteration + 1
         )
         faults = find_faults(trajectory, losses | positions, new)
         broken = jnp.stack(list(faults.values())).any()
@@ -91,6 +98,7 @@ class Learner:
 
     def collect(self, state: TrainState, key: Array) -> tuple[RolloutState, Trajectory]:
         """Play with the present policies; where the environments stand then, and the batch."""
+        assert not runs_on_host(self.environment)
         return scan.collect(
             self.environment,
             self.team,
@@ -129,14 +137,30 @@ class Learner:
 
     def example(self, state: TrainState) -> Batch:
         """A batch, to see its shapes."""
-        return self._evaluate(state, self.collect(state, state.key)[1])[0]
+        if runs_on_host(self.environment):
+            trajectory = host.blank_trajectory(
+                self.team,
+                state.actor,
+                state.rollout,
+                num_steps=self.config.rollout.num_steps,
+                view=self.critic.view,
+            )
+        else:
+            trajectory = self.collect(state, state.key)[1]
+        return self._evaluate(state, trajectory)[0]
+
+    def _begin(self, num_envs: int, key: Array) -> RolloutState:
+        """Episodes begun; for engines outside of JAX only the shapes, until they are started."""
+        if runs_on_host(self.environment):
+            return host.blank(self.environment.spec, self.team, num_envs)
+        return scan.begin(self.environment, self.team, num_envs, key)
 
     def _evaluate(
         self, state: TrainState, trajectory: Trajectory
     ) -> tuple[Batch, ValueStatistics, Array]:
         """What the critic thinks of the batch, the new statistics, and its memory after it."""
         length, config = self.config.chunk_length, self.config.value
-        memories, memory, raw, raw_next = _critic_pass(self.critic, state, trajectory)
+        memories, memory, raw, raw_next = values_along(self.critic, state, trajectory)
         mean, deviation = mean_and_deviation(state.value_statistics)
         value = raw * deviation + mean
         next_value = raw_next * deviation + mean
@@ -181,49 +205,20 @@ class Learner:
         )
 
 
-def _critic_pass(
-    critic: Critic, state: TrainState, trajectory: Trajectory
-) -> tuple[Array, Array, Array, Array]:
-    """Run the critic along the batch.
+class Keys(NamedTuple):
+    """An iteration's keys."""
 
-    Returns:
-        Its memory before each step [T, E, M, h] and after the last [E, M, h], and its raw values
-        of the states and of their true successors, [T, E, M].
-    """
-    steps, envs, members, size = trajectory.state.shape
-    flat = steps * envs
-    if critic.memory_size == 0:
-        both = jnp.stack([trajectory.state, trajectory.next_state])
-        both = both.reshape(1, 2 * flat, members, size)
-        value = critic.values(
-            state.critic,
-            both,
-            jnp.zeros((2 * flat, members, 0)),
-            jnp.zeros((1, 2 * flat), bool),
-        )
-        value, next_value = value.reshape(2, steps, envs, members)
-        empty = jnp.zeros((steps, envs, members, 0))
-        return empty, state.critic_memory, value, next_value
-
-    def step(memory: Array, now: tuple[Array, Array]) -> tuple[Array, tuple[Array, Array, Array]]:
-        seen, first = now
-        value, after = critic.unroll(state.critic, seen[None], memory, first[None])
-        return after, (memory, after, value[0, ..., 0])
-
-    memory, (before, after, value) = jax.lax.scan(
-        step, state.critic_memory, (trajectory.state, trajectory.first)
-    )
-    # the successor's value: one step more from the memory after this one, before any reset
-    next_value = critic.values(
-        state.critic,
-        trajectory.next_state.reshape(1, flat, members, size),
-        after.reshape(flat, members, -1),
-        jnp.zeros((1, flat), bool),
-    )
-    return before, memory, value, next_value.reshape(steps, envs, members)
+    following: Array
+    collect: Array
+    learn: Array
 
 
-def make_learner(config: TrainConfig, environment: JaxEnvironment) -> Learner:
+def keys_of(state: TrainState) -> Keys:
+    """Split the state's key."""
+    return Keys(*jax.random.split(state.key, 3))
+
+
+def make_learner(config: TrainConfig, environment: Environment) -> Learner:
     """Put a run together from its configuration."""
     team = make_team(config.policy, environment.spec)
     critic = make_critic(config.policy, environment.spec, local=config.algorithm.critic == "local")

@@ -47,6 +47,7 @@ def metrics_row(
     if not has_win:
         episodes.pop("win_rate")
     row |= {name: value if ended else None for name, value in episodes.items()}
+    row |= {name: int(value) for name, value in metrics.get("engine", {}).items()}
     row |= {name: float(value) for name, value in metrics["losses"].items()}
     row |= {name: np.asarray(value).tolist() for name, value in metrics["positions"].items()}
     return row

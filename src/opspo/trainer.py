@@ -19,6 +19,7 @@ from opspo.checkpoint import Checkpoints
 from opspo.config import TrainConfig
 from opspo.environments import check_id, make_env
 from opspo.evaluate import Evaluation, make_evaluator
+from opspo.iteration import Iteration, ready
 from opspo.learner import Learner, make_learner
 from opspo.metrics import Log, metrics_row
 from opspo.policy import load_policy
@@ -129,7 +130,8 @@ class _Run:
             console=self.console,
         )
         with log:
-            state = self._loop(state, log)
+            with ready(self.learner, state) as iterate:
+                state = self._loop(iterate, state, log)
             self._save(state)
             evaluation = self._final_evaluation(state, log)
         self.checkpoints.close()
@@ -137,9 +139,8 @@ class _Run:
         steps = config.iterations * config.steps_per_iteration
         return Result(self.folder.path, steps, evaluation)
 
-    def _loop(self, state: TrainState, log: Log) -> TrainState:
+    def _loop(self, iterate: Iteration, state: TrainState, log: Log) -> TrainState:
         config = self.config
-        iterate = jax.jit(self.learner.iterate, donate_argnums=0)
         evaluator = self._evaluator(config.evaluation.episodes)
         rows = read_lines(self.folder.metrics)
         earlier = rows[-1]["wall_seconds"] if rows else 0.0

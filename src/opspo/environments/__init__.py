@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from opspo.config import unknown_name
 
 if TYPE_CHECKING:
-    from opspo.environments.base import JaxEnvironment
+    from opspo.environments.base import Environment
 
 PROBES = (
     "credit",
@@ -30,27 +30,44 @@ SMAX_MAPS = (
     "5m_vs_6m",
     "6h_vs_8z",
     "8m",
+    "8m_vs_9m",
     "10m_vs_11m",
     "25m",
     "27m_vs_30m",
+    "MMM2",
+    "corridor",
     "smacv2_5_units",
     "smacv2_10_units",
     "smacv2_20_units",
 )
+MAMUJOCO_TASKS = (
+    "Ant-8x1",
+    "HalfCheetah-6x1",
+    "Hopper-3x1",
+    "Humanoid-9|8",
+    "HumanoidStandup-9|8",
+    "Walker2d-6x1",
+)
+"""Those of the paper; any other partition goes by the same form of id"""
 
 
 def environment_ids() -> tuple[str, ...]:
     """Every environment id, as `family/task`."""
-    return tuple(f"smax/{name}" for name in SMAX_MAPS) + tuple(f"probe/{n}" for n in PROBES)
+    families = {"smax": SMAX_MAPS, "mamujoco": MAMUJOCO_TASKS, "probe": PROBES}
+    return tuple(f"{family}/{name}" for family, names in families.items() for name in names)
 
 
 def check_id(env: str) -> None:
     """Raise a `ConfigError` that lists what exists, if `env` does not."""
-    if env not in environment_ids():
+    if env.startswith("mamujoco/"):
+        from opspo.environments.mamujoco import parse  # noqa: PLC0415
+
+        parse(env.removeprefix("mamujoco/"))
+    elif env not in environment_ids():
         raise unknown_name("environment", env, environment_ids())
 
 
-def make_env(env: str) -> JaxEnvironment:
+def make_env(env: str) -> Environment:
     """The environment of that id.
 
     Raises:
@@ -62,6 +79,10 @@ def make_env(env: str) -> JaxEnvironment:
         from opspo.environments.smax import SMAX  # noqa: PLC0415  (loads the engine)
 
         return SMAX(task)
+    if family == "mamujoco":
+        from opspo.environments.mamujoco import MAMuJoCo  # noqa: PLC0415  (loads the engine)
+
+        return MAMuJoCo(task)
     from opspo.environments.probes import make_probe  # noqa: PLC0415  (loads JAX)
 
     return make_probe(task)

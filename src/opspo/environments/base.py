@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import numpy as np
 from flax import struct
+from typing_extensions import TypeIs
 
 from opspo.types import Array
 
@@ -74,3 +76,51 @@ class JaxEnvironment(Protocol):
 
     def step(self, key: Array, state: Any, action: Array) -> tuple[Any, Step]:
         """Take the joint action, int [N] or float [N, D]."""
+
+
+class HostBatch(Protocol):
+    """Environments side by side that are stepped outside of JAX: NumPy in, NumPy out.
+
+    Everything has a leading axis E. `step` resets what ended, but what it returns of the step has
+    not been reset.
+    """
+
+    def reset(self) -> Observation:
+        """Start an episode in every environment."""
+
+    def step(self, action: np.ndarray) -> tuple[Step, Observation]:
+        """Take the joint actions, int [E, N] or float [E, N, D].
+
+        Returns:
+            What came of them, with the true last observation where an episode ended; and the
+            observation to go on from, which is the first of a new episode there.
+        """
+
+    @property
+    def lost_episodes(self) -> int:
+        """How many episodes were dropped so far because their worker died.
+
+        The step at which that happened is truncated, with a reward of 0.
+        """
+
+    def close(self) -> None:
+        """Stop the workers."""
+
+
+class HostEnvironment(Protocol):
+    """An environment whose engine is not JAX."""
+
+    @property
+    def spec(self) -> EnvironmentSpec:
+        """The sizes."""
+
+    def open(self, num_envs: int, seed: int) -> HostBatch:
+        """Start the engine. The same seed and actions give the same episodes."""
+
+
+Environment = JaxEnvironment | HostEnvironment
+
+
+def runs_on_host(environment: Environment) -> TypeIs[HostEnvironment]:
+    """Whether an environment's engine is stepped outside of JAX."""
+    return hasattr(environment, "open")

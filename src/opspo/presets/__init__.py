@@ -5,9 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from opspo.config import ALGORITHM_CONFIGS, TrainConfig, unknown_name
-from opspo.presets import smax
+from opspo.presets import mamujoco, smax
 from opspo.presets.literal import literal
 from opspo.presets.paper import paper
+
+ADAPT: dict[str, Callable[[TrainConfig], TrainConfig]] = {
+    "smax": smax.adapt,
+    "mamujoco": mamujoco.adapt,
+}
+"""What each family of environments changes"""
 
 
 def default_config(env: str, algo: str) -> TrainConfig:
@@ -19,7 +25,7 @@ def default_config(env: str, algo: str) -> TrainConfig:
     if algo not in ALGORITHM_CONFIGS:
         raise unknown_name("algorithm", algo, ALGORITHM_CONFIGS)
     config = TrainConfig(env=env, algo=algo, algorithm=ALGORITHM_CONFIGS[algo]())
-    return smax.adapt(config) if env.startswith("smax/") else config
+    return ADAPT.get(env.split("/", maxsplit=1)[0], lambda config: config)(config)
 
 
 PRESETS: dict[str, Callable[[str, str], TrainConfig]] = {

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +10,9 @@ import jax.numpy as jnp
 from opspo.environments.base import JaxEnvironment, Observation, Step
 from opspo.policies.team import Team
 from opspo.types import Array, Params, RolloutState, Trajectory
+
+View = Callable[[Observation], Array]
+"""What the critic sees of an observation, [E, M, s]"""
 
 
 def begin(environment: JaxEnvironment, team: Team, num_envs: int, key: Array) -> RolloutState:
@@ -79,6 +81,39 @@ def advance(
     return going_on, step, ended
 
 
+def record(
+    state: RolloutState, action: Array, log_prob: Array, step: Step, ended: RolloutState, view: View
+) -> Trajectory:
+    """One step of every environment as a row of the trajectory: [E, ...] each.
+
+    Args:
+        state: before the step.
+        action: what was done, [E, N] or [E, N, D].
+        log_prob: of that, [E, N, D].
+        step: what came of it.
+        ended: the state before resets; see `advance`.
+        view: what the critic sees.
+    """
+    seen: Observation = state.observation
+    return Trajectory(
+        observation=seen.observation,
+        state=view(seen),
+        next_state=view(step.observation),
+        available_actions=seen.available_actions,
+        action=action,
+        log_prob=log_prob,
+        alive=seen.alive,
+        first=state.first,
+        memory=state.memory,
+        reward=step.reward,
+        terminated=step.terminated,
+        truncated=step.truncated,
+        episode_return=ended.episode_return,
+        episode_length=ended.episode_length,
+        win=step.win,
+    )
+
+
 def collect(
     environment: JaxEnvironment,
     team: Team,
@@ -87,7 +122,7 @@ def collect(
     key: Array,
     *,
     num_steps: int,
-    view: Callable[[Observation], Array],
+    view: View,
 ) -> tuple[RolloutState, Trajectory]:
     """`num_steps` steps of every environment under the sampled policy.
 
@@ -98,23 +133,6 @@ def collect(
         act_key, step_key = jax.random.split(key)
         action, log_prob, memory = act(team, params, state, act_key)
         after, step, ended = advance(environment, state, action, memory, step_key)
-        seen: Any = state.observation
-        return after, Trajectory(
-            observation=seen.observation,
-            state=view(seen),
-            next_state=view(step.observation),
-            available_actions=seen.available_actions,
-            action=action,
-            log_prob=log_prob,
-            alive=seen.alive,
-            first=state.first,
-            memory=state.memory,
-            reward=step.reward,
-            terminated=step.terminated,
-            truncated=step.truncated,
-            episode_return=ended.episode_return,
-            episode_length=ended.episode_length,
-            win=step.win,
-        )
+        return after, record(state, action, log_prob, step, ended, view)
 
     return jax.lax.scan(one, state, jax.random.split(key, num_steps))

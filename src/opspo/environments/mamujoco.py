@@ -1,0 +1,247 @@
+"""Multi-agent MuJoCo: a robot whose joints are moved by different agents, on EnvPool's engine.
+
+`mamujoco/<Task>-<partition>[:option,...]`, for example `mamujoco/HalfCheetah-6x1`,
+`mamujoco/Humanoid-9|8`, `mamujoco/Walker2d-6x1:obsk=1,v5`. Options:
+
+- `obsk=k`: an agent sees its own joints and those up to k joints away (Gymnasium-Robotics); by
+  default (`obsk=all`) it sees all of the robot and a one-hot number of its own, as in the paper;
+- `v5`: Gymnasium's v5 of the task. The default is v4, for Ant with the contact forces of v2.
+  Returns of different versions cannot be compared.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from importlib.metadata import version as installed
+from typing import Any
+
+import numpy as np
+
+from opspo.config import ConfigError
+from opspo.environments.base import EnvironmentSpec, Observation, Step
+
+TASKS = (
+    "Ant",
+    "HalfCheetah",
+    "Hopper",
+    "Humanoid",
+    "HumanoidStandup",
+    "Reacher",
+    "Swimmer",
+    "Walker2d",
+)
+EPISODE_LIMIT = 1000
+VELOCITY_IN_BODIES = ("Ant", "Humanoid", "HumanoidStandup")
+"""Their v4 and v5 observations differ, and the map to local observations is that of v5"""
+
+
+@dataclass(frozen=True)
+class Robot:
+    """A task with its partition, as the id says."""
+
+    task: str
+    partition: str
+    version: str = "v4"
+    obsk: int | None = None
+    """how many joints away an agent sees; None: everything"""
+
+    @property
+    def engine_id(self) -> str:
+        """EnvPool's name for the task."""
+        return f"{self.task}-{self.version}"
+
+
+def parse(name: str) -> Robot:
+    """The robot of `<Task>-<partition>[:option,...]`.
+
+    Raises:
+        ConfigError: the name or an option is not known.
+    """
+    body, _, options = name.partition(":")
+    task, _, partition = body.partition("-")
+    if task not in TASKS or not partition:
+        raise ConfigError(
+            f"'mamujoco/{name}' is not <Task>-<partition>, such as mamujoco/HalfCheetah-6x1, with "
+            f"a task of {', '.join(TASKS)}."
+        )
+    version, obsk = "v4", None
+    for option in filter(None, options.split(",")):
+        seen = re.fullmatch(r"obsk=(\d+|all)", option)
+        if seen:
+            obsk = None if seen[1] == "all" else int(seen[1])
+        elif option in ("v4", "v5"):
+            version = option
+        else:
+            raise ConfigError(
+                f"'mamujoco/{name}': there is no option '{option}'. There are obsk=all, "
+                "obsk=<joints>, v4 and v5."
+            )
+    if obsk is not None and version == "v4" and task in VELOCITY_IN_BODIES:
+        raise ConfigError(
+            f"'mamujoco/{name}': local observations (obsk={obsk}) of {task} are those of v5; add "
+            "',v5' to the id, or leave obsk out."
+        )
+    return Robot(task, partition, version, obsk)
+
+
+def factorise(robot: Robot) -> dict[str, Any]:
+    """Gymnasium-Robotics' `partition` (the joints of each agent), `edges` and `globals`.
+
+    Beside the partitions that it knows, `<agents>x<joints>` cuts the joints in the order of the
+    actuators.
+
+    Raises:
+        ConfigError: no such partition fits the robot.
+    """
+    from gymnasium_robotics.envs.multiagent_mujoco.obsk import (  # noqa: PLC0415
+        get_parts_and_edges,
+    )
+
+    # all from one call: an edge knows its joints by identity
+    names = ("partition", "edges", "globals")
+    try:
+        return dict(zip(names, get_parts_and_edges(robot.task, robot.partition), strict=True))
+    except Exception as error:  # it raises no narrower one
+        if "UNKNOWN" not in str(error):
+            raise
+    (joints,), edges, shared = get_parts_and_edges(robot.task, None)
+    joints = sorted(joints, key=lambda joint: joint.act_ids)
+    cut = re.fullmatch(r"(\d+)x(\d+)", robot.partition)
+    if not cut or int(cut[1]) * int(cut[2]) != len(joints):
+        raise ConfigError(
+            f"mamujoco/{robot.task}-{robot.partition}: {robot.task} has {len(joints)} joints, so "
+            f"a partition is <agents>x<joints of each> with a product of {len(joints)}"
+            + (", or 9|8." if robot.task.startswith("Humanoid") else ".")
+        )
+    size = int(cut[2])
+    parts = [tuple(joints[i : i + size]) for i in range(0, len(joints), size)]
+    return {"partition": parts, "edges": edges, "globals": shared}
+
+
+def local_indices(robot: Robot) -> list[np.ndarray]:
+    """Which features of the whole observation each agent sees, with obsk = k."""
+    from gymnasium_robotics import mamujoco_v1  # noqa: PLC0415
+
+    environment = mamujoco_v1.parallel_env(
+        robot.task,
+        robot.partition,
+        agent_obsk=robot.obsk,
+        agent_factorization=factorise(robot),
+    )
+    try:
+        found = environment.observation_factorization
+        return [np.asarray(found[agent]) for agent in environment.possible_agents]
+    finally:
+        environment.close()
+
+
+def standardised(features: np.ndarray) -> Any:
+    """Each vector over its own features, to mean 0 and deviation 1 (A2PO's public settings)."""
+    mean, deviation = features.mean(-1, keepdims=True), features.std(-1, keepdims=True)
+    return ((features - mean) / np.maximum(deviation, 1e-8)).astype(np.float32)
+
+
+class MAMuJoCo:
+    """A `HostEnvironment`."""
+
+    def __init__(self, name: str) -> None:
+        self.robot = parse(name)
+        self._engine = _load()
+        parts = factorise(self.robot)["partition"]
+        self.actuators = [np.array([joint.act_ids for joint in part]) for part in parts]
+        self.seen = None if self.robot.obsk is None else local_indices(self.robot)
+        size = self._make(1, 0).observation_space.shape[0]
+        agents = len(parts)
+        self.spec = EnvironmentSpec(
+            name=f"mamujoco/{name}",
+            num_agents=agents,
+            observation_size=size + agents if self.seen is None else max(map(len, self.seen)),
+            state_size=size,
+            action_size=max(map(len, parts)),
+            episode_limit=EPISODE_LIMIT,
+            engine=f"envpool {installed('envpool')}, {self.robot.engine_id}",
+        )
+
+    def open(self, num_envs: int, seed: int) -> MuJoCoBatch:
+        """Start the engine."""
+        return MuJoCoBatch(self, self._make(num_envs, seed), num_envs)
+
+    def observe(self, whole: np.ndarray) -> Observation:
+        """What the agents see [E, N, d] of the whole observation [E, s]."""
+        num_envs, agents = len(whole), self.spec.num_agents
+        if self.seen is None:
+            number = np.broadcast_to(np.eye(agents), (num_envs, agents, agents))
+            spread = np.broadcast_to(whole[:, None], (num_envs, agents, whole.shape[1]))
+            observation: Any = standardised(np.concatenate([spread, number], axis=-1))
+        else:
+            observation = np.zeros((num_envs, agents, self.spec.observation_size), np.float32)
+            for i, indices in enumerate(self.seen):
+                observation[:, i, : len(indices)] = whole[:, indices]
+        alive: Any = np.ones((num_envs, agents), bool)
+        return Observation(observation, standardised(whole), None, alive)
+
+    def _make(self, num_envs: int, seed: int) -> Any:
+        forces = {"use_contact_force": True} if self.robot.engine_id == "Ant-v4" else {}
+        return self._engine.make_gymnasium(
+            self.robot.engine_id, num_envs=num_envs, seed=seed, **forces
+        )
+
+
+class MuJoCoBatch:
+    """Robots side by side. EnvPool steps them in its own threads."""
+
+    lost_episodes = 0
+
+    def __init__(self, environment: MAMuJoCo, engine: Any, num_envs: int) -> None:
+        self._environment, self._engine = environment, engine
+        space = engine.action_space
+        self._low, self._high = space.low, space.high
+        self._num_envs = num_envs
+
+    def reset(self) -> Observation:
+        """Start an episode in every environment."""
+        return self._environment.observe(self._engine.reset()[0])
+
+    def step(self, action: np.ndarray) -> tuple[Step, Observation]:
+        """Take actions [E, N, D] in [−1, 1]; what is beyond counts as the end of the range."""
+        whole, reward, terminated, truncated, _ = self._engine.step(self._torques(action))
+        seen, no_win = self._environment.observe(whole), np.zeros_like(terminated)
+        outcome: tuple[Any, Any, Any] = (
+            reward.astype(np.float32),
+            terminated,
+            truncated & ~terminated,
+        )
+        step = Step(seen, *outcome, no_win)
+        ended = np.flatnonzero(terminated | truncated).astype(np.int32)
+        if not len(ended):
+            return step, seen
+        # EnvPool resets at the next step of an environment, whatever the action
+        idle = np.zeros((len(ended), *self._low.shape), self._low.dtype)
+        following = whole.copy()
+        following[ended] = self._engine.step(idle, ended)[0]
+        return step, self._environment.observe(following)
+
+    def close(self) -> None:
+        """Stop the threads."""
+        self._engine.close()
+
+    def _torques(self, action: np.ndarray) -> np.ndarray:
+        """[E, N, D] → [E, actuators] in the actuators' range."""
+        action = np.clip(action, -1, 1).astype(self._low.dtype)
+        whole = np.zeros((self._num_envs, *self._low.shape), self._low.dtype)
+        for i, actuators in enumerate(self._environment.actuators):
+            whole[:, actuators] = action[:, i, : len(actuators)]
+        return self._low + (whole + 1) / 2 * (self._high - self._low)
+
+
+def _load() -> Any:
+    try:
+        import envpool  # noqa: PLC0415
+        import gymnasium_robotics  # noqa: F401, PLC0415
+    except ImportError as error:
+        raise ConfigError(
+            f"mamujoco/… needs EnvPool and Gymnasium-Robotics ({error}): pip install "
+            "'opspo[mujoco]'."
+        ) from error
+    return envpool
