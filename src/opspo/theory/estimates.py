@@ -45,24 +45,41 @@ def capped_weight(sequence: Sequence) -> Array:
     return jnp.minimum(sequence.distribution[:-1], sequence.distribution[:1])
 
 
-def expected_trace(game: Game, sequence: Sequence, *, gamma: Scalar, gae_lambda: Scalar) -> Array:
-    """What `estimators.traces.aec_trace` comes to on average, with V^π: [n, S, X].
+def expected_trace(
+    game: Game,
+    behaviour: Array,
+    current: Array,
+    error: Array,
+    *,
+    gamma: Scalar,
+    gae_lambda: Scalar,
+) -> Array:
+    """What `estimators.traces.aec_trace` comes to on average: [S, X].
 
         A(s, a) = δ(s, a) + γ Σ_{s'} P(s' | s, a) T(s')
         T(s)    = Σ_a π(a | s) λ min(1, π̂^{i−1}(a | s) / π(a | s)) A(s, a)
 
-    where δ is the TD error of V^π, that is A^π(s, a).
+    Args:
+        game: of S states and X joint actions.
+        behaviour: π [S, X].
+        current: π̂^{i−1} [S, X].
+        error: δ [S, X], the mean TD error of the critic; A^π for the critic V^π.
+        gamma, gae_lambda: γ, λ.
     """
+    kept = gae_lambda * jnp.minimum(current, behaviour)  # π λ min(1, π̂/π)
+    flow = jnp.eye(len(kept), dtype=kept.dtype) - gamma * tabular.state_transition(game, kept)
+    tail = tabular.solve(flow, (kept * error).sum(axis=-1))
+    return error + gamma * game.transition @ tail
+
+
+def traces(game: Game, sequence: Sequence, *, gamma: Scalar, gae_lambda: Scalar) -> Array:
+    """`expected_trace` before each agent's update, with the critic V^π: [n, S, X]."""
     behaviour, error = sequence.joint[0], sequence.advantage[0]
-    identity = jnp.eye(len(behaviour), dtype=behaviour.dtype)
-
-    def one(current: Array) -> Array:
-        kept = gae_lambda * jnp.minimum(current, behaviour)  # π min(1, π̂/π)
-        flow = identity - gamma * tabular.state_transition(game, kept)
-        tail = tabular.solve(flow, (kept * error).sum(axis=-1))
-        return error + gamma * game.transition @ tail
-
-    return jax.vmap(one)(sequence.joint[:-1])
+    return jax.vmap(
+        lambda current: expected_trace(
+            game, behaviour, current, error, gamma=gamma, gae_lambda=gae_lambda
+        )
+    )(sequence.joint[:-1])
 
 
 PAIRS = (
@@ -86,7 +103,7 @@ def estimates(
     and an advantage off by up to a drawn amount.
     """
     data, truth = of_the_data(sequence), exact(sequence)
-    trace = expected_trace(game, sequence, gamma=gamma, gae_lambda=gae_lambda)
+    trace = traces(game, sequence, gamma=gamma, gae_lambda=gae_lambda)
     share, size, other_key, noise_key = jax.random.split(key, 4)
     share, size = jax.random.uniform(share), jax.random.uniform(size)
     other = jax.nn.softmax(jax.random.normal(other_key, truth.distribution.shape))
