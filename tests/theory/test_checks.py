@@ -286,6 +286,26 @@ def test_search_does_not_break_what_holds(searched):
     np.testing.assert_allclose(single_ratio(worst, corrected), worst.ratio, rtol=1e-6)
 
 
+def test_the_best_on_the_way_is_kept():
+    """Steps so long that the way goes up and down: the ratio is that of the problem returned."""
+    claim = BY_NAME["Theorem 1, corrected"]
+    climb = partial(search_module._climb, claim, steps=20, step_size=3.0)
+
+    def ratio_of(free, pair):
+        problem, sequence, given = search_module._realise(free, pair)
+        found = search_module.facts(sequence, given, gamma=problem.gamma)
+        return (claim.error(found) / claim.bound(found)).max()
+
+    with jax.enable_x64(True):
+        keys = jax.random.split(jax.random.PRNGKey(0), 4)
+        start = jax.vmap(partial(search_module._draw, **SIZES))(keys)
+        pairs = jnp.full(4, PAIRS.index("none"))
+        ratio, best = jax.jit(jax.vmap(climb))(start, pairs)
+        first, last = (jax.jit(jax.vmap(ratio_of))(free, pairs) for free in (start, best))
+    np.testing.assert_allclose(ratio, last, rtol=1e-6)
+    assert (last >= first).all() and last.max() > first.max()
+
+
 def test_search_stays_within_what_a_problem_is(searched):
     for worst in searched.values():
         problem = oracle.plain(worst.problem)

@@ -17,7 +17,7 @@ from opspo.metrics import metrics_row
 from opspo.types import Correction, StageData
 from opspo.update.bound_estimates import bound_estimates
 
-T, E, K, GAMMA, LAMBDA = 6, 3, 2, 0.9, 0.8
+T, E, K, GAMMA, LAMBDA = 6, 4, 2, 0.9, 0.8
 NAMES = {
     "bound_delta",
     *(f"bound_{name}_{kind}" for name in ("alpha", "epsilon", "xi") for kind in ("mean", "max")),
@@ -134,7 +134,7 @@ def test_distances_between_distributions_end_where_they_must():
         density_log_ratio=rising, first=jnp.zeros((T, E, 1), bool), done=jnp.zeros((T, E, 1), bool)
     )
     only = np.zeros_like(mask)
-    only[1:, 0] = True  # the one whose weight is all
+    only[1:, 0] = True  # the one that has all the weight: ω = E
     got = estimate(data, correction, before, after + 5, only)
     assert got["bound_delta"] == 2
     assert got["bound_alpha_max"] == 1
