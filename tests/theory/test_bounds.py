@@ -407,8 +407,10 @@ def test_the_shift_is_attained():
     old = np.broadcast_to([1 - alpha, alpha, 0.0], (1, 3, 3))
     update = solve(game, old, old[..., [0, 2, 1]], gamma=gamma)
     moved = jnp.abs(jnp.diff(update.distribution, axis=0)).sum()
-    expected = 2 * gamma * alpha / (1 - gamma * (1 - alpha))
-    np.testing.assert_allclose(moved, expected, rtol=1e-12)
+    shift = partial(bounds.distribution_shift, jnp.asarray(alpha), gamma=gamma)
+    mean_distance = alpha * update.distribution[0, 0]  # where it goes to does not matter
+    np.testing.assert_allclose(moved, shift(jnp.asarray(1.0)), rtol=1e-12)
+    np.testing.assert_allclose(moved, shift(mean_distance), rtol=1e-12)
 
 
 # --- the claims ----------------------------------------------------------------------------------

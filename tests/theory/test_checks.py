@@ -301,7 +301,8 @@ def test_the_best_on_the_way_is_kept():
         start = jax.vmap(partial(search_module._draw, **SIZES))(keys)
         pairs = jnp.full(4, PAIRS.index("none"))
         ratio, best = jax.jit(jax.vmap(climb))(start, pairs)
-        first, last = (jax.jit(jax.vmap(ratio_of))(free, pairs) for free in (start, best))
+        realised = jax.jit(jax.vmap(ratio_of))
+        first, last = (np.asarray(realised(free, pairs)) for free in (start, best))
     np.testing.assert_allclose(ratio, last, rtol=1e-6)
     assert (last >= first).all() and last.max() > first.max()
 

@@ -8,7 +8,7 @@ is the objective itself that misleads. Joint actions are numbered as in `tabular
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -282,6 +282,7 @@ def compare(
     *,
     iterations: int,
     tolerance: float = 1e-3,
+    updates: Mapping[str, Update] = UPDATES,
 ) -> dict[str, Summary]:
     """Figures of every algorithm by name, on the same games, starting policies and orders.
 
@@ -295,4 +296,4 @@ def compare(
         one = partial(improve, update=update, numbers=numbers, iterations=iterations)
         return summarise(jax.vmap(one)(game, logits, order_keys), best, tolerance=tolerance)
 
-    return {name: run(update) for name, update in UPDATES.items()}
+    return {name: run(update) for name, update in updates.items()}
