@@ -13,7 +13,7 @@ import pytest
 from oracles import theory as oracle
 from small import FAST_TO_COMPILE
 
-from opspo.theory import bounds, checks, surrogates
+from opspo.theory import bounds, checks, games, surrogates
 from opspo.theory.claims import CLAIMS
 from opspo.theory.estimates import PAIRS, Estimate, of_the_data
 from opspo.theory.facts import facts
@@ -21,7 +21,7 @@ from opspo.theory.sequence import solve
 from opspo.theory.tabular import Game
 
 PROBLEMS = 70
-FAMILIES = [f for f in checks.FAMILIES if f.name in ("dense", "sparse", "penalty")]
+FAMILIES = [f for f in checks.FAMILIES if f.name in ("sparse", "dense", "penalty")]
 BROKEN = {"Theorem 1, printed", "Theorem 2, printed", "MAPPO, squared"}
 
 
@@ -417,13 +417,22 @@ def test_the_shift_is_attained():
 
 
 def test_what_holds_and_what_does_not(monkeypatch):
-    """On 1000 problems; each of the others is broken by the search (test_checks.py)."""
+    """On 1002 problems. MAPPO's to the letter is broken by the search alone (test_checks.py)."""
     monkeypatch.setattr(jax, "jit", partial(jax.jit, compiler_options=FAST_TO_COMPILE))
     monkeypatch.setattr(checks, "_worst", lambda *_: None)  # draws one problem more for each claim
-    outcomes = {o.claim.name: o.total for o in checks.run_checks(1000, 1, families=FAMILIES)}
+    sizes = {"states": 3, "agents": 3, "actions": 2}
+    families = tuple(
+        checks.Family(name, partial(draw, **sizes), **sizes)
+        for name, draw in (
+            ("dense", games.dense_game),
+            ("sparse", games.sparse_game),
+            ("chain", games.chain),
+        )
+    )
+    outcomes = {o.claim.name: o.total for o in checks.run_checks(1002, 1, families=families)}
     assert set(outcomes) == {claim.name for claim in CLAIMS}
-    assert outcomes["Theorem 1, printed"].violations > 20
-    assert outcomes["Theorem 1, printed"].largest > 5
+    assert outcomes["Theorem 1, printed"].violations > 50
+    assert outcomes["Theorem 1, printed"].largest > 10
     for name, total in outcomes.items():
         assert total.checks >= 1000
         assert 0 < total.median < 0.2
@@ -544,6 +553,16 @@ def test_the_factor_has_no_limit():
         assert error < bounds.corrected(**found, xi=Fraction(0), gamma=HALF)
 
 
+@partial(jax.jit, compiler_options=FAST_TO_COMPILE)
+def example(game, old, new):
+    """An update with d^π and the exact advantage: facts, gains, and the bounds of all claims."""
+    update = solve(game, old, new, gamma=0.5)
+    estimate = Estimate(of_the_data(update).distribution, update.advantage[:-1])
+    found = facts(update, estimate, gamma=0.5)
+    gains = surrogates.corrected_gain(update, estimate, gamma=0.5)
+    return update, found, gains, {claim.name: claim.bound(found) for claim in CLAIMS}
+
+
 @pytest.mark.parametrize("eta", [ETA, ETA / 100])
 def test_counterexample_through_the_library(eta):
     game = Game(
@@ -552,9 +571,7 @@ def test_counterexample_through_the_library(eta):
         reward=np.array([[float(reward(s, action)) for action in ACTIONS] for s in range(2)]),
     )
     old, new = (np.array(policies, float) for policies in (OLD, new_team(eta)))
-    update = solve(game, old, new, gamma=0.5)
-    estimate = Estimate(of_the_data(update).distribution, update.advantage[:-1])
-    found = facts(update, estimate, gamma=0.5)
+    update, found, gains, claims = example(game, old, new)
     expected = facts_in_fractions(eta)
     expected["corrected_error"] = expected.pop("error")
     for name, number in expected.items():
@@ -562,8 +579,7 @@ def test_counterexample_through_the_library(eta):
     np.testing.assert_allclose(found.xi, 0, atol=1e-15)
     np.testing.assert_allclose(update.distribution[0], [0.75, 0.25])
     np.testing.assert_allclose(update.distribution[1], [0.5, 0.5])
-    error = surrogates.errors(update, surrogates.corrected_gain(update, estimate, gamma=0.5))[1]
-    claims = {claim.name: claim.bound(found) for claim in CLAIMS}
+    error = abs(update.performance[2] - update.performance[1] - gains[1])
     ratio = float((1 + eta) / (8 * eta))
     np.testing.assert_allclose(error / claims["Theorem 1, printed"][1], ratio, rtol=1e-9)
     largest = 4 * eta**2 / (1 + eta) + eta

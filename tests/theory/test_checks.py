@@ -228,16 +228,21 @@ def arrays_of(outcomes):
     ]
 
 
-def test_the_seed_decides(monkeypatch):
-    monkeypatch.setattr(checks, "CLAIMS", checks.CLAIMS[:2])
-    runs = [run_checks(1, seed, families=FAMILIES) for seed in (3, 3, 4)]
-    once, again, other = ([o.total for o in outcomes] for outcomes in runs)
+@pytest.fixture(scope="module")
+def single_problems(quick):
+    """One problem under a seed, under the same again, and under another."""
+    return [run_checks(1, seed, families=FAMILIES) for seed in (0, 0, 4)]
+
+
+def test_the_seed_decides(single_problems):
+    once, again, other = ([o.total for o in outcomes] for outcomes in single_problems)
     assert once == again != other
-    assert arrays_of(runs[0]) == arrays_of(runs[1]) != arrays_of(runs[2])
+    once, again, other = map(arrays_of, single_problems)
+    assert once == again != other
 
 
-def test_with_fewer_problems_than_families_the_first_get_them():
-    outcomes = {o.claim.name: o for o in run_checks(1, 0, families=FAMILIES)}
+def test_with_fewer_problems_than_families_the_first_get_them(single_problems):
+    outcomes = {o.claim.name: o for o in single_problems[0]}
     assert outcomes["MAPPO, squared"].total.checks == 1
     assert outcomes["Theorem 1, printed"].total.checks == 2 * len(ANY)
     assert oracle.plain(outcomes["MAPPO, squared"].worst.problem).game.transition.max() < 1  # dense
@@ -289,21 +294,24 @@ def test_search_does_not_break_what_holds(searched):
 def test_the_best_on_the_way_is_kept():
     """Steps so long that the way goes up and down: the ratio is that of the problem returned."""
     claim = BY_NAME["Theorem 1, corrected"]
-    climb = partial(search_module._climb, claim, steps=20, step_size=3.0)
+    climb = partial(search_module._climb, claim, steps=20, step_size=1.0)
 
     def ratio_of(free, pair):
         problem, sequence, given = search_module._realise(free, pair)
         found = search_module.facts(sequence, given, gamma=problem.gamma)
         return (claim.error(found) / claim.bound(found)).max()
 
+    @jax.jit
+    @jax.vmap
+    def ratios(key):
+        start, pair = search_module._draw(key, **SIZES), jnp.asarray(PAIRS.index("none"))
+        recorded, best = climb(start, pair)
+        return recorded, ratio_of(start, pair), ratio_of(best, pair)
+
     with jax.enable_x64(True):
         keys = jax.random.split(jax.random.PRNGKey(0), 4)
-        start = jax.vmap(partial(search_module._draw, **SIZES))(keys)
-        pairs = jnp.full(4, PAIRS.index("none"))
-        ratio, best = jax.jit(jax.vmap(climb))(start, pairs)
-        realised = jax.jit(jax.vmap(ratio_of))
-        first, last = (np.asarray(realised(free, pairs)) for free in (start, best))
-    np.testing.assert_allclose(ratio, last, rtol=1e-6)
+        recorded, first, last = map(np.asarray, ratios(keys))
+    np.testing.assert_allclose(recorded, last, rtol=1e-3)  # apart from what counts as no bound
     assert (last >= first).all() and last.max() > first.max()
 
 
@@ -350,12 +358,8 @@ def test_the_worst_can_be_recomputed_from_the_file(outcomes, searched, tmp_path)
     assert "search" not in data["claims"][3]
 
 
-@pytest.fixture
-def small_command(monkeypatch):
+def test_command_prints_a_table_and_writes_the_file(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(command, "run_checks", partial(run_checks, families=FAMILIES[:1]))
-
-
-def test_command_prints_a_table_and_writes_the_file(small_command, tmp_path, capsys):
     path = tmp_path / "theory.json"
     main(["theory", "--problems", "14", "--seed", "3", "--json", str(path)])
     shown = capsys.readouterr().out
@@ -366,7 +370,13 @@ def test_command_prints_a_table_and_writes_the_file(small_command, tmp_path, cap
     assert data["claims"][0]["checks"] == 14 * 2 * len(ANY)
 
 
-def test_command_searches_when_asked(small_command, monkeypatch, tmp_path, capsys):
+@pytest.fixture
+def checked_before(outcomes, monkeypatch):
+    """The command without the checks themselves."""
+    monkeypatch.setattr(command, "run_checks", lambda *_: list(outcomes.values()))
+
+
+def test_command_searches_when_asked(checked_before, monkeypatch, capsys):
     """Every claim, with the settings of the command line."""
     asked = []
 
@@ -417,7 +427,7 @@ def small_figure(monkeypatch):
         monkeypatch.setattr(figure, name, value)
 
 
-def test_command_draws_the_figure(small_command, small_figure, tmp_path):
+def test_command_draws_the_figure(checked_before, small_figure, tmp_path):
     path = tmp_path / "theory.png"
     main(["theory", "--problems", "1", "--figure", str(path)])
     assert path.read_bytes().startswith(b"\x89PNG")
