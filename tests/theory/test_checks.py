@@ -31,30 +31,12 @@ PROBLEMS, SEED = 28, 12
 """Where the worst step is not so tiny that rounding shows in its ratio"""
 
 
-def compiled_alone(function, **options):
-    """Compile what is called by itself, operation by operation; as part of a program it is that."""
-    fast = jax.jit(function, **options)
-
-    def call(*arguments, **numbers):
-        traced = any(isinstance(x, jax.core.Tracer) for x in jax.tree.leaves((arguments, numbers)))
-        return (function if traced else fast)(*arguments, **numbers)
-
-    return call
-
-
 @pytest.fixture(autouse=True, scope="module")
 def quick():
     """Programs that run for less time than they take to compile, and some of the claims only."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(jax, "jit", partial(jax.jit, compiler_options=FAST_TO_COMPILE))
         patch.setattr(checks, "CLAIMS", tuple(BY_NAME[name] for name in CHOSEN))
-        patch.setattr(checks, "draw_problem", compiled_alone(checks.draw_problem, static_argnums=0))
-        for module, name in (
-            (checks, "solve_problem"),
-            (search_module, "_realise"),
-            (search_module, "facts"),
-        ):
-            patch.setattr(module, name, compiled_alone(getattr(module, name)))
         yield
 
 
@@ -397,6 +379,9 @@ def test_command_searches_when_asked(checked_before, monkeypatch, capsys):
         (["--search-agents", "0"], ["--search-agents", "at least 1"]),
         (["--search", "-1"], ["--search 0 or more", "-1"]),
         (["--json", "nowhere/x.json"], ["nowhere/x.json cannot be written", "no folder nowhere"]),
+        (["--json", "."], [". is a folder"]),
+        (["--figure", "x.xyz"], ["x.xyz", ".png"]),
+        (["--seed", "-1"], ["--seed must be from 0", "-1"]),
         (["--figure", "nowhere/x.png"], ["nowhere/x.png cannot be written"]),
         (["--problms", "3"], ["--problms", "--problems"]),
     ],

@@ -241,19 +241,3 @@ def test_pairs_of_estimates():
     assert (distribution > 0).all()
     off = abs(advantage - true[1])
     assert 0.01 < off.max() / abs(update.advantage).max() < 1
-
-
-@pytest.mark.parametrize("name", ["distribution", "advantage"])
-def test_errors_of_estimates(name):
-    """δ is the whole sum, not half of it; ξ the largest error anywhere."""
-    _, update = solved()
-    rng = np.random.default_rng(0)
-    given = estimates.Estimate(
-        distribution=rng.dirichlet(np.ones(STATES), size=AGENTS),
-        advantage=rng.normal(size=(AGENTS, STATES, ACTIONS**AGENTS)),
-    )
-    measure = {"distribution": estimates.distribution_error, "advantage": estimates.advantage_error}
-    got = measure[name](update, given)
-    for i in range(AGENTS):
-        off = abs(getattr(given, name)[i] - getattr(update, name)[i])
-        np.testing.assert_allclose(got[i], off.sum() if name == "distribution" else off.max())

@@ -182,7 +182,8 @@ def _ratios(claim: Claim, found: Facts) -> tuple[np.ndarray, np.ndarray]:
     scale = np.asarray(found.epsilon).max(axis=-1)
     scale = scale if error.ndim == scale.ndim else scale[..., None]
     violated = error > bound * (1 + ROUNDING) + 1e-12 * scale
-    ratio = np.where(bound > 0, error / np.where(bound > 0, bound, 1), 0.0)
+    # where nothing is allowed, an error is measured against what is told from rounding
+    ratio = error / np.where(bound > 0, bound, 1e-12 * scale)
     return np.where(violated, ratio, np.minimum(ratio, 1.0)), violated
 
 
@@ -196,15 +197,22 @@ def _count(ratios: Sequence[np.ndarray], flags: Sequence[np.ndarray]) -> Count:
     )
 
 
+@partial(jax.jit, static_argnames="family", compiler_options=FAST_TO_COMPILE)
+def _problem_again(key: Array, family: Family) -> tuple[Problem, Estimate]:
+    """The problem of a key, and its pairs of estimates; see `problem_facts`."""
+    problem_key, estimate_key = jax.random.split(key)
+    problem = draw_problem(family, problem_key)
+    return problem, solve_problem(problem, estimate_key)[1]
+
+
 def _worst(claim: Claim, parts: list[Part], ratios: Sequence[np.ndarray]) -> Worst:
     """Draw the problem of the largest ratio once more."""
     i = int(np.argmax([ratio.max() for ratio in ratios]))
     row, column, *agent = np.unravel_index(ratios[i].argmax(), ratios[i].shape)
     family, keys, _ = parts[i]
-    problem_key, estimate_key = jax.random.split(keys[row])
-    problem = draw_problem(family, problem_key)
+    problem, pairs = _problem_again(keys[row], family)
     name = claim.estimates[int(column)]
-    given = jax.tree.map(lambda x: x[PAIRS.index(name)], solve_problem(problem, estimate_key)[1])
+    given = jax.tree.map(lambda x: x[PAIRS.index(name)], pairs)
     return Worst(
         ratio=float(ratios[i].max()),
         agent=int(agent[0]) + 1 if agent else None,

@@ -11,7 +11,7 @@ import tyro
 from opspo.config import ConfigError
 from opspo.theory.checks import Worst, run_checks
 from opspo.theory.claims import CLAIMS
-from opspo.theory.figure import draw_figure
+from opspo.theory.figure import check_figure, draw_figure
 from opspo.theory.report import print_table, write_json
 from opspo.theory.search import search
 
@@ -42,9 +42,15 @@ def theory(arguments: Sequence[str]) -> None:
             "--problems and --search-agents must be at least 1, and --search 0 or more, but they "
             f"are {parsed.problems}, {parsed.search_agents} and {parsed.search}."
         )
-    for name in (parsed.json, parsed.figure):
-        if name and not Path(name).parent.is_dir():
+    if not 0 <= parsed.seed < 2**31:
+        raise ConfigError(f"--seed must be from 0 to 2**31 - 1, but is {parsed.seed}.")
+    for name in filter(None, (parsed.json, parsed.figure)):
+        if not Path(name).parent.is_dir():
             raise ConfigError(f"{name} cannot be written: there is no folder {Path(name).parent}.")
+        if Path(name).is_dir():
+            raise ConfigError(f"{name} is a folder. Name a file in it.")
+    if parsed.figure:
+        check_figure(Path(parsed.figure))
     outcomes = run_checks(parsed.problems, parsed.seed)
     found: dict[str, Worst] = {}
     if parsed.search:
@@ -56,7 +62,12 @@ def theory(arguments: Sequence[str]) -> None:
         }
     print_table(outcomes, found)
     if parsed.json:
-        settings = {"problems": parsed.problems, "seed": parsed.seed}
+        settings = {
+            "problems": parsed.problems,
+            "seed": parsed.seed,
+            "search": parsed.search,
+            "search_agents": parsed.search_agents,
+        }
         write_json(Path(parsed.json), outcomes, found, settings)
     if parsed.figure:
         draw_figure(Path(parsed.figure))

@@ -121,13 +121,3 @@ def estimates(
         "both": truth,
     }
     return jax.tree.map(lambda *all: jnp.stack(all), *[pairs[name] for name in PAIRS])
-
-
-def distribution_error(sequence: Sequence, estimate: Estimate) -> Array:
-    """δ^i = Σ_s |d_est(s) − d^{π̂^{i−1}}(s)|: [n]."""
-    return jnp.abs(estimate.distribution - sequence.distribution[:-1]).sum(axis=-1)
-
-
-def advantage_error(sequence: Sequence, estimate: Estimate) -> Array:
-    """ξ^i = max |A_est − A^{π̂^{i−1}}|: [n]."""
-    return jnp.abs(estimate.advantage - sequence.advantage[:-1]).max(axis=(-2, -1))

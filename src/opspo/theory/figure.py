@@ -80,18 +80,25 @@ def _medians(agents: int, step: float) -> Medians:
     return heights, float(np.median(error)), float(error.max())
 
 
-def draw_figure(path: Path) -> None:
-    """Two panels: over n at a step of 0.03, over the step with four agents.
-
-    Raises:
-        ConfigError: Matplotlib is not there.
-    """
+def check_figure(path: Path) -> None:
+    """Raise a `ConfigError` if Matplotlib is not there, or cannot write a file of that suffix."""
     try:
-        import matplotlib.pyplot as plt  # noqa: PLC0415 - an extra
+        from matplotlib.backend_bases import FigureCanvasBase  # noqa: PLC0415 - an extra
     except ImportError as error:
         raise ConfigError(
             "--figure needs Matplotlib, which is not installed: pip install 'opspo[plot]'."
         ) from error
+    formats = FigureCanvasBase.get_supported_filetypes()
+    if path.suffix.removeprefix(".") not in formats:
+        raise ConfigError(
+            f"--figure {path}: a figure's name ends in one of .{', .'.join(sorted(formats))}."
+        )
+
+
+def draw_figure(path: Path) -> None:
+    """Two panels: over n at a step of 0.03, over the step with four agents."""
+    import matplotlib.pyplot as plt  # noqa: PLC0415 - an extra
+
     with jax.enable_x64(True):
         panels: dict[str, list[tuple[float, Medians]]] = {
             "agents": [(n, _medians(n, 0.03)) for n in AGENTS],

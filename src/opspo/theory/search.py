@@ -13,7 +13,7 @@ from flax import struct
 from opspo.theory.checks import Problem, Worst
 from opspo.theory.claims import Claim
 from opspo.theory.estimates import PAIRS, Estimate, estimates
-from opspo.theory.facts import facts
+from opspo.theory.facts import Facts, facts
 from opspo.theory.sequence import Sequence, solve
 from opspo.theory.tabular import Game
 from opspo.types import Array
@@ -58,9 +58,12 @@ def search(
 ) -> Worst:
     """Climb from so many random problems, in 64-bit; each pair of estimates gets its share.
 
+    With fewer `restarts` than pairs it takes as many as there are pairs.
+
     For the pair 'drawn errors' the estimates themselves are free.
     """
     with jax.enable_x64(True):
+        restarts = max(restarts, len(claim.estimates))
         keys = jax.random.split(jax.random.PRNGKey(seed), restarts)
         free = jax.vmap(partial(_draw, agents=agents, states=states, actions=actions))(keys)
         rows = [PAIRS.index(name) for name in claim.estimates]
@@ -69,12 +72,12 @@ def search(
         ratio, best = jax.jit(jax.vmap(climb))(free, pairs)
         winner = int(jnp.argmax(ratio))
         free = jax.tree.map(lambda x: x[winner], best)
-        problem, sequence, given = _realise(free, pairs[winner])
-        found = facts(sequence, given, gamma=problem.gamma)
-        of_bound = claim.error(found) / claim.bound(found)
+        problem, given, found = _solved(free, pairs[winner])
+        error, bound = claim.error(found), claim.bound(found)
+        agent = jnp.argmax(error / (bound + ROUNDING * found.epsilon.max()))
         return Worst(
-            ratio=float(of_bound.max()),
-            agent=int(jnp.argmax(of_bound)) + 1 if of_bound.ndim else None,
+            ratio=float((error / bound).reshape(-1)[agent]),
+            agent=int(agent) + 1 if error.ndim else None,
             estimate=PAIRS[int(pairs[winner])],
             problem=jax.device_get(problem),
             given=jax.device_get(given),
@@ -123,6 +126,12 @@ def _realise(free: Free, pair: Array) -> tuple[Problem, Sequence, Estimate]:
     is_free = pair == PAIRS.index("drawn errors")
     given = jax.tree.map(lambda mine, all: jnp.where(is_free, mine, all[pair]), own, named)
     return problem, sequence, given
+
+
+@jax.jit
+def _solved(free: Free, pair: Array) -> tuple[Problem, Estimate, Facts]:
+    problem, sequence, given = _realise(free, pair)
+    return problem, given, facts(sequence, given, gamma=problem.gamma)
 
 
 def _climb(

@@ -59,8 +59,7 @@ def solve(matrix: Array, right: Array) -> Array:
 
     def eliminate(table: Array, row: Array) -> tuple[Array, None]:
         pivot = table[row] / table[row, row]
-        column = table[:, row].at[row].set(0)
-        return (table - column[:, None] * pivot[None]).at[row].set(pivot), None
+        return (table - table[:, row][:, None] * pivot[None]).at[row].set(pivot), None
 
     table = jnp.concatenate([matrix, right[:, None]], axis=1)
     return jax.lax.scan(eliminate, table, jnp.arange(size))[0][:, -1]
