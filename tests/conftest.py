@@ -34,3 +34,10 @@ def strict(request):
         jax.numpy_dtype_promotion("standard" if lenient else "strict"),
     ):
         yield
+
+
+@pytest.fixture(autouse=True, scope="module")
+def bounded_memory():
+    """Compiled programs of a module go when it ends: a worker would pile up gigabytes."""
+    yield
+    jax.clear_caches()

@@ -333,17 +333,17 @@ def test_summary_counts_falls_on_the_way_to_the_optimum():
     np.testing.assert_allclose(got.way, 0.5)
 
 
-def test_all_are_compared_on_their_own_games(problem, monkeypatch):
+def test_all_are_compared_on_their_own_games(problem):
     """Games that differ in the scale of the reward: the same way to optima of their own."""
     game, old, _ = problem
     mappo = UPDATES["mappo"]
-    monkeypatch.setattr(improvement, "UPDATES", {"one": mappo})
 
     def draw(key):
         return game.replace(reward=game.reward * (1 + 9 * jax.random.uniform(key))), old
 
     keys = jax.random.split(jax.random.PRNGKey(1))
-    got = improvement.compare(draw, keys, NUMBERS, iterations=3)["one"]
+    found = improvement.compare(draw, keys, NUMBERS, iterations=3, updates={"one": mappo})
+    got = found["one"]
     path = improvement.improve(game, old, keys[0], mappo, NUMBERS, 3)
     way = (path[3] - path[0]) / (improvement.optimum(game, NUMBERS.gamma) - path[0])
     np.testing.assert_allclose(got.way, way, rtol=1e-9)
