@@ -2,6 +2,7 @@
 
     python benchmarks/family.py run [--algos NAME ...] [--seeds 0 1]
     python benchmarks/family.py table
+    python benchmarks/family.py speed
 
 Each run keeps its settings, versions and metrics in results/family/<task>-<algo>-seed<n>/.
 """
@@ -75,10 +76,46 @@ def table(env: str, steps: int) -> None:
         print(f"| {algo} | " + " | ".join(", ".join(cell) for cell in cells) + " |")
 
 
+def speed(env: str, rounds: int = 9) -> None:
+    """Environment steps per second of whole iterations, in turn; to benchmarks/family_speed.json.
+
+    Everything is compiled before, and the first round is not counted.
+    """
+    import statistics
+    import time
+
+    import jax
+
+    from opspo.environments import make_env
+    from opspo.learner import make_learner
+    from opspo.presets import default_config
+    from opspo.runs import package_versions
+
+    iterations, states, steps = {}, {}, 0
+    for algo in ALGORITHMS:
+        config = default_config(env, algo)
+        learner = make_learner(config, make_env(env))
+        states[algo] = jax.jit(learner.init, static_argnums=0)(0)
+        iterations[algo] = jax.jit(learner.iterate, donate_argnums=0).lower(states[algo]).compile()
+        steps = config.steps_per_iteration
+    seconds: dict[str, list[float]] = {algo: [] for algo in ALGORITHMS}
+    for _ in range(rounds + 1):
+        for algo in ALGORITHMS:
+            begin = time.perf_counter()
+            states[algo], _ = jax.block_until_ready(iterations[algo](states[algo]))
+            seconds[algo].append(time.perf_counter() - begin)
+    found = {algo: steps / statistics.median(times[1:]) for algo, times in seconds.items()}
+    for algo, rate in found.items():
+        print(f"{algo:6} {rate:,.0f} steps/s")
+    data = {"env": env, "steps_per_second": found, "seconds": seconds}
+    out = Path(__file__).parent / "family_speed.json"
+    out.write_text(json.dumps(data | {"versions": package_versions()}, indent=1) + "\n")
+
+
 def main() -> None:
-    """Run, or print the table."""
+    """Run, print the table, or measure the speed."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("command", choices=["run", "table"])
+    parser.add_argument("command", choices=["run", "table", "speed"])
     parser.add_argument("--env", default="smax/2s3z")
     parser.add_argument("--steps", type=int, default=1_000_000)
     parser.add_argument("--algos", nargs="*", default=list(ALGORITHMS))
@@ -87,6 +124,8 @@ def main() -> None:
     os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", ".jax_cache")
     if arguments.command == "table":
         return table(arguments.env, arguments.steps)
+    if arguments.command == "speed":
+        return speed(arguments.env)
     for seed in arguments.seeds:
         for algo in arguments.algos:
             run(arguments.env, algo, seed, arguments.steps)

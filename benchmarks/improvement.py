@@ -45,9 +45,7 @@ def main() -> None:
     """Run every family, at the paper's clip and at one three times as wide."""
     opspo = improvement.UPDATES["opspo"]
     assert isinstance(opspo, InTurn)
-    updates = improvement.UPDATES | {
-        "opspo, centred": dataclasses.replace(opspo, estimate=centred)
-    }
+    updates = improvement.UPDATES | {"opspo, centred": dataclasses.replace(opspo, estimate=centred)}
     print("| | " + " | ".join(updates) + " |")
     print("|---" * (1 + len(updates)) + "|")
     rows = []

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from opspo.config import TrainConfig
     from opspo.environments import make_env
+    from opspo.environments.pettingzoo import from_pettingzoo
     from opspo.policy import Policy, load_policy
     from opspo.presets import default_config
     from opspo.trainer import resume, train
@@ -18,6 +19,7 @@ _PUBLIC = {
     "Policy": "opspo.policy",
     "TrainConfig": "opspo.config",
     "default_config": "opspo.presets",
+    "from_pettingzoo": "opspo.environments.pettingzoo",
     "load_policy": "opspo.policy",
     "make_env": "opspo.environments",
     "resume": "opspo.trainer",
@@ -28,6 +30,7 @@ __all__ = [
     "Policy",
     "TrainConfig",
     "default_config",
+    "from_pettingzoo",
     "load_policy",
     "make_env",
     "resume",

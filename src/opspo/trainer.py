@@ -18,6 +18,7 @@ from rich.console import Console
 from opspo.checkpoint import Checkpoints
 from opspo.config import TrainConfig
 from opspo.environments import check_id, make_env
+from opspo.environments.base import Environment
 from opspo.evaluate import Evaluation, make_evaluator
 from opspo.iteration import Iteration, ready
 from opspo.learner import Learner, make_learner
@@ -50,9 +51,19 @@ class Result:
 
 
 def train(
-    config: TrainConfig, *, overwrite: bool = False, console: Console | None = None
+    config: TrainConfig,
+    *,
+    environment: Environment | None = None,
+    overwrite: bool = False,
+    console: Console | None = None,
 ) -> Result:
     """Train from the start.
+
+    Args:
+        config: all settings.
+        environment: your own; `config.env` is then its name only. By default the one of that id.
+        overwrite: replace the run folder if it exists.
+        console: where progress goes.
 
     Raises:
         ConfigError: the environment or a setting does not exist. Nothing is written.
@@ -60,9 +71,10 @@ def train(
         TrainingError: a reward, loss or parameter is not finite.
         Interrupted: by Ctrl-C or SIGTERM.
     """
-    check_id(config.env)
+    if environment is None:
+        check_id(config.env)
     with stop_flag() as stopped:
-        learner = make_learner(config, make_env(config.env))
+        learner = make_learner(config, environment or make_env(config.env))
         folder = create(config, overwrite=overwrite)
         spec = dataclasses.asdict(learner.environment.spec)
         folder.environment.write_text(json.dumps(spec, indent=2) + "\n")
@@ -72,9 +84,16 @@ def train(
 
 
 def resume(
-    run_dir: str | Path, *, checkpoint: int | None = None, console: Console | None = None
+    run_dir: str | Path,
+    *,
+    environment: Environment | None = None,
+    checkpoint: int | None = None,
+    console: Console | None = None,
 ) -> Result:
     """Go on from a checkpoint, by default the latest, exactly as if there had been no stop.
+
+    Engines outside of JAX are not part of a checkpoint: there, new episodes begin. A run on an
+    `environment` of your own has to be given it again.
 
     Raises:
         RunError: there is no such run or checkpoint, or it cannot be read.
@@ -82,7 +101,7 @@ def resume(
     """
     folder, config = open_run(run_dir)
     with stop_flag() as stopped, hold(folder):
-        learner = make_learner(config, make_env(config.env))
+        learner = make_learner(config, environment or make_env(config.env))
         checkpoints = Checkpoints(folder.checkpoints)
         found = checkpoints.iterations()
         if not found and checkpoint is None:

@@ -49,11 +49,14 @@ MAMUJOCO_TASKS = (
     "Walker2d-6x1",
 )
 """Those of the paper; any other partition goes by the same form of id"""
+PETTINGZOO_MODULES = ("mpe2.simple_spread_v3",)
+"""An example; any module with a parallel_env goes by its name"""
 
 
 def environment_ids() -> tuple[str, ...]:
     """Every environment id, as `family/task`."""
-    families = {"smax": SMAX_MAPS, "mamujoco": MAMUJOCO_TASKS, "probe": PROBES}
+    families = {"smax": SMAX_MAPS, "mamujoco": MAMUJOCO_TASKS, "pettingzoo": PETTINGZOO_MODULES}
+    families["probe"] = PROBES
     return tuple(f"{family}/{name}" for family, names in families.items() for name in names)
 
 
@@ -63,7 +66,7 @@ def check_id(env: str) -> None:
         from opspo.environments.mamujoco import parse  # noqa: PLC0415
 
         parse(env.removeprefix("mamujoco/"))
-    elif env not in environment_ids():
+    elif not env.startswith("pettingzoo/") and env not in environment_ids():
         raise unknown_name("environment", env, environment_ids())
 
 
@@ -83,6 +86,10 @@ def make_env(env: str) -> Environment:
         from opspo.environments.mamujoco import MAMuJoCo  # noqa: PLC0415  (loads the engine)
 
         return MAMuJoCo(task)
+    if family == "pettingzoo":
+        from opspo.environments.pettingzoo import from_module  # noqa: PLC0415
+
+        return from_module(task)
     from opspo.environments.probes import make_probe  # noqa: PLC0415  (loads JAX)
 
     return make_probe(task)
