@@ -17,7 +17,7 @@ from hypothesis import settings  # noqa: E402
 settings.register_profile("steady", deadline=None, derandomize=True, max_examples=30)
 settings.load_profile("steady")
 
-STRICT = ("estimators", "objectives", "update", "policies")
+STRICT = ("estimators", "objectives", "theory", "update", "policies")
 
 
 @pytest.fixture(autouse=True)

@@ -25,16 +25,6 @@ FAMILIES = [f for f in checks.FAMILIES if f.name in ("sparse", "dense", "penalty
 BROKEN = {"Theorem 1, printed", "Theorem 2, printed", "MAPPO, squared"}
 
 
-@pytest.fixture(autouse=True)
-def precise():
-    with (
-        jax.enable_x64(True),
-        jax.numpy_rank_promotion("raise"),
-        jax.numpy_dtype_promotion("strict"),
-    ):
-        yield
-
-
 # --- formulas, by hand: γ = 1/2 ------------------------------------------------------------------
 
 HALF = Fraction(1, 2)

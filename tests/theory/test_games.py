@@ -16,16 +16,6 @@ DRAWS = 6
 TEAMS = (2, 3, 4)
 
 
-@pytest.fixture(autouse=True)
-def precise():
-    with (
-        jax.enable_x64(True),
-        jax.numpy_rank_promotion("raise"),
-        jax.numpy_dtype_promotion("strict"),
-    ):
-        yield
-
-
 def family(name, agents):
     """How to draw a game of a family, and its numbers of states and joint actions."""
     sizes = {"states": 4, "agents": agents, "actions": 2}

@@ -25,16 +25,6 @@ AT_ONCE, IN_TURN = ("mappo", "coppo"), ("happo", "a2po", "opspo")
 ORDER = (2, 0, 1)
 
 
-@pytest.fixture(autouse=True)
-def precise():
-    with (
-        jax.enable_x64(True),
-        jax.numpy_rank_promotion("raise"),
-        jax.numpy_dtype_promotion("strict"),
-    ):
-        yield
-
-
 @pytest.fixture
 def problem():
     """A game, logits of its team, and where they have moved: far enough to be clipped."""

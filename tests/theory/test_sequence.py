@@ -23,16 +23,6 @@ compiled = partial(jax.jit, compiler_options=FAST_TO_COMPILE)
 solve = compiled(tabular.solve)
 
 
-@pytest.fixture(autouse=True)
-def precise():
-    with (
-        jax.enable_x64(True),
-        jax.numpy_rank_promotion("raise"),
-        jax.numpy_dtype_promotion("strict"),
-    ):
-        yield
-
-
 @lru_cache
 def solved(agents=AGENTS, states=STATES):
     """A game, and the update of its team, in NumPy."""

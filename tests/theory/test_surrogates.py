@@ -4,7 +4,6 @@ from functools import lru_cache, partial
 
 import jax
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from oracles import theory as oracle
@@ -16,16 +15,6 @@ from opspo.theory.estimates import Estimate, of_the_data
 STATES, AGENTS, ACTIONS, GAMMA = 3, 3, 2, 0.8
 
 compiled = partial(jax.jit, compiler_options=FAST_TO_COMPILE)
-
-
-@pytest.fixture(autouse=True)
-def precise():
-    with (
-        jax.enable_x64(True),
-        jax.numpy_rank_promotion("raise"),
-        jax.numpy_dtype_promotion("strict"),
-    ):
-        yield
 
 
 @partial(compiled, static_argnames="agents")

@@ -14,16 +14,6 @@ from opspo.theory import games, tabular
 STATES, AGENTS, ACTIONS, GAMMA = 5, 3, 2, 0.9
 
 
-@pytest.fixture(autouse=True)
-def precise():
-    with (
-        jax.enable_x64(True),
-        jax.numpy_rank_promotion("raise"),
-        jax.numpy_dtype_promotion("strict"),
-    ):
-        yield
-
-
 @pytest.fixture
 def problem():
     """A game, logits of its team, and a direction in which the first two agents go."""
