@@ -17,7 +17,7 @@ from rich.console import Console
 
 from opspo.checkpoint import Checkpoints
 from opspo.config import TrainConfig
-from opspo.environments import check_id, make_env
+from opspo.environments import make_env
 from opspo.environments.base import Environment
 from opspo.evaluate import Evaluation, make_evaluator
 from opspo.iteration import Iteration, ready
@@ -57,13 +57,9 @@ def train(
     overwrite: bool = False,
     console: Console | None = None,
 ) -> Result:
-    """Train from the start.
+    """Train from the start, on the environment of the config's id or on one of your own.
 
-    Args:
-        config: all settings.
-        environment: your own; `config.env` is then its name only. By default the one of that id.
-        overwrite: replace the run folder if it exists.
-        console: where progress goes.
+    With your own, `config.env` is no more than its name.
 
     Raises:
         ConfigError: the environment or a setting does not exist. Nothing is written.
@@ -71,8 +67,6 @@ def train(
         TrainingError: a reward, loss or parameter is not finite.
         Interrupted: by Ctrl-C or SIGTERM.
     """
-    if environment is None:
-        check_id(config.env)
     with stop_flag() as stopped:
         learner = make_learner(config, environment or make_env(config.env))
         folder = create(config, overwrite=overwrite)
