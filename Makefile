@@ -4,7 +4,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: train test lint clean
+# What the football engine is built with; Debian's names
+FOOTBALL_PACKAGES := git cmake build-essential libgl1-mesa-dev libsdl2-dev libsdl2-image-dev \
+	libsdl2-ttf-dev libsdl2-gfx-dev libboost-all-dev
+
+.PHONY: train test test-paper lint football football-packages clean
 
 train: $(STAMP)  ## Train OPSPO on SMAX 3m, evaluate it, and say where the results lie
 	$(BIN)/opspo train --env smax/3m --algo opspo --total-steps 3600000 \
@@ -14,10 +18,26 @@ test: $(STAMP)  ## Lint, check types, run every test
 	$(MAKE) lint
 	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal --durations 10
 
+test-paper: $(STAMP)  ## Two iterations of OPSPO at the paper's settings, on each of its tasks
+	$(BIN)/python -m pytest -m paper --durations 16
+
 lint: $(STAMP)
 	$(BIN)/ruff check src tests
 	$(BIN)/ruff format --check src tests
 	$(BIN)/mypy
+
+football: $(VENV)/.football  ## Build Google Research Football; some minutes
+
+$(VENV)/.football: $(STAMP)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt psutil setuptools six wheel
+	# its build starts `python3` and wants the one of the environment
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pip install --quiet --no-build-isolation \
+		--constraint constraints.txt --editable '.[football]'
+	touch $@
+
+football-packages:  ## What the build needs, as root on Debian
+	apt-get update --quiet
+	apt-get install --quiet --yes --no-install-recommends $(FOOTBALL_PACKAGES)
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)

@@ -1,6 +1,8 @@
 """Training on engines outside of JAX: the same experience, the same learning."""
 
 import dataclasses
+import subprocess
+import sys
 
 import jax
 import numpy as np
@@ -24,8 +26,10 @@ def train(environment, config):
     return learner, state, rows
 
 
-@pytest.mark.parametrize("recurrent", [False, True])
-@pytest.mark.parametrize("name", ["credit", "death", "continuous", "coordination"])
+@pytest.mark.parametrize(
+    ("name", "recurrent"),
+    [("credit", True), ("death", False), ("continuous", False), ("coordination", False)],
+)
 def test_a_probe_on_the_host_is_learnt(name, recurrent):
     environment = OnHost(name)
     config = small_config(f"probe/{name}", recurrent=recurrent)
@@ -66,3 +70,16 @@ def test_a_trajectory_holds_what_the_engine_said():
     for t in range(16):
         total = np.where(trajectory.first[t], 0, total) + trajectory.reward[t]
         np.testing.assert_allclose(trajectory.episode_return[t], total, rtol=1e-6)
+
+
+@pytest.mark.slow
+def test_a_team_of_separate_recurrent_networks_comes_into_being():
+    """Batched QR decompositions side by side hang jaxlib 0.10.2 on two cores, every time."""
+    program = (
+        "import jax; from opspo.presets import preset_config; "
+        "from opspo.environments import make_env; from opspo.learner import make_learner; "
+        "config = preset_config('paper', 'mamujoco/Hopper-3x1', 'opspo'); "
+        "learner = make_learner(config, make_env(config.env)); "
+        "jax.block_until_ready(jax.jit(learner.init)(0))"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=200)

@@ -169,6 +169,24 @@ def test_every_state_weight_learns_and_resumes_exactly(state_weight, tmp_path):
 
 
 @pytest.mark.slow
+@SHARING
+def test_running_statistics_are_part_of_the_checkpoint(shared, tmp_path):
+    config = small_config("probe/credit", shared=shared)
+    policy = dataclasses.replace(config.policy, running_normalisation=True)
+    config = dataclasses.replace(config, policy=policy)
+    whole, _ = run(config, 4)
+    half, _ = run(config, 2)
+    resumed, _ = run(config, 2, through_a_checkpoint(half, tmp_path))
+    jax.tree.map(np.testing.assert_array_equal, whole, resumed)
+    samples = 4 * config.steps_per_iteration
+    for network, each in ((whole.actor, 2 if shared else 1), (whole.critic, 1)):
+        counts = np.asarray(network["statistics"]["torso"]["input"]["count"])
+        assert (counts == each * samples).all()
+    state, _ = run(config, 36, whole)
+    assert greedy_return(config, state) == pytest.approx(1.0, abs=0.02)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("recurrent", [False, True])
 def test_minibatches_and_memory_go_together(recurrent):
     config = small_config("probe/credit", recurrent=recurrent, minibatches=4)

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from small import small_config
 
+import opspo.loop as loop_module
 import opspo.trainer as trainer_module
 from opspo.checkpoint import Checkpoints
 from opspo.config import from_json
@@ -115,18 +116,18 @@ def test_kill_and_resume_is_bit_for_bit(tmp_path):
 
 def test_ctrl_c_saves_and_says_how_to_resume(tmp_path, monkeypatch):
     config = config_in(tmp_path / "run")
-    original = trainer_module.metrics_row
+    original = loop_module.metrics_row
 
     def interrupt_at_three(metrics, **where):
         if where["iteration"] == 3:
             os.kill(os.getpid(), signal.SIGINT)
         return original(metrics, **where)
 
-    monkeypatch.setattr(trainer_module, "metrics_row", interrupt_at_three)
+    monkeypatch.setattr(loop_module, "metrics_row", interrupt_at_three)
     with pytest.raises(Interrupted, match=r"iteration 3.*opspo resume --run-dir"):
         train(config)
     assert Checkpoints(tmp_path / "run" / "checkpoints").iterations() == [3]
-    monkeypatch.setattr(trainer_module, "metrics_row", original)
+    monkeypatch.setattr(loop_module, "metrics_row", original)
     assert resume(tmp_path / "run").env_steps == 2048
 
 

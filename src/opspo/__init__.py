@@ -8,6 +8,8 @@ if TYPE_CHECKING:
     from opspo.config import TrainConfig
     from opspo.environments import make_env
     from opspo.environments.pettingzoo import from_pettingzoo
+    from opspo.environments.starcraft import from_smac
+    from opspo.film.watch import watch
     from opspo.policy import Policy, load_policy
     from opspo.presets import default_config
     from opspo.trainer import resume, train
@@ -20,10 +22,12 @@ _PUBLIC = {
     "TrainConfig": "opspo.config",
     "default_config": "opspo.presets",
     "from_pettingzoo": "opspo.environments.pettingzoo",
+    "from_smac": "opspo.environments.starcraft",
     "load_policy": "opspo.policy",
     "make_env": "opspo.environments",
     "resume": "opspo.trainer",
     "train": "opspo.trainer",
+    "watch": "opspo.film.watch",
 }
 
 __all__ = [
@@ -31,10 +35,12 @@ __all__ = [
     "TrainConfig",
     "default_config",
     "from_pettingzoo",
+    "from_smac",
     "load_policy",
     "make_env",
     "resume",
     "train",
+    "watch",
 ]
 
 

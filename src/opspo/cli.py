@@ -1,4 +1,4 @@
-"""The command line: `opspo train`, `resume`, `eval`, `bench`, `theory`, `envs`, `algos`.
+"""The command line: `opspo train`, `resume`, `eval`, `watch`, `bench`, `theory`, `envs`, `algos`.
 
 JAX and the engines are imported only once a command needs them.
 """
@@ -157,6 +157,13 @@ def evaluate(arguments: Sequence[str]) -> None:
     print(json.dumps(evaluation.summary()))
 
 
+def watch(arguments: Sequence[str]) -> None:
+    """Film one episode of a trained policy, as GIF or MP4."""
+    from opspo.film.command import watch as run
+
+    run(arguments)
+
+
 @dataclass(frozen=True)
 class _BenchUpdate:
     """Time one update of each algorithm and state weight, in turn, in one run."""
@@ -208,12 +215,10 @@ def theory(arguments: Sequence[str]) -> None:
 
 
 def list_environments(arguments: Sequence[str]) -> None:
-    """List the environments."""
-    tyro.cli(_no_arguments, prog="opspo envs", args=arguments)
+    """List the environments, with their sizes and what is missing."""
+    from opspo.catalogue import command
 
-    from opspo.environments import environment_ids
-
-    print("\n".join(environment_ids()))
+    command(arguments)
 
 
 def list_algorithms(arguments: Sequence[str]) -> None:
@@ -231,6 +236,7 @@ COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {
     "train": train,
     "resume": resume,
     "eval": evaluate,
+    "watch": watch,
     "bench": bench,
     "theory": theory,
     "envs": list_environments,

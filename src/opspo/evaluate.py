@@ -7,7 +7,7 @@ depend on how many others are played; `Policy.act` in a plain Python loop plays 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -25,8 +25,8 @@ from opspo.environments.base import (
 from opspo.policies.team import Team
 from opspo.types import Array, Params
 
-SIDE_BY_SIDE = 32
-"""Most environments that an evaluation outside of JAX opens"""
+SIDE_BY_SIDE = 16
+"""Most environments that an evaluation outside of JAX opens; each may be a process of its own"""
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,8 @@ class Evaluation:
     lengths: tuple[int, ...]
     wins: tuple[bool, ...] | None
     """None where the environment has no winning"""
+    outcomes: dict[str, tuple[float, ...]] = field(default_factory=dict)
+    """the environment's further numbers, by name"""
 
     def summary(self) -> dict[str, Any]:
         """As JSON: the means, then each episode's."""
@@ -51,6 +53,10 @@ class Evaluation:
         each: dict[str, Any] = {"returns": list(self.returns), "lengths": list(self.lengths)}
         if self.wins is not None:
             each["wins"] = list(self.wins)
+        for name, values in self.outcomes.items():
+            means[name] = sum(values) / count
+        if self.outcomes:
+            each["outcomes"] = {name: list(values) for name, values in self.outcomes.items()}
         return means | each
 
 
@@ -92,36 +98,46 @@ def _play(
     params: Params,
     seed: Array,
     index: Array,
-) -> tuple[Array, Array, Array]:
-    """Return, length and win of one episode."""
+) -> tuple[Array, Array, Array, dict[str, Array]]:
+    """Return, length, win and outcomes of one episode."""
     reset_key, play_key = episode_keys(seed, index)
     state, observation = environment.reset(reset_key)
     no = jnp.array(False)
-    start = (state, observation, team.initial_memory(), jnp.zeros(()), jnp.array(0), no, no)
+    nothing = {name: jnp.zeros(()) for name in environment.spec.outcomes}
+    begun = (state, observation, team.initial_memory())
+    start = (*begun, jnp.zeros(()), jnp.array(0), no, no, nothing)
 
     def going(carry: Any) -> Array:
         return ~carry[5]
 
     def step(carry: Any) -> Any:
-        state, observation, memory, total, length, _, _ = carry
+        state, observation, memory, total, length, *_ = carry
         act_key, environment_key = step_keys(play_key, length)
         action, memory = decide(team, params, observation, memory, act_key, greedy=greedy)
         state, out = environment.step(environment_key, state, action)
         done = out.terminated | out.truncated
-        return state, out.observation, memory, total + out.reward, length + 1, done, out.win
+        after = (state, out.observation, memory, total + out.reward, length + 1)
+        return *after, done, out.win, out.outcome
 
-    *_, total, length, _, win = jax.lax.while_loop(going, step, start)
-    return total, length, win
+    *_, total, length, _, win, outcome = jax.lax.while_loop(going, step, start)
+    return total, length, win, outcome
 
 
 def _play_all(
-    play: Callable[[Params, int, Array], Any], episodes: int, params: Params, seed: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Returns, lengths and wins."""
-    played: tuple[np.ndarray, np.ndarray, np.ndarray] = jax.device_get(
-        play(params, seed, jnp.arange(episodes))
+    play: Callable[[Params, int, Array], Any],
+    has_win: bool,
+    episodes: int,
+    params: Params,
+    seed: int,
+) -> Evaluation:
+    """Episodes of a JAX environment, all in one call."""
+    returns, lengths, wins, outcomes = jax.device_get(play(params, seed, jnp.arange(episodes)))
+    return Evaluation(
+        returns=tuple(returns.tolist()),
+        lengths=tuple(lengths.tolist()),
+        wins=tuple(wins.tolist()) if has_win else None,
+        outcomes={name: tuple(values.tolist()) for name, values in outcomes.items()},
     )
-    return played
 
 
 def play_on_host(
@@ -131,8 +147,8 @@ def play_on_host(
     episodes: int,
     params: Params,
     seed: int,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Returns, lengths and wins of episodes outside of JAX, at most `SIDE_BY_SIDE` at a time.
+) -> Evaluation:
+    """Episodes outside of JAX, at most `SIDE_BY_SIDE` at a time; lost ones are played again.
 
     How many each environment plays is fixed beforehand: taking whatever ends first would prefer
     short episodes.
@@ -140,7 +156,8 @@ def play_on_host(
     num_envs = min(episodes, SIDE_BY_SIDE)
     left = episodes // num_envs + (np.arange(num_envs) < episodes % num_envs)
     total, length = np.zeros(num_envs), np.zeros(num_envs, int)
-    played: list[tuple[float, int, bool]] = []
+    played: list[tuple[float, ...]] = []
+    names = environment.spec.outcomes
     environments = environment.open(num_envs, seed)
     try:
         seen, fresh = environments.reset(), team.initial_memory(num_envs)
@@ -151,15 +168,24 @@ def play_on_host(
             step, seen = environments.step(np.asarray(action))
             total, length, t = total + step.reward, length + 1, t + 1
             done = np.asarray(step.terminated | step.truncated)
-            for i in np.flatnonzero(done & (left > 0)):
-                played.append((float(total[i]), int(length[i]), bool(step.win[i])))
-            left = left - (done & (left > 0))
+            counts = done & (left > 0)
+            if step.lost is not None:
+                counts &= ~np.asarray(step.lost)
+            for i in np.flatnonzero(counts):
+                further = (float(step.outcome[name][i]) for name in names)
+                played.append((float(total[i]), int(length[i]), bool(step.win[i]), *further))
+            left = left - counts
             total, length = np.where(done, 0, total), np.where(done, 0, length)
             memory = jnp.where(done[:, None, None], fresh, memory)
     finally:
         environments.close()
-    returns, lengths, wins = map(np.array, zip(*played, strict=True))
-    return returns, lengths, wins
+    returns, lengths, wins, *outcomes = zip(*played, strict=True)
+    return Evaluation(
+        returns=tuple(returns),
+        lengths=tuple(map(int, lengths)),
+        wins=tuple(map(bool, wins)) if environment.spec.has_win else None,
+        outcomes=dict(zip(names, outcomes, strict=True)),
+    )
 
 
 def make_evaluator(
@@ -171,17 +197,6 @@ def make_evaluator(
     """
     if runs_on_host(environment):
         decide_all = jax.vmap(partial(decide, team, greedy=greedy), in_axes=(None, 0, 0, 0))
-        play = partial(play_on_host, environment, team, jax.jit(decide_all), episodes)
-    else:
-        one = jax.vmap(partial(_play, environment, team, greedy), in_axes=(None, None, 0))
-        play = partial(_play_all, jax.jit(one), episodes)
-
-    def evaluate(params: Params, seed: int) -> Evaluation:
-        returns, lengths, wins = play(params, seed)
-        return Evaluation(
-            returns=tuple(returns.tolist()),
-            lengths=tuple(lengths.tolist()),
-            wins=tuple(wins.tolist()) if environment.spec.has_win else None,
-        )
-
-    return evaluate
+        return partial(play_on_host, environment, team, jax.jit(decide_all), episodes)
+    one = jax.vmap(partial(_play, environment, team, greedy), in_axes=(None, None, 0))
+    return partial(_play_all, jax.jit(one), environment.spec.has_win, episodes)

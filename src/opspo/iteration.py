@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import jax
+import numpy as np
 
 from opspo.environments.base import HostBatch, runs_on_host
 from opspo.learner import Learner, keys_of
@@ -21,15 +22,16 @@ Iteration = Callable[[TrainState], tuple[TrainState, dict[str, Any]]]
 def ready(learner: Learner, state: TrainState) -> Iterator[Iteration]:
     """The iteration to go on with from a state.
 
-    A JAX environment is part of the state. Any other starts new episodes here, with a seed that a
-    resumed run has not used before.
+    A JAX environment is part of the state. Any other starts new episodes here, with a seed that
+    neither this run nor its evaluations have used before.
     """
     environment = learner.environment
     if not runs_on_host(environment):
         yield jax.jit(learner.iterate, donate_argnums=0)
         return
     config = learner.config
-    environments = environment.open(config.rollout.num_envs, config.seed + int(state.iteration))
+    seed = np.random.SeedSequence((config.seed, int(state.iteration))).generate_state(1)[0]
+    environments = environment.open(config.rollout.num_envs, int(seed) % 2**31)
     try:
         yield _on_host(learner, environments)
     finally:

@@ -124,10 +124,12 @@ class Learner:
             plan,
             update_key,
         )
+        # after the update: every ratio of an iteration sees through the same statistics
+        critic_mask = jnp.ones(trajectory.state.shape[:-1], bool)
         learned = state.replace(  # type: ignore[attr-defined]
-            actor=learners.actor,
+            actor=self.team.observe(learners.actor, trajectory.observation, trajectory.alive),
             actor_optimiser=learners.actor_optimiser,
-            critic=learners.critic,
+            critic=self.critic.observe(learners.critic, trajectory.state, critic_mask),
             critic_optimiser=learners.critic_optimiser,
             value_statistics=statistics,
             critic_memory=critic_memory,

@@ -145,7 +145,9 @@ def load_policy(
     """
     folder, config = open_run(run_dir)
     try:
-        spec = EnvironmentSpec(**json.loads(folder.environment.read_text()))
+        sizes = json.loads(folder.environment.read_text())
+        # JSON has no tuples
+        spec = EnvironmentSpec(**sizes | {"outcomes": tuple(sizes.get("outcomes", ()))})
     except (OSError, ValueError, TypeError) as error:
         raise RunError(
             f"{folder.environment} cannot be read: {error}. Train again to have it written."

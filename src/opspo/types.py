@@ -54,6 +54,10 @@ class Trajectory:
     """[T, E] steps so far"""
     win: Array
     """[T, E] bool, the episode ended in a win"""
+    lost: Array | None = None
+    """[T, E] bool, the engine broke down and the episode does not count; None where it cannot"""
+    outcome: dict[str, Array] = struct.field(default_factory=dict)
+    """[T, E] further numbers that an episode came to, where it ended"""
 
     @property
     def done(self) -> Array:

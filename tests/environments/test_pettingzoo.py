@@ -45,7 +45,8 @@ class Awkward(ParallelEnv):
 
 
 def test_what_is_shorter_is_padded_and_what_is_surplus_is_never_available():
-    environment = opspo.from_pettingzoo(Awkward)
+    made = []
+    environment = opspo.from_pettingzoo(lambda: made.append(Awkward()) or made[-1])
     spec = environment.spec
     assert (spec.num_agents, spec.observation_size, spec.num_actions) == (2, 3, 4)
     assert spec.state_size == 5  # no state(): the observations in a row
@@ -53,12 +54,23 @@ def test_what_is_shorter_is_padded_and_what_is_surplus_is_never_available():
     seen = batch.reset()
     assert seen.available_actions.tolist() == [[[True, True, False, False], [True] * 4]] * 2
     step, after = batch.step(np.array([[1, 3], [0, 0]]))
-    assert batch._engines[0].taken == [{"a": 1, "b": 3}]
+    assert made[1].taken == [{"a": 1, "b": 3}]
     np.testing.assert_allclose(after.observation[0], [[0.1] * 3, [0.1, 0.1, 0]])
     np.testing.assert_allclose(after.state[0], [0.1] * 5)
     assert after.available_actions[0].tolist() == [[True, False, False, False], [1, 1, 0, 1]]
     assert step.reward.tolist() == [1.0, 1.0]
     batch.close()
+
+
+def test_a_module_of_ones_own_is_found_by_its_name(tmp_path, monkeypatch):
+    (tmp_path / "my_game.py").write_text(
+        "from mpe2.simple_spread_v3 import parallel_env as spread\n"
+        "def parallel_env(**options):\n    return spread(max_cycles=5, **options)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    spec = make_env("pettingzoo/my_game").spec
+    assert (spec.name, spec.engine) == ("pettingzoo/my_game", "my_game")
+    assert make_env("pettingzoo/mpe2.simple_spread_v3").spec.engine.startswith("mpe2 1.")
 
 
 def test_who_leaves_is_dead_and_the_rest_play_on_to_the_end():

@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from opspo.environments import PROBES, make_env
+from opspo.environments import make_env
+from opspo.environments.families import PROBES
 from opspo.environments.probes import make_probe
 
 DISCRETE = [name for name in PROBES if name not in ("continuous", "regulator")]

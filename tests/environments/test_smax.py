@@ -5,7 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from opspo.environments import SMAX_MAPS, make_env
+from opspo.environments import make_env
+from opspo.environments.families import SMAX_MAPS
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,7 @@ seeds = st.integers(0, 2**31)
 masks = st.lists(st.booleans(), min_size=8, max_size=8)
 standardise = jax.jit(normalise.standardise, static_argnames="epsilon")
 masked_mean = jax.jit(normalise.masked_mean)
+merge_moments = jax.jit(normalise.merge_moments)
 
 
 @given(seed=seeds, mask=masks.filter(any))
@@ -98,3 +99,19 @@ def test_a_constant_target_keeps_the_deviation_away_from_zero():
     mean, deviation = normalise.mean_and_deviation(statistics, epsilon=0.01)
     np.testing.assert_allclose(mean, 7, rtol=1e-12)
     np.testing.assert_allclose(deviation, 0.01, rtol=1e-12)
+
+
+@given(st.integers(0, 2**16), st.integers(1, 4))
+def test_merged_moments_are_those_of_all_samples(seed, batches):
+    rng = np.random.default_rng(seed)
+    moments = (np.zeros(3), np.ones(3), np.zeros(()))
+    kept = []
+    for _ in range(batches):
+        x, mask = rng.normal(5, 3, (7, 3)), rng.uniform(size=7) < 0.7
+        moments = merge_moments(*moments, x, mask)
+        kept.append(x[mask])
+    samples = np.concatenate(kept)
+    if len(samples):
+        np.testing.assert_allclose(moments[0], samples.mean(0), rtol=1e-9)
+        np.testing.assert_allclose(moments[1], samples.var(0), rtol=1e-9, atol=1e-12)
+    assert moments[2] == len(samples)

@@ -219,3 +219,39 @@ def test_a_local_critic_is_one_for_each_agent_and_blind_in_death(shared):
         local, params, view[None], np.zeros((BATCH, AGENTS, 0)), np.zeros((1, BATCH), bool)
     )
     assert value.shape == (1, BATCH, AGENTS)
+
+
+@sharing
+def test_running_statistics_scale_the_inputs_and_count_who_is_alive(shared):
+    spec = EnvironmentSpec(
+        name="none", num_agents=AGENTS, observation_size=WIDTH, state_size=7, num_actions=3
+    )
+    config = PolicyConfig(
+        share_parameters=shared, hidden_sizes=(8, 6), output_gain=1.0, running_normalisation=True
+    )
+    team = make_team(config, spec)
+    params = jax.jit(team.init)(jax.random.PRNGKey(0))
+    assert "statistics" not in make_team(PolicyConfig(), spec).init(jax.random.PRNGKey(0))
+    rng = np.random.default_rng(3)
+    seen = rng.normal(7, 4, size=(STEPS, BATCH, AGENTS, WIDTH)).astype(np.float32)
+    alive = rng.uniform(size=seen.shape[:3]) < 0.7
+    observed = team.observe(params, seen, alive)
+    for agent in range(AGENTS):
+        found = own(team, observed, agent)["statistics"]["torso"]["input"]
+        counted = seen[alive] if shared else seen[:, :, agent][alive[:, :, agent]]
+        np.testing.assert_allclose(found["mean"], counted.mean(0), rtol=1e-5)
+        np.testing.assert_allclose(found["variance"], counted.var(0), rtol=1e-4)
+        assert found["count"] == len(counted)
+
+    # the network sees (x - mean) / deviation: the same as fresh statistics on scaled inputs
+    memory, first = np.zeros((BATCH, AGENTS, 0), np.float32), np.zeros((STEPS, BATCH), bool)
+    expected = np.empty_like(seen)
+    for agent in range(AGENTS):
+        found = own(team, observed, agent)["statistics"]["torso"]["input"]
+        found = jax.device_get(found)
+        expected[:, :, agent] = (seen[:, :, agent] - found["mean"]) / np.sqrt(found["variance"])
+    ours, _ = unroll(team, observed, seen, memory, first)
+    theirs, _ = unroll(team, params, expected, memory, first)
+    np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-4)
+    gradient = jax.jit(jax.grad(lambda p: unroll(team, p, seen, memory, first)[0].sum()))(observed)
+    assert not any(np.any(x) for x in jax.tree.leaves(gradient["statistics"]))

@@ -1,5 +1,7 @@
 """The ring of past iterations, against log-probabilities computed afresh for every pair."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -136,3 +138,31 @@ def test_initial_states_come_from_the_whole_batch_or_count_nothing(begun):
     if begun:
         for row in sample.initial:
             np.testing.assert_array_equal(row, trajectory.state[5, 3, 0])
+
+
+def test_slots_are_judged_anew_where_statistics_of_the_inputs_have_moved():
+    """They move after `moved` has noted what the new policies make of the ring."""
+    config = small_config(
+        "probe/credit",
+        shared=False,
+        state_weight="minimax",
+        density=DensityConfig(iterations=SLOTS, samples=32),
+    )
+    policy = dataclasses.replace(config.policy, running_normalisation=True)
+    learner, _ = learner_of(dataclasses.replace(config, policy=policy))
+    history = learner.algorithm.state_weight.history
+    state = jax.jit(learner.init, static_argnums=0)(0)
+    trajectory = jax.jit(lambda s: collect(learner, s))(state)
+    batch = jax.jit(lambda s: learner._evaluate(s, trajectory)[0])(state)
+    sample = jax.jit(history.draw)(batch, jax.random.PRNGKey(0))
+    write, moved = jax.jit(history.write), jax.jit(history.moved)
+    ring = write(state.state_weight.ring, sample, state.actor)
+    trained = state.actor | {"params": shifted(state.actor["params"], 0.05)}
+    ring = moved(ring, trained, jnp.array([0, 1]))
+    seen = jax.jit(learner.team.observe)(trained, trajectory.observation, trajectory.alive)
+    ring = write(ring, sample, seen)
+    expected = joint_log_prob(history.team, seen, sample)
+    for slot in (0, 1):
+        np.testing.assert_allclose(ring.behaviour_log_prob[1, slot], expected, atol=2e-5)
+    stale = joint_log_prob(history.team, trained, sample)
+    assert np.abs(stale - expected).max() > 1e-3, "the comparison must be able to fail"

@@ -36,6 +36,9 @@ class PolicyConfig:
     """Put a GRU behind the hidden layers of actor and critic."""
     chunk_length: int = 10
     """Steps through which gradients flow back in a recurrent network."""
+    running_normalisation: bool = False
+    """Scale every input feature by its mean and deviation in all that was seen so far, where
+    otherwise each vector is scaled over its own features."""
     output_gain: float = 0.01
     """Scale of the orthogonal initialisation of the actor's last layer."""
     initial_log_std: float = -0.5

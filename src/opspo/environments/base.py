@@ -12,6 +12,10 @@ from typing_extensions import TypeIs
 from opspo.types import Array
 
 
+class EngineError(RuntimeError):
+    """An engine broke down and cannot be started again."""
+
+
 @dataclass(frozen=True)
 class EnvironmentSpec:
     """Sizes and facts that do not change."""
@@ -28,6 +32,8 @@ class EnvironmentSpec:
     """Most steps of an episode."""
     has_win: bool = False
     """Whether episodes are won or lost."""
+    outcomes: tuple[str, ...] = ()
+    """Names of further numbers that an episode comes to, for the metrics."""
     engine: str = ""
     """What simulates it, with the version."""
 
@@ -59,6 +65,10 @@ class Step:
     """[] bool, a limit cut it; false where it terminated"""
     win: Array
     """[] bool, this step won the episode"""
+    lost: Array | None = None
+    """[] bool, the engine broke down and the episode does not count; None where it cannot"""
+    outcome: dict[str, Array] = struct.field(default_factory=dict)
+    """[] each of the specification's `outcomes`; they count where the episode ended"""
 
 
 class JaxEnvironment(Protocol):
@@ -94,13 +104,16 @@ class HostBatch(Protocol):
         Returns:
             What came of them, with the true last observation where an episode ended; and the
             observation to go on from, which is the first of a new episode there.
+
+        Raises:
+            EngineError: the engine broke down for good.
         """
 
     @property
     def lost_episodes(self) -> int:
         """How many episodes were dropped so far because their worker died.
 
-        The step at which that happened is truncated, with a reward of 0.
+        The step at which that happened is truncated, with a reward of 0, and says `lost`.
         """
 
     def close(self) -> None:

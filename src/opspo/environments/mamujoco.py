@@ -11,7 +11,10 @@
 
 from __future__ import annotations
 
+import io
+import os
 import re
+from contextlib import redirect_stderr
 from dataclasses import dataclass
 from importlib.metadata import version as installed
 from typing import Any
@@ -94,9 +97,10 @@ def factorise(robot: Robot) -> dict[str, Any]:
     Raises:
         ConfigError: no such partition fits the robot.
     """
-    from gymnasium_robotics.envs.multiagent_mujoco.obsk import (  # noqa: PLC0415
-        get_parts_and_edges,
-    )
+    with redirect_stderr(io.StringIO()):  # its first import tells the package's news
+        from gymnasium_robotics.envs.multiagent_mujoco.obsk import (  # noqa: PLC0415
+            get_parts_and_edges,
+        )
 
     # all from one call: an edge knows its joints by identity
     names = ("partition", "edges", "globals")
@@ -136,22 +140,15 @@ def local_indices(robot: Robot) -> list[np.ndarray]:
         environment.close()
 
 
-def standardised(features: np.ndarray) -> Any:
-    """Each vector over its own features, to mean 0 and deviation 1 (A2PO's public settings)."""
-    mean, deviation = features.mean(-1, keepdims=True), features.std(-1, keepdims=True)
-    return ((features - mean) / np.maximum(deviation, 1e-8)).astype(np.float32)
-
-
 class MAMuJoCo:
     """A `HostEnvironment`."""
 
     def __init__(self, name: str) -> None:
         self.robot = parse(name)
-        self._engine = _load()
         parts = factorise(self.robot)["partition"]
         self.actuators = [np.array([joint.act_ids for joint in part]) for part in parts]
         self.seen = None if self.robot.obsk is None else local_indices(self.robot)
-        size = self._make(1, 0).observation_space.shape[0]
+        size = self.engine(1, 0).observation_space.shape[0]
         agents = len(parts)
         self.spec = EnvironmentSpec(
             name=f"mamujoco/{name}",
@@ -165,7 +162,7 @@ class MAMuJoCo:
 
     def open(self, num_envs: int, seed: int) -> MuJoCoBatch:
         """Start the engine."""
-        return MuJoCoBatch(self, self._make(num_envs, seed), num_envs)
+        return MuJoCoBatch(self, self.engine(num_envs, seed), num_envs)
 
     def observe(self, whole: np.ndarray) -> Observation:
         """What the agents see [E, N, d] of the whole observation [E, s]."""
@@ -173,18 +170,26 @@ class MAMuJoCo:
         if self.seen is None:
             number = np.broadcast_to(np.eye(agents), (num_envs, agents, agents))
             spread = np.broadcast_to(whole[:, None], (num_envs, agents, whole.shape[1]))
-            observation: Any = standardised(np.concatenate([spread, number], axis=-1))
+            both = np.concatenate([spread, number], axis=-1)
+            observation: Any = both.astype(np.float32)
         else:
             observation = np.zeros((num_envs, agents, self.spec.observation_size), np.float32)
             for i, indices in enumerate(self.seen):
                 observation[:, i, : len(indices)] = whole[:, indices]
         alive: Any = np.ones((num_envs, agents), bool)
-        return Observation(observation, standardised(whole), None, alive)
+        state: Any = whole.astype(np.float32)
+        return Observation(observation, state, None, alive)
 
-    def _make(self, num_envs: int, seed: int) -> Any:
-        forces = {"use_contact_force": True} if self.robot.engine_id == "Ant-v4" else {}
-        return self._engine.make_gymnasium(
-            self.robot.engine_id, num_envs=num_envs, seed=seed, **forces
+    def engine(self, num_envs: int, seed: int, **options: Any) -> Any:
+        """EnvPool's robots; the options are those of its `make`."""
+        import envpool  # noqa: PLC0415  (takes a second)
+
+        if self.robot.engine_id == "Ant-v4":
+            options["use_contact_force"] = True
+        # by default it takes a thread for each environment, and they crowd each other out
+        threads = min(num_envs, len(os.sched_getaffinity(0)))
+        return envpool.make_gymnasium(
+            self.robot.engine_id, num_envs=num_envs, num_threads=threads, seed=seed, **options
         )
 
 
@@ -233,15 +238,3 @@ class MuJoCoBatch:
         for i, actuators in enumerate(self._environment.actuators):
             whole[:, actuators] = action[:, i, : len(actuators)]
         return self._low + (whole + 1) / 2 * (self._high - self._low)
-
-
-def _load() -> Any:
-    try:
-        import envpool  # noqa: PLC0415
-        import gymnasium_robotics  # noqa: F401, PLC0415
-    except ImportError as error:
-        raise ConfigError(
-            f"mamujoco/… needs EnvPool and Gymnasium-Robotics ({error}): pip install "
-            "'opspo[mujoco]'."
-        ) from error
-    return envpool

@@ -160,5 +160,5 @@ _PROBES: dict[str, Callable[[], Probe]] = {
 
 
 def make_probe(name: str) -> Probe:
-    """The probe of that name (`opspo.environments.PROBES`)."""
+    """The probe of that name (`opspo.environments.families.PROBES`)."""
     return _PROBES[name]()

@@ -6,20 +6,15 @@ the time limit (`truncated`) from a battle decided (`terminated`).
 
 from __future__ import annotations
 
-import contextlib
-import io
-import sys
 from importlib.metadata import version
 from typing import Any
 
 import jax.numpy as jnp
 
-# JaxMARL prints remarks while it is imported, and in between sets stdout back to __stdout__;
-# `opspo eval` prints JSON and nothing else.
-_stdout, sys.__stdout__ = sys.__stdout__, io.StringIO()  # type: ignore[assignment,misc]
-with contextlib.redirect_stdout(io.StringIO()):
+from opspo.environments.silence import silenced
+
+with silenced():
     from jaxmarl.environments.smax import HeuristicEnemySMAX, Scenario, map_name_to_scenario
-sys.__stdout__ = _stdout  # type: ignore[misc]
 
 from opspo.environments.base import EnvironmentSpec, Observation, Step
 from opspo.environments.medivac import MedivacEnemySMAX

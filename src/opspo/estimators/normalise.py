@@ -1,4 +1,4 @@
-"""Scaling of advantages, and running statistics of the value targets."""
+"""Scaling of advantages, and running statistics of the value targets and of what is seen."""
 
 from __future__ import annotations
 
@@ -18,6 +18,32 @@ def standardise(x: Array, mask: Array, *, epsilon: float = 1e-5) -> Array:
     mean = masked_mean(x, mask)
     variance = masked_mean((x - mean) ** 2, mask)
     return jnp.where(mask, (x - mean) / (jnp.sqrt(variance) + epsilon), 0)
+
+
+def merge_moments(
+    mean: Array, variance: Array, count: Array, x: Array, mask: Array
+) -> tuple[Array, Array, Array]:
+    """Moments of all samples so far, from those of the earlier ones and a new batch (Chan et al.).
+
+    Args:
+        mean: [d] of the earlier samples.
+        variance: [d], divided by their number.
+        count: [] their number.
+        x: [n, d] new samples.
+        mask: [n] bool, which of them count.
+
+    Returns:
+        The three anew.
+    """
+    counts = mask.astype(x.dtype)
+    new_count = counts.sum()
+    safe = jnp.maximum(new_count, 1)
+    new_mean = counts @ x / safe
+    new_variance = counts @ jnp.square(x - new_mean[None, :]) / safe
+    total = jnp.maximum(count + new_count, 1)
+    share, step = new_count / total, new_mean - mean
+    spread = (1 - share) * variance + share * new_variance + (1 - share) * share * step**2
+    return mean + share * step, spread, count + new_count
 
 
 def fresh_statistics() -> ValueStatistics:

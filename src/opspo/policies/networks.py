@@ -70,18 +70,42 @@ class GRU(nn.Module):
         return outputs, memory
 
 
+class RunningNorm(nn.Module):
+    """Features by their mean and deviation in all that was seen so far, within ±`LIMIT`.
+
+    The statistics are variables of the network that no gradient moves; see `Members.observe`.
+    Before anything was seen they are those of a standard normal.
+    """
+
+    LIMIT = 10.0
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        """[..., d] → [..., d]."""
+        size = x.shape[-1]
+        mean = self.variable("statistics", "mean", jnp.zeros, (size,)).value
+        variance = self.variable("statistics", "variance", jnp.ones, (size,)).value
+        self.variable("statistics", "count", jnp.zeros, ())
+        mean, variance = jax.lax.stop_gradient((mean, variance))
+        shape = (1,) * (x.ndim - 1) + (size,)
+        scaled = (x - mean.reshape(shape)) / jnp.sqrt(variance + 1e-8).reshape(shape)
+        return jnp.clip(scaled, -self.LIMIT, self.LIMIT)
+
+
 class Torso(nn.Module):
     """Layer norm, hidden layers with layer norm, and with `recurrent` a GRU with layer norm."""
 
     hidden_sizes: tuple[int, ...]
     activation: str
     recurrent: bool
+    running_normalisation: bool = False
+    """in place of the first layer norm"""
 
     @nn.compact
     def __call__(self, x: Array, memory: Array, first: Array) -> tuple[Array, Array]:
         """[L, B, d] → features [L, B, hidden_sizes[-1]] and the state after the last step."""
         function, gain = ACTIVATIONS[self.activation]
-        x = layer_norm()(x)
+        x = RunningNorm(name="input")(x) if self.running_normalisation else layer_norm()(x)
         for size in self.hidden_sizes:
             x = layer_norm()(function(dense(size, gain)(x)))
         if self.recurrent:

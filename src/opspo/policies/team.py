@@ -11,6 +11,7 @@ import optax
 
 from opspo.config import PolicyConfig
 from opspo.environments.base import EnvironmentSpec, Observation
+from opspo.estimators.normalise import merge_moments
 from opspo.policies.distributions import DiagonalGaussian, Distribution, MaskedCategorical
 from opspo.policies.networks import ActorNetwork, CriticNetwork, Torso
 from opspo.types import Array, Params
@@ -39,7 +40,11 @@ class Members:
                 key, x, jnp.zeros((1, self.memory_size)), jnp.zeros((1, 1), bool)
             )
 
-        return one(key) if self.shared else jax.vmap(one)(jax.random.split(key, self.num_members))
+        # one after another: side by side, jaxlib 0.10.2's batched QR decompositions (of the
+        # orthogonal weights) wait for each other for ever where cores are few
+        return (
+            one(key) if self.shared else jax.lax.map(one, jax.random.split(key, self.num_members))
+        )
 
     def init_optimiser(
         self, optimiser: optax.GradientTransformation, params: Params
@@ -92,6 +97,27 @@ class Members:
             jnp.repeat(first, members, axis=1),
         )
         return output.reshape(length, batch, members, -1), memory.reshape(batch, members, -1)
+
+    def observe(self, params: Params, seen: Array, mask: Array) -> Params:
+        """`params` with what was seen added to the inputs' running statistics, if there are any.
+
+        Args:
+            params: of all members.
+            seen: [T, E, N, d] inputs.
+            mask: [T, E, N] bool, which of them count.
+        """
+        if "statistics" not in params:
+            return params
+        old = params["statistics"]["torso"]["input"]
+        moments = old["mean"], old["variance"], old["count"]
+        if self.shared:
+            new = merge_moments(*moments, seen.reshape(-1, seen.shape[-1]), mask.reshape(-1))
+        else:
+            flat = seen.reshape(-1, *seen.shape[2:])
+            each = jax.vmap(merge_moments, in_axes=(0, 0, 0, 1, 1))
+            new = each(*moments, flat, mask.reshape(-1, mask.shape[-1]))
+        names = ("mean", "variance", "count")
+        return params | {"statistics": {"torso": {"input": dict(zip(names, new, strict=True))}}}
 
     def select(self, params: Params, members: Array) -> Params:
         """The parameters of a group of members [K]; all of them where shared."""
@@ -152,11 +178,20 @@ class Critic(Members):
         return self.unroll(params, state, memory, first)[0][..., 0]
 
 
+def _torso(config: PolicyConfig) -> Torso:
+    return Torso(
+        config.hidden_sizes,
+        config.activation,
+        config.recurrent,
+        running_normalisation=config.running_normalisation,
+    )
+
+
 def make_team(config: PolicyConfig, spec: EnvironmentSpec) -> Team:
     """The actors for an environment's observations and actions."""
     continuous = spec.action_size > 0
     network = ActorNetwork(
-        torso=Torso(config.hidden_sizes, config.activation, config.recurrent),
+        torso=_torso(config),
         head_size=spec.action_size if continuous else spec.num_actions,
         output_gain=config.output_gain,
         initial_log_std=config.initial_log_std if continuous else None,
@@ -174,7 +209,7 @@ def make_team(config: PolicyConfig, spec: EnvironmentSpec) -> Team:
 def make_critic(config: PolicyConfig, spec: EnvironmentSpec, *, local: bool = False) -> Critic:
     """The critic of an environment's global state, or of each agent's observation."""
     return Critic(
-        network=CriticNetwork(Torso(config.hidden_sizes, config.activation, config.recurrent)),
+        network=CriticNetwork(_torso(config)),
         num_members=spec.num_agents if local else 1,
         input_size=spec.observation_size if local else spec.state_size,
         shared=config.share_parameters or not local,

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from opspo.config import ALGORITHM_CONFIGS, TrainConfig, unknown_name
-from opspo.presets import mamujoco, smax
+from opspo.presets import football, mamujoco, smac, smax
 from opspo.presets.literal import literal
 from opspo.presets.paper import paper
 
 ADAPT: dict[str, Callable[[TrainConfig], TrainConfig]] = {
+    "smac": smac.adapt,
     "smax": smax.adapt,
     "mamujoco": mamujoco.adapt,
+    "football": football.adapt,
 }
 """What each family of environments changes"""
 

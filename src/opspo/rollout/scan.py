@@ -111,6 +111,8 @@ def record(
         episode_return=ended.episode_return,
         episode_length=ended.episode_length,
         win=step.win,
+        lost=step.lost,
+        outcome=step.outcome,
     )
 
 

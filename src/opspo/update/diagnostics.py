@@ -33,14 +33,15 @@ def diagnose(
 
 
 def episode_metrics(trajectory: Trajectory) -> dict[str, Array]:
-    """Means over the episodes that ended in the batch, and how many did."""
-    done = trajectory.done
+    """Means over the episodes that ended in the batch, and how many did; lost ones do not count."""
+    done = trajectory.done if trajectory.lost is None else trajectory.done & ~trajectory.lost
     return {
         "episodes": done.sum(),
         "episode_return": masked_mean(trajectory.episode_return, done),
         "episode_length": masked_mean(trajectory.episode_length, done),
         "win_rate": masked_mean(trajectory.win.astype(trajectory.reward.dtype), done),
         "reward": trajectory.reward.mean(),
+        **{name: masked_mean(value, done) for name, value in trajectory.outcome.items()},
     }
 
 

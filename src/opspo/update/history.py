@@ -119,6 +119,9 @@ class History:
     def write(self, ring: Ring, sample: Sample, actor: Params) -> Ring:
         """Take in an iteration and the policy that made it."""
         slot = ring.count % self.slots
+        if "statistics" in actor:
+            # `moved` looked through the old ones
+            ring = self.moved(ring, actor, jnp.arange(self.team.num_members))
 
         def put(old: Array, new: Array) -> Array:
             return old.at[slot].set(new)

@@ -1,0 +1,225 @@
+"""Environment steps per second: each engine alone, and training on it.
+
+    python benchmarks/environments.py papers [--tasks smax/3s5z ...]
+    python benchmarks/environments.py table
+    python benchmarks/environments.py robot [--rounds 5]
+
+`papers` takes the paper's tasks at the paper's settings, OPSPO: the engine under random available
+actions, then whole iterations (the first, which compiles, is not counted). `robot` times training
+(MAPPO, layers of 64 without memory, 5 epochs, 32 environments) and Gymnasium-Robotics'
+mamujoco_v1 alone in one process on HalfCheetah 6x1, in turn. Results go to
+benchmarks/environments.json and benchmarks/robot.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import os
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+PAPERS, ROBOT = HERE / "environments.json", HERE / "robot.json"
+ENGINE_SECONDS = 5.0
+ITERATIONS = 3
+
+
+def random_action(rng: Any, spec: Any, seen: Any, num_envs: int) -> Any:
+    """Available actions, drawn evenly."""
+    import numpy as np
+
+    if not spec.num_actions:
+        return rng.uniform(-1, 1, (num_envs, spec.num_agents, spec.action_size)).astype(np.float32)
+    scores = np.where(seen.available_actions, rng.uniform(size=seen.available_actions.shape), -1)
+    return scores.argmax(-1)
+
+
+def host_rate(environment: Any, num_envs: int) -> float:
+    """Steps per second of an engine outside of JAX."""
+    import numpy as np
+
+    rng, batch = np.random.default_rng(0), environment.open(num_envs, 0)
+    try:
+        seen, steps = batch.reset(), 0
+        for _ in range(20):
+            _, seen = batch.step(random_action(rng, environment.spec, seen, num_envs))
+        begin = time.perf_counter()
+        while time.perf_counter() - begin < ENGINE_SECONDS:
+            _, seen = batch.step(random_action(rng, environment.spec, seen, num_envs))
+            steps += num_envs
+        return steps / (time.perf_counter() - begin)
+    finally:
+        batch.close()
+
+
+def jax_rate(environment: Any, num_envs: int, num_steps: int) -> float:
+    """Steps per second of a JAX environment, `num_steps` of each in one call."""
+    import jax
+    import jax.numpy as jnp
+
+    def one(carry: Any, key: Any) -> Any:
+        state, seen = carry
+        act, step, fresh = jax.random.split(key, 3)
+        action = jax.random.categorical(act, jnp.where(seen.available_actions, 0.0, -jnp.inf))
+        keys = jax.random.split(step, num_envs)
+        state, out = jax.vmap(environment.step)(keys, state, action)
+        done = out.terminated | out.truncated
+        new = jax.vmap(environment.reset)(jax.random.split(fresh, num_envs))
+
+        def pick(new: Any, old: Any) -> Any:
+            return jnp.where(done.reshape(done.shape + (1,) * (old.ndim - 1)), new, old)
+
+        return jax.tree.map(pick, new, (state, out.observation)), None
+
+    keys = jax.random.split(jax.random.PRNGKey(0), num_envs)
+    start = jax.tree.map(jnp.asarray, jax.jit(jax.vmap(environment.reset))(keys))
+    # a scan's carry keeps its types; an environment may start from weakly typed numbers
+    start = jax.tree.map(lambda x: jax.lax.convert_element_type(x, x.dtype), start)
+    go = jax.jit(
+        lambda carry, key: jax.lax.scan(one, carry, jax.random.split(key, num_steps))[0],
+    )
+    carry = jax.block_until_ready(go(start, jax.random.PRNGKey(1)))
+    begin, steps = time.perf_counter(), 0
+    while time.perf_counter() - begin < ENGINE_SECONDS:
+        carry = jax.block_until_ready(go(carry, jax.random.PRNGKey(steps)))
+        steps += num_envs * num_steps
+    return steps / (time.perf_counter() - begin)
+
+
+def training_seconds(config: Any, environment: Any, iterations: int) -> list[float]:
+    """Of whole iterations; the first, which compiles, is left out."""
+    import jax
+
+    from opspo.iteration import ready
+    from opspo.learner import make_learner
+
+    learner = make_learner(config, environment)
+    state = jax.jit(learner.init, static_argnums=0)(0)
+    seconds = []
+    with ready(learner, state) as iterate:
+        for _ in range(iterations + 1):
+            begin = time.perf_counter()
+            state, _ = jax.block_until_ready(iterate(state))
+            seconds.append(time.perf_counter() - begin)
+    return seconds[1:]
+
+
+def papers(tasks: list[str]) -> None:
+    """Measure; what was measured before is kept."""
+    from opspo.environments import make_env
+    from opspo.environments.base import runs_on_host
+    from opspo.presets import preset_config
+    from opspo.runs import package_versions
+
+    found = json.loads(PAPERS.read_text())["tasks"] if PAPERS.exists() else {}
+    for env in tasks:
+        config, environment = preset_config("paper", env, "opspo"), make_env(env)
+        num_envs, num_steps = config.rollout.num_envs, config.rollout.num_steps
+        alone = (
+            host_rate(environment, num_envs)
+            if runs_on_host(environment)
+            else jax_rate(environment, num_envs, num_steps)
+        )
+        # a football iteration is 24 whole matches
+        iterations = 1 if env.startswith("football/") else ITERATIONS
+        seconds = training_seconds(config, environment, iterations)
+        found[env] = {
+            "engine": environment.spec.engine,
+            "num_envs": num_envs,
+            "engine_steps_per_second": alone,
+            "training_steps_per_second": config.steps_per_iteration / statistics.median(seconds),
+            "iteration_seconds": seconds,
+        }
+        print(env, {k: round(v) for k, v in found[env].items() if k.endswith("second")}, flush=True)
+        PAPERS.write_text(
+            json.dumps({"tasks": found, "versions": package_versions()}, indent=1) + "\n"
+        )
+
+
+def table() -> None:
+    """Print what was measured, as Markdown."""
+    print("| task | environments | engine alone | training |")
+    print("|---|---|---|---|")
+    for env, row in json.loads(PAPERS.read_text())["tasks"].items():
+        rates = row["engine_steps_per_second"], row["training_steps_per_second"]
+        shown = " | ".join(f"{rate:,.0f}" for rate in rates)
+        print(f"| `{env}` | {row['num_envs']} | {shown} |")
+
+
+def reference_rate(seconds: float) -> float:
+    """Steps per second of mamujoco_v1 in one process, random actions drawn beforehand."""
+    import numpy as np
+    from gymnasium_robotics import mamujoco_v1
+
+    environment = mamujoco_v1.parallel_env("HalfCheetah", "6x1", agent_obsk=0)
+    rng = np.random.default_rng(0)
+    actions = [
+        {agent: rng.uniform(-1, 1, 1).astype(np.float32) for agent in environment.possible_agents}
+        for _ in range(1000)
+    ]
+    environment.reset(seed=0)
+    begin, steps = time.perf_counter(), 0
+    while time.perf_counter() - begin < seconds:
+        *_, truncated, _ = environment.step(actions[steps % 1000])
+        if any(truncated.values()):
+            environment.reset()
+        steps += 1
+    environment.close()
+    return steps / (time.perf_counter() - begin)
+
+
+def robot(rounds: int) -> None:
+    """Training beside mamujoco_v1 alone, in turn."""
+    from opspo.config import RolloutConfig
+    from opspo.environments import make_env
+    from opspo.presets import default_config
+    from opspo.runs import package_versions
+
+    env = "mamujoco/HalfCheetah-6x1"
+    config = default_config(env, "mappo")
+    config = dataclasses.replace(
+        config,
+        rollout=RolloutConfig(num_envs=32, num_steps=100),
+        algorithm=dataclasses.replace(config.algorithm, epochs=5),
+    )
+    environment, rows = make_env(env), []
+    for _ in range(rounds):
+        seconds = statistics.median(training_seconds(config, environment, 10))
+        ours, theirs = config.steps_per_iteration / seconds, reference_rate(ENGINE_SECONDS)
+        engine = host_rate(environment, config.rollout.num_envs)
+        rows.append(
+            {"engine": engine, "training": ours, "mamujoco_v1": theirs, "ratio": ours / theirs}
+        )
+        print({name: round(value, 2) for name, value in rows[-1].items()}, flush=True)
+    ratio = statistics.median(row["ratio"] for row in rows)
+    print(f"training runs at {ratio:.1f} times the rate of mamujoco_v1 alone")
+    data: dict[str, Any] = {"rounds": rows, "ratio": ratio, "versions": package_versions()}
+    ROBOT.write_text(json.dumps(data, indent=1) + "\n")
+
+
+def main() -> None:
+    """Measure or print."""
+    from opspo.presets.paper import tasks
+
+    everything = [env for env in tasks() if not env.startswith("smac/")]
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("command", choices=["papers", "table", "robot"])
+    parser.add_argument("--tasks", nargs="*", default=everything)
+    parser.add_argument("--rounds", type=int, default=5)
+    arguments = parser.parse_args()
+    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", ".jax_cache")
+    commands: dict[str, Callable[[], None]] = {
+        "papers": lambda: papers(arguments.tasks),
+        "table": table,
+        "robot": lambda: robot(arguments.rounds),
+    }
+    commands[arguments.command]()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,114 @@
+"""`opspo envs`: what can be played here, and what it takes for the rest."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+import tyro
+from rich.console import Console
+from rich.table import Table
+
+from opspo.config import ConfigError, unknown_name
+from opspo.environments import make_env
+from opspo.environments.base import EnvironmentSpec
+from opspo.environments.families import FAMILIES, Family
+
+WIDTH = 124
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A listed environment."""
+
+    env: str
+    installed: bool
+    install: str
+    """the command that brings the engine, "" if nothing is needed"""
+    spec: EnvironmentSpec | None
+    """None where the engine is missing"""
+    fault: str = ""
+    """what keeps an engine that is there from loading"""
+
+    @property
+    def actions(self) -> str:
+        """Each agent's, in words."""
+        assert self.spec is not None
+        if self.spec.num_actions:
+            return f"{self.spec.num_actions}"
+        return f"[-1, 1]^{self.spec.action_size}"
+
+
+def catalogue(families: Collection[str] = ()) -> list[Entry]:
+    """Every listed environment; the engines that are installed are asked for their sizes.
+
+    Args:
+        families: only these; by default all.
+
+    Raises:
+        ConfigError: there is no such family.
+    """
+    for name in families:
+        if name not in FAMILIES:
+            raise unknown_name("family of environments", name, FAMILIES)
+    return [
+        _entry(f"{name}/{task}", family)
+        for name, family in FAMILIES.items()
+        if not families or name in families
+        for task in family.tasks
+    ]
+
+
+def _entry(env: str, family: Family) -> Entry:
+    if not family.installed:
+        return Entry(env, False, family.install, None)
+    try:
+        return Entry(env, True, family.install, make_env(env).spec)
+    except ConfigError as error:  # one broken engine should not hide the others
+        return Entry(env, True, family.install, None, str(error))
+
+
+def show(entries: list[Entry]) -> None:
+    """Print the table, and under it what is missing."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("environment", no_wrap=True)
+    for column in ("agents", "observation", "state", "actions"):
+        table.add_column(column, justify="right", no_wrap=True)
+    table.add_column("engine", no_wrap=True)
+    for entry in entries:
+        if entry.spec is None:
+            why = "does not load" if entry.installed else "not installed"
+            table.add_row(entry.env, "", "", "", "", why)
+            continue
+        sizes = (entry.spec.num_agents, entry.spec.observation_size, entry.spec.state_size)
+        table.add_row(entry.env, *map(str, sizes), entry.actions, entry.spec.engine)
+    console = Console()
+    # piped output has no width of its own, and no name should be cut off in a narrow window
+    Console(width=max(console.width, WIDTH)).print(table)
+    missing = {entry.env.split("/")[0]: entry.install for entry in entries if not entry.installed}
+    for family, install in missing.items():
+        print(f"To install {family}/…: {install}")
+    for fault in dict.fromkeys(entry.fault for entry in entries if entry.fault):
+        print(fault)
+
+
+@dataclass(frozen=True)
+class _Envs:
+    """List the environments: agents, sizes, engine, and how to install what is missing."""
+
+    family: tuple[str, ...] = ()
+    """Only these, such as `smax mamujoco`."""
+    json: bool = False
+    """Print JSON."""
+
+
+def command(arguments: Sequence[str]) -> None:
+    """`opspo envs`."""
+    parsed = tyro.cli(_Envs, prog="opspo envs", args=arguments)
+    entries = catalogue(parsed.family)
+    if parsed.json:
+        print(json.dumps([dataclasses.asdict(entry) for entry in entries], indent=2))
+    else:
+        show(entries)

@@ -1,0 +1,280 @@
+"""JaxMARL's cooperative environments: `jaxmarl/<id>[:option=value,...]`.
+
+For example `jaxmarl/MPE_simple_spread_v3`, `jaxmarl/overcooked:layout=coord_ring`. Options go to
+the engine. SMAX has an adapter of its own.
+
+Observations of unequal length end in zeros; surplus actions are never available, and surplus action
+dimensions do nothing. The team's reward is the mean over its agents, which is each one's where they
+share it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from opspo.config import ConfigError, unknown_name
+from opspo.environments.base import EnvironmentSpec, Observation, Step
+from opspo.environments.silence import silenced
+from opspo.types import Array
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What the adapter has to know of an engine."""
+
+    limit: Callable[[Any], int]
+    """(engine) → most steps of an episode; 0 where it has no limit"""
+    decided: Callable[[Array, Mapping[str, Any]], Array | bool]
+    """(the team's reward, info) → whether an episode that is over ended by itself, and was not cut
+    by the limit"""
+    options: Mapping[str, type] = field(default_factory=dict)
+    fixed: Mapping[str, Any] = field(default_factory=dict)
+    """Further arguments of the engine"""
+    team: str = "agents"
+    """The engine's attribute that lists who is to be controlled; the others' actions are ignored"""
+    whole: Callable[[Any, Any], Array] | None = None
+    """(engine, its state) → a state for the critic; None: the observations in a row"""
+
+
+def _never(reward: Array, info: Mapping[str, Any]) -> bool:
+    return False
+
+
+def _mpe(**options: type) -> Kind:
+    # the engine tests the count before raising it
+    return Kind(lambda engine: engine.max_steps + 1, _never, {"max_steps": int, **options})
+
+
+def _facmac(**options: type) -> Kind:
+    return Kind(
+        lambda engine: engine.max_steps + 1,
+        _never,
+        options,
+        team="adversaries",  # the engine moves the prey
+        whole=lambda engine, state: _in_a_row(engine.get_world_state(state), engine.agents),
+    )
+
+
+def _overcooked(**options: type) -> Kind:
+    return Kind(
+        lambda engine: engine.max_steps, _never, {"layout": str, "max_steps": int, **options}
+    )
+
+
+def _brax(**fixed: Any) -> Kind:
+    return Kind(
+        lambda engine: engine.episode_length,
+        lambda reward, info: info["truncation"] == 0,
+        {"backend": str, "episode_length": int},
+        {"auto_reset": False, **fixed},  # else even `step_env` resets
+        whole=lambda engine, state: state.obs,
+    )
+
+
+KINDS: dict[str, Kind] = {
+    "MPE_simple_v3": _mpe(action_type=str, num_agents=int, num_landmarks=int),
+    "MPE_simple_spread_v3": _mpe(
+        action_type=str, num_agents=int, num_landmarks=int, local_ratio=float
+    ),
+    "MPE_simple_reference_v3": _mpe(action_type=str, local_ratio=float),
+    "MPE_simple_speaker_listener_v4": _mpe(action_type=str),
+    "MPE_simple_facmac_v1": _facmac(
+        max_steps=int,
+        num_good_agents=int,
+        num_adversaries=int,
+        num_landmarks=int,
+        view_radius=float,
+        score_function=str,
+    ),
+    "MPE_simple_facmac_3a_v1": _facmac(),
+    "MPE_simple_facmac_6a_v1": _facmac(),
+    "MPE_simple_facmac_9a_v1": _facmac(),
+    "overcooked": _overcooked(),
+    "overcooked_v2": _overcooked(agent_view_size=int),
+    # lives, cards and fireworks end it
+    "hanabi": Kind(lambda engine: 0, lambda reward, info: True, {"num_agents": int}),
+    # only who speaks is paid, and speaking ends it
+    "switch_riddle": Kind(
+        lambda engine: engine.max_steps, lambda reward, info: reward != 0, {"num_agents": int}
+    ),
+    "ant_4x2": _brax(),
+    # JaxMARL's indices count the position, which Brax leaves out by default
+    "halfcheetah_6x1": _brax(exclude_current_positions_from_observation=False),
+    "hopper_3x1": _brax(),
+    "humanoid_9|8": _brax(),
+    "walker2d_2x3": _brax(),
+}
+_OPPONENTS = "has opponents that would have to learn too, and opspo trains one team"
+_SELFISH = "pays each agent for itself, and opspo trains one team"
+_GOALS = "gives each robot a goal and a reward of its own, and opspo trains one team"
+_SMAX = "is the engine of smax/<map>, such as smax/3m; take that"
+NOT_HERE: dict[str, str] = {
+    "MPE_simple_tag_v3": _OPPONENTS,
+    "MPE_simple_world_comm_v3": _OPPONENTS,
+    "MPE_simple_crypto_v3": _OPPONENTS,
+    "MPE_simple_push_v3": _OPPONENTS,
+    "MPE_simple_adversary_v3": _OPPONENTS,
+    "storm": _SELFISH,
+    "storm_2p": _SELFISH,
+    "storm_np": _SELFISH,
+    "coin_game": _SELFISH,
+    "jaxnav": _GOALS,
+    "SMAX": _SMAX,
+    "HeuristicEnemySMAX": _SMAX,
+    "LearnedPolicyEnemySMAX": _SMAX,
+}
+"""JaxMARL's other environments, and why each is none"""
+
+
+def parse(name: str) -> tuple[str, dict[str, Any]]:
+    """The engine's id and its arguments, from `<id>[:option=value,...]`.
+
+    Raises:
+        ConfigError: there is no such id, it is not cooperative, or an option is wrong.
+    """
+    task, _, given = name.partition(":")
+    if task in NOT_HERE:
+        raise ConfigError(f"jaxmarl/{task} {NOT_HERE[task]}. There are: {', '.join(KINDS)}.")
+    if task not in KINDS:
+        raise unknown_name("JaxMARL environment", task, KINDS)
+    known = KINDS[task].options
+    options = {}
+    for option in filter(None, given.split(",")):
+        key, _, value = option.partition("=")
+        if key not in known:
+            names = ", ".join(known) or "none"
+            raise ConfigError(f"jaxmarl/{task} has no option '{key}'. Its options: {names}.")
+        try:
+            options[key] = known[key](value)
+        except ValueError as error:
+            kind = known[key].__name__
+            raise ConfigError(f"jaxmarl/{task}: {key} must be {kind}, but is '{value}'.") from error
+    return task, options
+
+
+def _make_engine(task: str, options: dict[str, Any]) -> Any:
+    """JaxMARL's environment.
+
+    Raises:
+        ConfigError: Brax is missing, or the engine refuses an option or is broken.
+    """
+    with silenced():
+        import jaxmarl  # noqa: PLC0415  (takes four seconds)
+        from jaxmarl.environments import overcooked_layouts  # noqa: PLC0415
+
+    arguments = {**KINDS[task].fixed, **options}
+    if task == "overcooked" and "layout" in options:
+        if options["layout"] not in overcooked_layouts:
+            raise unknown_name("Overcooked layout", options["layout"], overcooked_layouts)
+        arguments["layout"] = overcooked_layouts[options["layout"]]
+    try:
+        engine = jaxmarl.make(task, **arguments)
+    except ImportError as error:
+        raise ConfigError(
+            f"jaxmarl/{task} needs Brax, and it is not there or does not load: "
+            f"pip install 'jaxmarl[mabrax]=={version('jaxmarl')}'"
+        ) from error
+    except (AssertionError, NotImplementedError, TypeError, ValueError) as error:
+        raise ConfigError(f"jaxmarl/{task} does not take {options}: {error}") from error
+    seen = getattr(engine, "agent_obs_mapping", {})
+    if any(int(indices.max()) >= engine.env.observation_size for indices in seen.values()):
+        raise ConfigError(
+            f"jaxmarl/{task}: JaxMARL lets agents see features beyond the "
+            f"{engine.env.observation_size} that this Brax has. Take a task of mamujoco/ instead, "
+            "such as mamujoco/Humanoid-9|8."
+        )
+    return engine
+
+
+class JaxMARL:
+    """A `JaxEnvironment` of any cooperative environment of JaxMARL."""
+
+    def __init__(self, name: str) -> None:
+        task, options = parse(name)
+        self._kind = KINDS[task]
+        self.engine = engine = _make_engine(task, options)
+        self.agents: list[str] = list(getattr(engine, self._kind.team))
+        self._idle = {
+            agent: jnp.zeros(engine.action_space(agent).shape)
+            for agent in engine.agents
+            if agent not in self.agents
+        }
+        self._spaces = [engine.action_space(agent) for agent in self.agents]
+        self._discrete = all(hasattr(space, "n") for space in self._spaces)
+        # the spaces that JaxMARL declares are not always those of what it returns
+        seen, state = jax.eval_shape(engine.reset, jax.random.PRNGKey(0))
+        sizes = [int(s.n) if self._discrete else int(s.shape[0]) for s in self._spaces]
+        self._mask = np.arange(max(sizes)) < np.array(sizes)[:, None]
+        self.spec = EnvironmentSpec(
+            name=f"jaxmarl/{name}",
+            num_agents=len(self.agents),
+            observation_size=max(seen[agent].size for agent in self.agents),
+            state_size=jax.eval_shape(self._state, seen, state).size,
+            num_actions=max(sizes) if self._discrete else 0,
+            action_size=0 if self._discrete else max(sizes),
+            episode_limit=self._kind.limit(engine),
+            engine=f"jaxmarl {version('jaxmarl')}",
+        )
+
+    def reset(self, key: Array) -> tuple[Any, Observation]:
+        """Start an episode."""
+        seen, state = self.engine.reset(key)
+        return state, self._observe(seen, state)
+
+    def step(self, key: Array, state: Any, action: Array) -> tuple[Any, Step]:
+        """Take the joint action, int [N] or float [N, D] in [−1, 1]."""
+        actions = {
+            agent: own if self._discrete else _scaled(own, space)
+            for agent, own, space in zip(self.agents, action, self._spaces, strict=True)
+        }
+        # not `step`, which resets and so overwrites the last observation
+        seen, state, rewards, dones, info = self.engine.step_env(key, state, actions | self._idle)
+        reward = jnp.stack([rewards[agent] for agent in self.agents]).mean()
+        done = dones["__all__"]
+        terminated = done & self._kind.decided(reward, info)
+        return state, Step(
+            observation=self._observe(seen, state),
+            reward=reward.astype(jnp.float32),
+            terminated=terminated,
+            truncated=done & ~terminated,
+            win=jnp.zeros_like(done),
+        )
+
+    def _observe(self, seen: Mapping[str, Array], state: Any) -> Observation:
+        width = self.spec.observation_size
+        rows = [seen[agent].reshape(-1).astype(jnp.float32) for agent in self.agents]
+        return Observation(
+            observation=jnp.stack([jnp.pad(row, (0, width - row.size)) for row in rows]),
+            state=self._state(seen, state),
+            available_actions=self._available(state) if self._discrete else None,
+            alive=jnp.ones(len(self.agents), bool),
+        )
+
+    def _available(self, state: Any) -> Array:
+        """Of the engines here Hanabi alone says which actions can be taken."""
+        if not hasattr(self.engine, "get_legal_moves"):
+            return jnp.asarray(self._mask)
+        legal = self.engine.get_legal_moves(state)
+        return jnp.stack([legal[agent] for agent in self.agents]) > 0
+
+    def _state(self, seen: Mapping[str, Array], state: Any) -> Array:
+        if self._kind.whole is None:
+            return _in_a_row(seen, self.agents)
+        return self._kind.whole(self.engine, state)
+
+
+def _in_a_row(vectors: Mapping[str, Array], agents: list[str]) -> Array:
+    return jnp.concatenate([vectors[a].reshape(-1).astype(jnp.float32) for a in agents])
+
+
+def _scaled(action: Array, space: Any) -> Array:
+    """The first dimensions of [D], from [−1, 1] to the box."""
+    part = (jnp.clip(action[: space.shape[0]], -1, 1) + 1) / 2
+    return space.low + part * (space.high - space.low)

@@ -1,0 +1,98 @@
+"""Teams in engines that hold one environment each, side by side: here, or a process for each.
+
+Such an environment is a `gymnasium.Env` for the whole team. Its observation is a dictionary, in
+NumPy: `observation` [N, d], `state` [s], `alive` [N] and, with discrete actions,
+`available_actions` [N, A]. Its info says `win`, and each of the specification's `outcomes`, where
+the episode ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from gymnasium import spaces
+
+from opspo.environments.base import EnvironmentSpec, Observation, Step
+from opspo.environments.seats import Here, Make, Seat, Seen, Worker
+
+
+def joint_spaces(spec: EnvironmentSpec) -> tuple[spaces.Dict, spaces.Space]:
+    """The observation and action spaces of a joint environment."""
+    agents = spec.num_agents
+    seen: dict[str, spaces.Space] = {
+        "observation": _reals(agents, spec.observation_size),
+        "state": _reals(spec.state_size),
+        "alive": spaces.MultiBinary(agents),
+    }
+    if not spec.num_actions:
+        return spaces.Dict(seen), spaces.Box(-1, 1, (agents, spec.action_size), np.float32)
+    seen["available_actions"] = spaces.MultiBinary((agents, spec.num_actions))
+    return spaces.Dict(seen), spaces.MultiDiscrete([spec.num_actions] * agents)
+
+
+def _reals(*shape: int) -> spaces.Box:
+    return spaces.Box(-np.inf, np.inf, shape, np.float32)
+
+
+class JointBatch:
+    """A `HostBatch` of joint environments."""
+
+    def __init__(
+        self, spec: EnvironmentSpec, make: Make, num_envs: int, seed: int, *, workers: bool
+    ) -> None:
+        self._spec = spec
+        self._seats: list[Seat] = [(Worker if workers else Here)(make) for _ in range(num_envs)]
+        self._seeds = np.random.SeedSequence(seed).generate_state(num_envs).tolist()
+        self.lost_episodes = 0
+
+    def reset(self) -> Observation:
+        """Start an episode in every environment."""
+        for seat, seed in zip(self._seats, self._seeds, strict=True):
+            seat.begin(int(seed) % 2**31)
+        return _stack([seat.first() for seat in self._seats])
+
+    def step(self, action: np.ndarray) -> tuple[Step, Observation]:
+        """Take the joint actions; what ended starts anew."""
+        for seat, joint in zip(self._seats, action, strict=True):
+            seat.send(joint)
+        answers = [seat.receive() for seat in self._seats]
+        lost = _column([answer.lost for answer in answers])
+        self.lost_episodes += int(lost.sum())
+        terminated = _column([answer.terminated for answer in answers])
+        step = Step(
+            observation=_stack([answer.seen for answer in answers]),
+            reward=_column([answer.reward for answer in answers], np.float32),
+            terminated=terminated,
+            truncated=_column([answer.truncated for answer in answers]) & ~terminated,
+            win=_column([answer.info.get("win", False) for answer in answers]),
+            lost=lost,
+            outcome={
+                name: _column([answer.info.get(name, 0.0) for answer in answers], np.float32)
+                for name in self._spec.outcomes
+            },
+        )
+        return step, _stack([answer.following for answer in answers])
+
+    def close(self) -> None:
+        """Stop all."""
+        for seat in self._seats:
+            seat.close()
+
+
+def _column(values: Sequence[Any], dtype: Any = bool) -> Any:
+    return np.array(values, dtype)
+
+
+def _stack(seen: Sequence[Seen]) -> Observation:
+    def stack(name: str, dtype: Any) -> Any:
+        return np.stack([np.asarray(one[name], dtype) for one in seen])
+
+    discrete = "available_actions" in seen[0]
+    return Observation(
+        observation=stack("observation", np.float32),
+        state=stack("state", np.float32),
+        available_actions=stack("available_actions", bool) if discrete else None,
+        alive=stack("alive", bool),
+    )

@@ -1,0 +1,1 @@
+"""Films of trained teams: one episode as GIF or MP4."""
