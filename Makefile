@@ -29,7 +29,7 @@ lint: $(STAMP)
 football: $(VENV)/.football  ## Build Google Research Football; some minutes
 
 $(VENV)/.football: $(STAMP)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt psutil setuptools six wheel
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt psutil 'setuptools>=77' six wheel
 	# its build starts `python3` and wants the one of the environment
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pip install --quiet --no-build-isolation \
 		--constraint constraints.txt --editable '.[football]'
