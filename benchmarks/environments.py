@@ -148,7 +148,8 @@ def table() -> None:
     for env, row in json.loads(PAPERS.read_text())["tasks"].items():
         rates = row["engine_steps_per_second"], row["training_steps_per_second"]
         shown = " | ".join(f"{rate:,.0f}" for rate in rates)
-        print(f"| `{env}` | {row['num_envs']} | {shown} |")
+        name = env.replace('|', r'\|')  # a bar would end the cell
+        print(f"| `{name}` | {row['num_envs']} | {shown} |")
 
 
 def reference_rate(seconds: float) -> float:
