@@ -148,7 +148,7 @@ def table() -> None:
     for env, row in json.loads(PAPERS.read_text())["tasks"].items():
         rates = row["engine_steps_per_second"], row["training_steps_per_second"]
         shown = " | ".join(f"{rate:,.0f}" for rate in rates)
-        name = env.replace('|', r'\|')  # a bar would end the cell
+        name = env.replace("|", r"\|")  # a bar would end the cell
         print(f"| `{name}` | {row['num_envs']} | {shown} |")
 
 
