@@ -13,6 +13,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from opspo.policies.gru import Gates, gru
 from opspo.types import Array
 
 ACTIVATIONS: dict[str, tuple[Callable[[Array], Array], float]] = {
@@ -38,11 +39,10 @@ def layer_norm() -> nn.LayerNorm:
 
 
 class GRU(nn.Module):
-    """Gated recurrent unit (Cho et al. 2014, with the reset gate behind the product).
+    """Gated recurrent unit; `policies.gru` has the formula.
 
     The input products of all steps are formed in one matrix product before the scan; only the
-    recurrent ones are inside it. Each gate has an array of its own: slicing a joint one inside
-    the scan is several times slower on CPUs.
+    recurrent ones are inside it.
     """
 
     size: int
@@ -50,24 +50,18 @@ class GRU(nn.Module):
     @nn.compact
     def __call__(self, x: Array, memory: Array, first: Array) -> tuple[Array, Array]:
         """[L, B, d], [B, h], [L, B] → outputs [L, B, h], last state [B, h]."""
-        inputs = [dense(self.size, 1.0, f"input_{gate}")(x) for gate in ("reset", "update", "new")]
-        kernels = [
-            self.param(f"recurrent_{gate}", nn.initializers.orthogonal(), (self.size, self.size))
-            for gate in ("reset", "update", "new")
-        ]
+        inputs = Gates(*(dense(self.size, 1.0, f"input_{gate}")(x) for gate in Gates._fields))
+        kernels = Gates(
+            *(
+                self.param(
+                    f"recurrent_{gate}", nn.initializers.orthogonal(), (self.size, self.size)
+                )
+                for gate in Gates._fields
+            )
+        )
         bias = self.param("recurrent_new_bias", nn.initializers.zeros, (self.size,))
-
-        def step(h: Array, now: tuple[Array, ...]) -> tuple[Array, Array]:
-            x_reset, x_update, x_new, begin = now
-            h = jnp.where(begin[:, None], 0.0, h)
-            reset = nn.sigmoid(x_reset + h @ kernels[0])
-            update = nn.sigmoid(x_update + h @ kernels[1])
-            new = nn.tanh(x_new + reset * (h @ kernels[2] + bias[None, :]))
-            h = (1 - update) * new + update * h
-            return h, h
-
-        memory, outputs = jax.lax.scan(step, memory, (*inputs, first))
-        return outputs, memory
+        outputs = gru(inputs, kernels, bias, memory, first)
+        return outputs, outputs[-1]
 
 
 class RunningNorm(nn.Module):

@@ -1,0 +1,112 @@
+"""The gated recurrent unit along a sequence, with gradients of its own making.
+
+JAX would differentiate the scan step by step: every step of the backward pass adds a small outer
+product to each weight's gradient. Here the backward scan hands out the gates' errors alone, and
+each weight's gradient is one product over all the steps, behind the scan.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from opspo.types import Array
+
+
+class Gates(NamedTuple):
+    """One array or weight for each gate, so that nothing is sliced inside a scan."""
+
+    reset: Array
+    update: Array
+    new: Array
+
+
+class _Kept(NamedTuple):
+    """What the backward pass needs of the forward one."""
+
+    kernels: Gates
+    gates: Gates
+    """[L, B, h] each, behind their non-linearities"""
+    candidate: Array
+    """[L, B, h] the recurrent part of the new gate, before the reset gate"""
+    before: Array
+    """[L, B, h] the state each step started from, zero where an episode begins"""
+    first: Array
+
+
+@jax.custom_vjp
+def gru(inputs: Gates, kernels: Gates, bias: Array, memory: Array, first: Array) -> Array:
+    """States of a gated recurrent unit (Cho et al. 2014, the reset gate behind the product).
+
+        r = σ(x_r + h W_r)    u = σ(x_u + h W_u)    n = tanh(x_n + r ⊙ (h W_n + b))
+        h' = (1 − u) ⊙ n + u ⊙ h,    h = 0 at the first step of an episode
+
+    Args:
+        inputs: x, the gates' input parts of all steps, [L, B, h] each.
+        kernels: W, [h, h] each.
+        bias: b, [h].
+        memory: [B, h] the state before the first step.
+        first: [L, B] bool, an episode begins.
+
+    Returns:
+        The state after each step, [L, B, h].
+    """
+    return _forward(inputs, kernels, bias, memory, first)[0]
+
+
+def _forward(
+    inputs: Gates, kernels: Gates, bias: Array, memory: Array, first: Array
+) -> tuple[Array, _Kept]:
+    def step(h: Array, now: tuple[Gates, Array]) -> tuple[Array, tuple[Array, ...]]:
+        x, begin = now
+        h = jnp.where(begin[:, None], jnp.zeros_like(h), h)
+        reset = jax.nn.sigmoid(x.reset + h @ kernels.reset)
+        update = jax.nn.sigmoid(x.update + h @ kernels.update)
+        candidate = h @ kernels.new + bias[None, :]
+        new = jnp.tanh(x.new + reset * candidate)
+        after = new + update * (h - new)
+        return after, (after, reset, update, new, candidate, h)
+
+    _, (after, reset, update, new, candidate, before) = jax.lax.scan(step, memory, (inputs, first))
+    return after, _Kept(kernels, Gates(reset, update, new), candidate, before, first)
+
+
+def _backward(kept: _Kept, error: Array) -> tuple[Gates, Gates, Array, Array, None]:
+    """The gradients for an error [L, B, h] of the states."""
+    transposed = Gates(*(kernel.T for kernel in kept.kernels))
+
+    def step(carry: Array, now: Any) -> tuple[Array, tuple[Array, ...]]:
+        error, (reset, update, new), candidate, before, begin = now
+        error = error + carry
+        to_new = error * (1 - update) * (1 - new * new)
+        to_update = error * (before - new) * update * (1 - update)
+        to_candidate = to_new * reset
+        to_reset = to_new * candidate * reset * (1 - reset)
+        carry = (
+            error * update
+            + to_reset @ transposed.reset
+            + to_update @ transposed.update
+            + to_candidate @ transposed.new
+        )
+        carry = jnp.where(begin[:, None], jnp.zeros_like(carry), carry)
+        return carry, (to_reset, to_update, to_new, to_candidate)
+
+    memory, (to_reset, to_update, to_new, to_candidate) = jax.lax.scan(
+        step,
+        jnp.zeros_like(error[0]),
+        (error, kept.gates, kept.candidate, kept.before, kept.first),
+        reverse=True,
+    )
+
+    def product(errors: Array) -> Array:
+        size = errors.shape[-1]
+        return kept.before.reshape(-1, size).T @ errors.reshape(-1, size)
+
+    kernels = Gates(product(to_reset), product(to_update), product(to_candidate))
+    bias = to_candidate.sum((0, 1))
+    return Gates(to_reset, to_update, to_new), kernels, bias, memory, None
+
+
+gru.defvjp(_forward, _backward)
