@@ -92,6 +92,21 @@ def test_torso_is_its_loop(activation, function, recurrent):
         np.testing.assert_allclose(mine, reference, **CLOSE)
 
 
+def test_layers_behind_the_memory_and_no_layer_norm():
+    torso = Torso((SIZE,), "relu", recurrent=True, layer_norm=False, output_sizes=(3,))
+    x, memory, first = inputs()
+    params = arbitrary(torso, x, memory, first)
+    before, behind = (params["params"][f"Dense_{i}"] for i in range(2))
+    seen, last = gru_loop(
+        params["params"]["GRU_0"], relu(x @ before["kernel"] + before["bias"]), memory, first
+    )
+    expected = relu(seen @ behind["kernel"] + behind["bias"])
+    for mine, reference in zip(
+        torso.apply(params, x, memory, first), (expected, last), strict=True
+    ):
+        np.testing.assert_allclose(mine, reference, **CLOSE)
+
+
 def test_one_call_equals_step_after_step():
     """What is taken out of the scan does not leak between steps."""
     torso = Torso((8, SIZE), "tanh", recurrent=True)

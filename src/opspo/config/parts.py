@@ -32,8 +32,12 @@ class PolicyConfig:
     """Widths of the hidden layers, the last of them also the width of the GRU."""
     activation: Literal["relu", "tanh"] = "relu"
     """Non-linearity of the hidden layers."""
+    layer_norm: bool = True
+    """Layer norm of the input (where nothing else scales it) and behind every layer."""
     recurrent: bool = False
     """Put a GRU behind the hidden layers of actor and critic."""
+    output_sizes: tuple[int, ...] = ()
+    """Widths of further layers, behind the GRU where there is one."""
     chunk_length: int = 10
     """Steps through which gradients flow back in a recurrent network."""
     running_normalisation: bool = False
@@ -50,6 +54,12 @@ class PolicyConfig:
             "policy.hidden_sizes",
             "one or more positive widths",
             self.hidden_sizes,
+        )
+        require(
+            all(size >= 1 for size in self.output_sizes),
+            "policy.output_sizes",
+            "positive widths, or none",
+            self.output_sizes,
         )
         require(self.chunk_length >= 1, "policy.chunk_length", "at least 1", self.chunk_length)
 

@@ -87,24 +87,32 @@ class RunningNorm(nn.Module):
 
 
 class Torso(nn.Module):
-    """Layer norm, hidden layers with layer norm, and with `recurrent` a GRU with layer norm."""
+    """Hidden layers, with `recurrent` a GRU, and the layers behind it; layer norm after each."""
 
     hidden_sizes: tuple[int, ...]
     activation: str
     recurrent: bool
     running_normalisation: bool = False
     """in place of the first layer norm"""
+    layer_norm: bool = True
+    output_sizes: tuple[int, ...] = ()
 
     @nn.compact
     def __call__(self, x: Array, memory: Array, first: Array) -> tuple[Array, Array]:
-        """[L, B, d] → features [L, B, hidden_sizes[-1]] and the state after the last step."""
+        """[L, B, d] → features [L, B, last width] and the state after the last step."""
         function, gain = ACTIVATIONS[self.activation]
-        x = RunningNorm(name="input")(x) if self.running_normalisation else layer_norm()(x)
+
+        def norm(x: Array) -> Array:
+            return layer_norm()(x) if self.layer_norm else x
+
+        x = RunningNorm(name="input")(x) if self.running_normalisation else norm(x)
         for size in self.hidden_sizes:
-            x = layer_norm()(function(dense(size, gain)(x)))
+            x = norm(function(dense(size, gain)(x)))
         if self.recurrent:
             x, memory = GRU(self.hidden_sizes[-1])(x, memory, first)
-            x = layer_norm()(x)
+            x = norm(x)
+        for size in self.output_sizes:
+            x = norm(function(dense(size, gain)(x)))
         return x, memory
 
 

@@ -184,6 +184,8 @@ def _torso(config: PolicyConfig) -> Torso:
         config.activation,
         config.recurrent,
         running_normalisation=config.running_normalisation,
+        layer_norm=config.layer_norm,
+        output_sizes=config.output_sizes,
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from opspo.config import ALGORITHM_CONFIGS, TrainConfig, unknown_name
 from opspo.presets import football, mamujoco, smac, smax
+from opspo.presets.jaxmarl import jaxmarl
 from opspo.presets.literal import literal
 from opspo.presets.paper import paper
 
@@ -34,6 +35,7 @@ PRESETS: dict[str, Callable[[str, str], TrainConfig]] = {
     "default": default_config,
     "paper": paper,
     "literal": lambda env, algo: literal(default_config(env, algo)),
+    "jaxmarl": lambda env, algo: jaxmarl(default_config(env, algo)),
 }
 """name → (env, algo) → settings"""
 
