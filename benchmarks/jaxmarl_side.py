@@ -1,0 +1,150 @@
+"""MAPPO-RNN here beside JaxMARL's own script, at JaxMARL's settings, in turn on one machine.
+
+    git clone --branch v0.2.0 https://github.com/FLAIROx/JaxMARL
+    python benchmarks/jaxmarl_side.py JaxMARL [--maps 3m 5m_vs_6m 3s5z] [--rounds 3]
+
+Both train on `smax/<map>` with the networks, batch, epochs and minibatches of JaxMARL's MAPPO-RNN
+(`--preset jaxmarl`). Each round runs JaxMARL, then ours, each in a process of its own, which
+compiles first and then times whole iterations; the peak of its memory is the process's. JaxMARL's
+logging through wandb and its hydra command line are left out, which takes no time off ours. Results
+go to benchmarks/jaxmarl_side.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import resource
+import statistics
+import subprocess
+import sys
+import time
+import types
+from pathlib import Path
+from typing import Any
+
+OUT = Path(__file__).parent / "jaxmarl_side.json"
+SCRIPT = "baselines/MAPPO/mappo_rnn_smax.py"
+SETTINGS = "baselines/MAPPO/config/mappo_homogenous_rnn_smax.yaml"
+ITERATIONS = 6
+STEPS = 128 * 128
+
+
+def jaxmarl_seconds(clone: Path, task: str) -> list[float]:
+    """Seconds of each iteration of JaxMARL's training, by when its log comes."""
+    import jax
+
+    times: list[float] = []
+    script = _load(clone / SCRIPT, log=lambda row: times.append(time.perf_counter()))
+    config = _settings(clone / SETTINGS) | {
+        "MAP_NAME": task,
+        "TOTAL_TIMESTEPS": (ITERATIONS + 1) * STEPS,
+    }
+    jax.block_until_ready(jax.jit(script.make_train(config))(jax.random.PRNGKey(0)))
+    return [after - before for before, after in zip(times, times[1:], strict=False)]
+
+
+def _load(path: Path, log: Any) -> Any:
+    """JaxMARL's script as a module, its logger and its command line replaced."""
+    wandb, hydra, omegaconf = (types.ModuleType(name) for name in ("wandb", "hydra", "omegaconf"))
+    wandb.__dict__["log"] = log
+    hydra.__dict__["main"] = lambda **_: lambda function: function
+    omegaconf.__dict__["OmegaConf"] = None
+    sys.modules |= {"wandb": wandb, "hydra": hydra, "omegaconf": omegaconf}
+    spec = importlib.util.spec_from_file_location("mappo_rnn_smax", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def _settings(path: Path) -> dict[str, Any]:
+    import yaml
+
+    # YAML 1.1 takes 1e7 for a string
+    found = yaml.safe_load(path.read_text())
+    return {k: float(v) if k == "TOTAL_TIMESTEPS" else v for k, v in found.items()}
+
+
+def our_seconds(task: str, devices: int) -> list[float]:
+    """Seconds of each iteration of ours."""
+    import dataclasses
+
+    import jax
+
+    jax.config.update("jax_num_cpu_devices", devices)
+    from opspo.environments import make_env
+    from opspo.iteration import ready
+    from opspo.learner import make_learner
+    from opspo.presets import preset_config
+
+    config = preset_config("jaxmarl", f"smax/{task}", "mappo")
+    config = dataclasses.replace(config, total_steps=(ITERATIONS + 1) * STEPS)
+    learner = make_learner(config, make_env(config.env))
+    state = jax.jit(learner.init, static_argnums=0)(0)
+    times = []
+    with ready(learner, state) as iterate:
+        for _ in range(ITERATIONS + 1):
+            begin = time.perf_counter()
+            state, metrics = iterate(state)
+            jax.block_until_ready((state, metrics))
+            times.append(time.perf_counter() - begin)
+    return times[1:]
+
+
+def one(arguments: argparse.Namespace) -> None:
+    """Measure one side in this process, and print it."""
+    if arguments.one == "jaxmarl":
+        seconds = jaxmarl_seconds(arguments.clone, arguments.maps[0])
+    else:
+        seconds = our_seconds(arguments.maps[0], arguments.devices)
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(json.dumps({"seconds": seconds, "peak_memory_mib": memory}))
+
+
+def measure(arguments: argparse.Namespace, side: str, task: str) -> dict[str, Any]:
+    """One side in a process of its own."""
+    command = [sys.executable, __file__, str(arguments.clone), "--one", side, "--maps", task]
+    command += ["--devices", str(arguments.devices)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    row: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return row | {"steps_per_second": STEPS / statistics.median(row["seconds"])}
+
+
+def compare(arguments: argparse.Namespace) -> None:
+    """All maps, in turn."""
+    from opspo.runs import package_versions
+
+    found = json.loads(OUT.read_text())["maps"] if OUT.exists() else {}
+    for task in arguments.maps:
+        rounds = []
+        for _ in range(arguments.rounds):
+            sides = {side: measure(arguments, side, task) for side in ("jaxmarl", "opspo")}
+            rates = {side: row["steps_per_second"] for side, row in sides.items()}
+            rounds.append(sides | {"ratio": rates["opspo"] / rates["jaxmarl"]})
+            print(task, {k: round(v) for k, v in rates.items()}, f"{rounds[-1]['ratio']:.2f}")
+        ratio = statistics.median(row["ratio"] for row in rounds)
+        found[task] = {"ratio": ratio, "devices": arguments.devices, "rounds": rounds}
+        result = {"maps": found, "versions": package_versions()}
+        OUT.write_text(json.dumps(result, indent=1) + "\n")
+        print(f"{task}: {ratio:.2f} times JaxMARL's environment steps per second", flush=True)
+
+
+def main() -> None:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0] if __doc__ else None)
+    parser.add_argument("clone", type=Path, help="JaxMARL's repository")
+    parser.add_argument("--maps", nargs="+", default=["3m", "5m_vs_6m", "3s5z"])
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--devices", type=int, default=1, help="CPU devices that ours divides")
+    parser.add_argument("--one", choices=["jaxmarl", "opspo"], help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.one:
+        one(arguments)
+    else:
+        compare(arguments)
+
+
+if __name__ == "__main__":
+    main()
