@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import itertools
 import json
 import resource
 import statistics
@@ -42,7 +43,7 @@ def jaxmarl_seconds(clone: Path, task: str) -> list[float]:
         "TOTAL_TIMESTEPS": (ITERATIONS + 1) * STEPS,
     }
     jax.block_until_ready(jax.jit(script.make_train(config))(jax.random.PRNGKey(0)))
-    return [after - before for before, after in zip(times, times[1:], strict=False)]
+    return [after - before for before, after in itertools.pairwise(times)]
 
 
 def _load(path: Path, log: Any) -> Any:

@@ -12,7 +12,6 @@ import dataclasses
 
 from opspo.config import OptimiserConfig, PolicyConfig, TrainConfig
 
-
 STEP_SIZE = 1e-3
 HOPPER_STEP_SIZE = 3e-4
 
