@@ -20,11 +20,11 @@ from opspo.estimators.normalise import (
 from opspo.estimators.traces import gae
 from opspo.policies.team import Critic, Team, make_critic, make_team
 from opspo.rollout import host, scan
+from opspo.rollout.chunks import chunk_starts
 from opspo.rollout.values import values_along
 from opspo.types import Array, Batch, RolloutState, TrainState, Trajectory, ValueStatistics
 from opspo.update.bound_estimates import bound_estimates
 from opspo.update.diagnostics import episode_metrics, find_faults
-from opspo.update.minibatch import chunk_starts
 from opspo.update.order import scores
 from opspo.update.stage import Update
 from opspo.update.step import GradientStep, Learners, Metrics, make_optimiser

@@ -4,7 +4,8 @@ import jax
 import numpy as np
 import pytest
 
-from opspo.update.minibatch import chunk_starts, from_chunks, split, to_chunks
+from opspo.rollout.chunks import chunk_starts, from_chunks, to_chunks
+from opspo.update.minibatch import split
 
 LAYOUTS = [(6, 2, 1), (6, 2, 3), (6, 2, 6), (4, 1, 2), (5, 3, 1), (5, 3, 5)]
 layouts = pytest.mark.parametrize(("steps", "envs", "length"), LAYOUTS)
@@ -22,8 +23,8 @@ def test_chunks_are_pieces_of_one_environment(steps, envs, length):
     chunks = np.asarray(to_chunks(x, length))
     assert chunks.shape == (length, steps // length * envs, 2)
     chunk = 0
-    for piece in range(steps // length):
-        for env in range(envs):
+    for env in range(envs):
+        for piece in range(steps // length):
             for step in range(length):
                 origin = x[piece * length + step, env]
                 np.testing.assert_array_equal(chunks[step, chunk], origin)
@@ -44,7 +45,9 @@ def test_chunk_starts_are_the_first_steps(steps, envs, length):
     np.testing.assert_array_equal(starts, to_chunks(x, length)[0])
     for piece in range(steps // length):
         for env in range(envs):
-            np.testing.assert_array_equal(starts[piece * envs + env], x[piece * length, env])
+            np.testing.assert_array_equal(
+                starts[env * (steps // length) + piece], x[piece * length, env]
+            )
 
 
 def batch_of_twelve():

@@ -101,8 +101,8 @@ def _backward(kept: _Kept, error: Array) -> tuple[Gates, Gates, Array, Array, No
     )
 
     def product(errors: Array) -> Array:
-        size = errors.shape[-1]
-        return kept.before.reshape(-1, size).T @ errors.reshape(-1, size)
+        # not flattened by hand: rows divided over devices are each summed where they lie
+        return jnp.einsum("lbi,lbj->ij", kept.before, errors)
 
     kernels = Gates(product(to_reset), product(to_update), product(to_candidate))
     bias = to_candidate.sum((0, 1))

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from opspo.policies.team import Critic
+from opspo.rollout.chunks import chunk_starts, from_chunks, to_chunks
 from opspo.types import Array, TrainState, Trajectory
 
 
@@ -18,19 +19,18 @@ def values_along(
         Its memory before each step [T, E, M, h] and after the last [E, M, h], and its raw values
         of the states and of their true successors, [T, E, M].
     """
-    steps, envs, members, size = trajectory.state.shape
-    flat = steps * envs
+    envs = trajectory.reward.shape[1]
+
+    def once(state: Array, memory: Array) -> Array:
+        """Values [T, E, M] of states each by itself."""
+        flat = to_chunks(state, 1)
+        begin = jnp.zeros(flat.shape[:2], bool)
+        return from_chunks(critic.values(params, flat, chunk_starts(memory, 1), begin), envs)
+
+    params = state.critic
     if critic.memory_size == 0:
-        both = jnp.stack([trajectory.state, trajectory.next_state])
-        both = both.reshape(1, 2 * flat, members, size)
-        value = critic.values(
-            state.critic,
-            both,
-            jnp.zeros((2 * flat, members, 0)),
-            jnp.zeros((1, 2 * flat), bool),
-        )
-        value, next_value = value.reshape(2, steps, envs, members)
-        empty = jnp.zeros((steps, envs, members, 0))
+        empty = jnp.zeros((*trajectory.state.shape[:-1], 0))
+        value, next_value = (once(x, empty) for x in (trajectory.state, trajectory.next_state))
         return empty, state.critic_memory, value, next_value
 
     def step(memory: Array, now: tuple[Array, Array]) -> tuple[Array, tuple[Array, Array, Array]]:
@@ -42,10 +42,4 @@ def values_along(
         step, state.critic_memory, (trajectory.state, trajectory.first)
     )
     # the successor's value: one step more from the memory after this one, before any reset
-    next_value = critic.values(
-        state.critic,
-        trajectory.next_state.reshape(1, flat, members, size),
-        after.reshape(flat, members, -1),
-        jnp.zeros((1, flat), bool),
-    )
-    return before, memory, value, next_value.reshape(steps, envs, members)
+    return before, memory, value, once(trajectory.next_state, after)

@@ -15,9 +15,9 @@ from flax import struct
 
 from opspo.estimators.density_ratio import mixture_log_ratio
 from opspo.policies.team import Team
+from opspo.rollout.chunks import chunk_starts, to_chunks
 from opspo.types import Array, Batch, Params
 from opspo.update.density_ratio import Samples
-from opspo.update.minibatch import chunk_starts, to_chunks
 from opspo.update.transitions import Transitions, successor, transitions
 
 

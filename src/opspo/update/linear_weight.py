@@ -19,8 +19,8 @@ from opspo.estimators.linear_weight import (
     solve_equation,
 )
 from opspo.policies.team import Critic
+from opspo.rollout.chunks import from_chunks, to_chunks
 from opspo.types import Array, Batch, Params, StageData
-from opspo.update.minibatch import from_chunks, to_chunks
 from opspo.update.transitions import successor, transitions
 
 

@@ -14,10 +14,11 @@ from flax import struct
 from opspo.estimators.normalise import masked_mean, standardise
 from opspo.estimators.ratios import log_ratio
 from opspo.policies.team import Critic, Team
+from opspo.rollout.chunks import chunk_starts, from_chunks, to_chunks
 from opspo.types import Array, Batch, Correction, Params, StageData, Trajectory
 from opspo.update.algorithm import Algorithm
 from opspo.update.diagnostics import diagnose
-from opspo.update.minibatch import chunk_starts, from_chunks, split, to_chunks
+from opspo.update.minibatch import split
 from opspo.update.schedule import Plan
 from opspo.update.step import GradientStep, Learners, Metrics, Sequences, Starts
 
