@@ -74,8 +74,11 @@ def test_split_deals_each_chunk_once_and_whole(parts):
         np.testing.assert_array_equal(dealt["y"][part, :, place], sequences["y"][:, chunk])
         np.testing.assert_array_equal(dealt_starts["wide"][part, place], starts["wide"][chunk])
     assert sorted(seen) == list(range(12))
+    # each of the neighbours goes to another minibatch, and not always in the same order
+    groups = np.reshape(seen, (parts, size)).T
+    np.testing.assert_array_equal(np.sort(groups, axis=1).ravel(), np.arange(12))
     if parts > 1:
-        assert seen != list(range(12))
+        assert groups.ravel().tolist() != list(range(12))
 
 
 def test_split_depends_on_the_key_only():

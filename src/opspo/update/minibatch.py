@@ -5,17 +5,22 @@ from __future__ import annotations
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
 from opspo.types import Array
 
 
 def split(sequences: Any, starts: Any, key: Array, parts: int) -> tuple[Any, Any]:
-    """Shuffle the chunks and deal them into minibatches, on a new leading axis.
+    """Deal the chunks into minibatches at random, on a new leading axis.
+
+    Neighbouring chunks, `parts` at a time, go to a minibatch each. So minibatches are spread evenly
+    over environments and time, and vary less than with an even draw from all the chunks; and where
+    environments are divided over devices, no chunk leaves its own.
 
     Args:
         sequences: pytree of [L, C, ...].
         starts: pytree of [C, ...].
-        key: PRNG key of the shuffle.
+        key: PRNG key of the deal.
         parts: a divisor of C. One part keeps the order, since a mean does not depend on it.
 
     Returns:
@@ -24,6 +29,23 @@ def split(sequences: Any, starts: Any, key: Array, parts: int) -> tuple[Any, Any
     if parts == 1:
         return jax.tree.map(lambda x: x[None], (sequences, starts))
     chunks = jax.tree.leaves(sequences)[0].shape[1]
-    order = jax.random.permutation(key, chunks).reshape(parts, chunks // parts)
-    dealt = jax.tree.map(lambda x: x[:, order].swapaxes(0, 1), sequences)
-    return dealt, jax.tree.map(lambda x: x[order], starts)
+    order = jax.random.permutation(
+        key, jnp.tile(jnp.arange(parts), (chunks // parts, 1)), axis=1, independent=True
+    )
+
+    def deal(x: Array, axis: int) -> Array:
+        groups = x.reshape(*x.shape[:axis], *order.shape, *x.shape[axis + 1 :])
+        choices = [jax.lax.index_in_dim(groups, i, axis + 1, False) for i in range(parts)]
+        shape = choices[0].shape
+
+        def part(drawn: Array) -> Array:
+            # a choice among a few arrays, not a gather, which would bring all to every device
+            drawn = drawn.reshape((1,) * axis + (-1,) + (1,) * (x.ndim - axis - 1))
+            return jax.lax.select_n(jnp.broadcast_to(drawn, shape), *choices)
+
+        return jax.lax.map(part, order.T)
+
+    return (
+        jax.tree.map(lambda x: deal(x, 1), sequences),
+        jax.tree.map(lambda x: deal(x, 0), starts),
+    )
