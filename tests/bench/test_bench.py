@@ -16,13 +16,14 @@ from small import small_config
 from opspo.bench.engine import playing
 from opspo.bench.measure import Timing, peak_memory, product_rate, time_call
 from opspo.bench.training import batch_of, iteration_flop
+from opspo.config import from_json
 from opspo.environments import make_env
 from opspo.learner import make_learner
 
 QUICK = {"XLA_FLAGS": "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"}
 SMALL = [
     *("--rollout.num-envs", "4", "--rollout.num-steps", "10", "--policy.hidden-sizes", "8"),
-    *("--algorithm.epochs", "1", "--algo", "mappo"),
+    *("--algorithm.epochs", "1"),
 ]
 
 
@@ -51,8 +52,10 @@ def test_an_engine_alone(tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["update", "train"])
 def test_learning(name, tmp_path):
-    found = bench(tmp_path, name, "--env", "probe/memory", "--rounds", "2", *SMALL)
-    assert found["benchmark"] == name and found["settings"]["rollout"]["num_envs"] == 4
+    found = bench(
+        tmp_path, name, "--env", "probe/memory", "--algo", "mappo", "--rounds", "2", *SMALL
+    )
+    assert found["benchmark"] == name and found["settings"]["config"]["rollout"]["num_envs"] == 4
     assert found["compile_seconds"] > 0.1  # in spite of the cache that the tests share
     # once through actors (2 agents, 6 features) and critic (7); a gradient comes to less than
     # three times that, values and ratios once more
@@ -60,6 +63,22 @@ def test_learning(name, tmp_path):
     assert 3 * once < found["flop"] < 5 * once
     assert found["flop_per_second"] == pytest.approx(found["flop"] / found["seconds"]["median"])
     assert 0 < found["share_of_product_rate"] < 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("algo", ["mappo", "opspo"])
+def test_the_parts_make_up_the_whole(algo, tmp_path):
+    flags = [*SMALL, "--algo", algo, "--policy.recurrent", "--rounds", "1"]
+    found = bench(tmp_path, "parts", "--env", "probe/memory", *flags)
+    parts = {part["name"]: part for part in found["parts"]}
+    whole = parts.pop("the whole")
+    assert sum(part["share"] for part in parts.values()) == pytest.approx(1) == whole["share"]
+    assert sum(part["seconds"] for part in parts.values()) == pytest.approx(whole["seconds"])
+    assert min(part["seconds"] for name, part in parts.items() if name != "the rest") > 0
+    # no product of an iteration is missing in the pieces, and none is in two
+    config = from_json(json.dumps(found["settings"]["config"]))
+    learner = make_learner(config, make_env(config.env))
+    assert whole["flop"] == iteration_flop(learner, jax.eval_shape(learner.init, 0))
 
 
 @pytest.mark.slow

@@ -12,7 +12,8 @@ import tyro
 
 from opspo.bench.engine import time_engine
 from opspo.bench.family import compare_updates, print_costs
-from opspo.bench.measure import Timing
+from opspo.bench.measure import Timing, product_rate
+from opspo.bench.parts import print_parts, time_parts
 from opspo.bench.report import print_summary, summary, write
 from opspo.bench.training import time_iterations, time_update
 from opspo.config import ConfigError, RolloutConfig, TrainConfig, unknown_name
@@ -106,7 +107,18 @@ def _learning(
     timing, flop = measure(config, make_env(config.env), parsed.rounds)
     found = summary(timing, steps=config.steps_per_iteration, flop=flop)
     print_summary(f"{title} of {config.algo} on {config.env}", found)
-    write(parsed.out, name, {"preset": parsed.preset} | dataclasses.asdict(config), found)
+    write(parsed.out, name, _settings(parsed), found)
+
+
+def _parts(arguments: Sequence[str]) -> None:
+    """Where the time of an iteration goes."""
+    parsed = _parse("parts", arguments)
+    config = parsed.config
+    parts = time_parts(config, make_env(config.env), parsed.rounds)
+    most = product_rate()
+    print_parts(f"An iteration of {config.algo} on {config.env}", parts, most)
+    found = {"parts": [dataclasses.asdict(part) for part in parts], "product_flop_per_second": most}
+    write(parsed.out, "parts", _settings(parsed), found)
 
 
 def _parse(name: str, arguments: Sequence[str]) -> _Learning:
@@ -122,6 +134,10 @@ def _parse(name: str, arguments: Sequence[str]) -> _Learning:
     parsed = tyro.cli(_Learning, prog=f"opspo bench {name}", args=arguments, default=default)
     _check(parsed.rounds, parsed.out)
     return parsed
+
+
+def _settings(parsed: _Learning) -> dict[str, Any]:
+    return {"preset": parsed.preset, "config": dataclasses.asdict(parsed.config)}
 
 
 def _algos(arguments: Sequence[str]) -> None:
@@ -158,6 +174,7 @@ BENCHMARKS: dict[str, Callable[[Sequence[str]], None]] = {
     "env": _engine,
     "update": _update,
     "train": _train,
+    "parts": _parts,
     "algos": _algos,
 }
 
