@@ -34,10 +34,10 @@ from opspo.runs import package_versions
 from opspo.types import Array
 
 OUT = Path(__file__).parent / "growth.json"
-ROUNDS = 5
+ROUNDS = 9
 BASE = {"agents": 5, "horizon": 100, "environments": 8, "epochs": 2}
 AXES: dict[str, tuple[int, ...]] = {
-    "agents": (3, 5, 8, 12, 18, 27),
+    "agents": (3, 5, 8, 12, 16, 20, 24, 27),
     "horizon": (100, 200, 400, 800, 1500, 3000),
     "environments": (4, 8, 16, 32, 64, 128),
     "epochs": (1, 2, 4, 8, 16, 32),
@@ -192,7 +192,7 @@ def plot(path: str) -> None:
     import matplotlib.pyplot as plt
 
     lines = json.loads(OUT.read_text())["lines"]
-    figure, panels = plt.subplots(2, 3, figsize=(13, 7))
+    figure, panels = plt.subplots(2, 3, figsize=(14, 8))
     for panel, axis in zip(panels.flat, AXES, strict=False):
         right = panel.twinx()
         for kind, colour in (("separate", "tab:blue"), ("shared", "tab:orange")):
@@ -201,6 +201,7 @@ def plot(path: str) -> None:
             draw(right, found, "bytes", 2**-20, colour, "s--", f"{kind}, memory")
         panel.set(title=f"An update over {axis}", ylabel="ms")
         right.set(ylabel="MiB, dashed", yscale="log")
+        tidy(right, AXES[axis])
         handles = [*panel.get_lines(), *right.get_lines()]
         panel.legend(handles=handles, fontsize="x-small", loc="upper left")
     for panel, name, scale, unit in (
@@ -215,7 +216,8 @@ def plot(path: str) -> None:
         panel.legend(fontsize="x-small", loc="upper left")
     for panel in panels.flat:
         panel.set(xscale="log", yscale="log")
-        panel.grid(alpha=0.3, which="both")
+        tidy(panel, panel.get_lines()[0].get_xdata())
+        panel.grid(alpha=0.3)
     figure.tight_layout()
     figure.savefig(path, dpi=110)
 
@@ -227,6 +229,20 @@ def draw(
     label = f"{label}: exponent {found[f'{name}_exponent']:.2f}"
     values = [scale * y for y in found[name]]
     panel.plot(found["x"], values, style, color=colour, label=label, markersize=4)
+
+
+def tidy(panel: Any, x: Sequence[int]) -> None:
+    """Plain numbers on the axes, and room for the legend above the lines."""
+    from matplotlib.ticker import FormatStrFormatter, LogLocator, NullLocator
+
+    panel.set_xticks(x, [str(value) for value in x])
+    panel.xaxis.set_minor_locator(NullLocator())
+    low, high = panel.get_ylim()
+    panel.set_ylim(low, high * (high / low) ** 0.35)
+    few = high / low > 1000
+    panel.yaxis.set_major_locator(LogLocator(subs=(1.0,) if few else (1.0, 2.0, 5.0)))
+    panel.yaxis.set_minor_locator(NullLocator())
+    panel.yaxis.set_major_formatter(FormatStrFormatter("%g"))
 
 
 def main() -> None:

@@ -166,7 +166,7 @@ def _check(rounds: int, out: str) -> None:
         raise ConfigError(f"--rounds must be at least 1, but is {rounds}.")
     if out and not Path(out).parent.is_dir():
         raise ConfigError(f"{out} cannot be written: there is no folder {Path(out).parent}.")
-    if Path(out).is_dir() and out:
+    if out and Path(out).is_dir():
         raise ConfigError(f"{out} is a folder. Name a file in it.")
 
 

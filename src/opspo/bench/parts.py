@@ -1,8 +1,8 @@
 """Where the time of an iteration goes: its pieces compiled and timed each by itself.
 
-Pieces of a stage are timed on the first stage of a plan and counted once for each of its stages,
-which are all of one size. Beside the whole, what is left over is the rest: recording, the division
-into minibatches, diagnostics, and what compiling the pieces apart saves or costs.
+The pieces of a stage run over all stages of a plan in one program. What is left over is the rest:
+recording, diagnostics, and what compiling the pieces apart saves or costs. Where actors and critic
+run side by side in the whole, the rest is less than nothing.
 """
 
 from __future__ import annotations
@@ -63,8 +63,6 @@ class Part:
 class _Piece:
     name: str
     call: Callable[[], Any]
-    times: int = 1
-    """in an iteration"""
     flop: int = 0
 
 
@@ -100,8 +98,8 @@ def time_parts(config: TrainConfig, environment: Environment, rounds: int) -> li
     flops: dict[str, int] = {}
     for i, piece in enumerate(pieces):
         median = statistics.median(row[i] for row in times)
-        seconds[piece.name] = seconds.get(piece.name, 0.0) + piece.times * median
-        flops[piece.name] = flops.get(piece.name, 0) + piece.times * piece.flop
+        seconds[piece.name] = seconds.get(piece.name, 0.0) + median
+        flops[piece.name] = flops.get(piece.name, 0) + piece.flop
     whole_seconds = seconds.pop(WHOLE)
     seconds[REST] = whole_seconds - sum(seconds.values())
     seconds[WHOLE] = whole_seconds
@@ -167,58 +165,80 @@ def _learning(learner: Learner, state: TrainState, trajectory: Trajectory) -> li
     """The pieces of the update, each on what the ones before it made."""
     stage, key, rate = _Stage(learner), state.key, jnp.ones(())
     plan = learner.algorithm.schedule(key, jnp.zeros(learner.team.num_members))
-    times = plan.agents.shape[0]
     nothing = jnp.zeros(trajectory.alive.shape)
     moved = Moved(nothing, nothing)
     learners = Learners(state.actor, state.actor_optimiser, state.critic, state.critic_optimiser)
     found: list[_Piece] = []
 
-    def piece(name: str, times: int, function: Callable[..., Any], *arguments: Any) -> Any:
+    def piece(name: str, function: Callable[..., Any], *arguments: Any) -> Any:
         """Note it, and hand on what it makes."""
         go = jax.jit(function)
-        count = flop(function, *arguments)
-        found.append(_Piece(name, lambda: go(*arguments), times, count))
+        found.append(_Piece(name, lambda: go(*arguments), flop(function, *arguments)))
         return go(*arguments)
 
-    batch, *_ = piece("values along the batch", 1, learner._evaluate, state, trajectory)
-    weigh, weighing = learner.algorithm.state_weight, (state.state_weight, batch)
-    working = piece(WEIGHTS, 1, weigh.begin, *weighing, state.actor, state.critic, key)
-    data, correction = piece(WEIGHTS, times, stage.correct, plan, batch, moved, working, key)
-    work = piece("division into chunks", times, stage.divide, plan, batch, data, correction)
+    def stages(name: str, function: Callable[..., Any], *arguments: Any) -> Any:
+        return piece(name, partial(_in_every_stage, function), plan, *arguments)
+
+    batch, *_ = piece("values along the batch", learner._evaluate, state, trajectory)
+    begin_weight, kept = learner.algorithm.state_weight.begin, state.state_weight
+    working = piece(WEIGHTS, begin_weight, kept, batch, state.actor, state.critic, key)
+    data, correction = stages(WEIGHTS, stage.correct, (moved, working), batch, key)
+    work = stages("division into chunks", stage.divide, correction, batch, data)
     for name, kind in (("actors' gradient steps", _ActorAlone), ("critic's", _CriticAlone)):
-        descend = partial(stage.descend, kind)
-        piece(name, times, descend, plan, learners, *work, rate, key)
-    piece("ratios anew", times, stage.measure, plan, state.actor, trajectory, moved)
+        descend = partial(stage.descend, kind, plan.epochs)
+        stages(name, descend, learners, *work, rate, key)
+    stages("ratios anew", stage.measure, state.actor, trajectory, moved)
     return found
+
+
+def _in_every_stage(function: Callable[..., Any], plan: Plan, varied: Any, *given: Any) -> Any:
+    """`function` of each of a plan's stages, and what it makes of the last.
+
+    All stages are in one program, which takes and gives back its memory once. `varied` is
+    multiplied by a one that the compiler does not know, or it would do the work once for all.
+    """
+
+    def one(last: Any, now: tuple[Array, ...]) -> tuple[Any, None]:
+        *stage, factor = now
+        here = jax.tree.map(lambda x: x * factor.astype(x.dtype), varied)
+        return function(tuple(stage), here, *given), None
+
+    first = jax.tree.map(lambda x: x[0], (plan.agents, plan.active, plan.rank))
+    shapes = jax.eval_shape(function, first, varied, *given)
+    blank = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
+    factors = jnp.where(plan.agents[:, 0] < 0, 0.0, 1.0)  # no agent's number is negative
+    return jax.lax.scan(one, blank, (plan.agents, plan.active, plan.rank, factors))[0]
 
 
 @dataclass(frozen=True)
 class _Stage:
-    """The first stage of a plan in pieces, as `Update` puts them together."""
+    """The pieces of a stage (agents, active, rank), as `Update` puts them together."""
 
     learner: Learner
 
     def correct(
-        self, plan: Plan, batch: Batch, moved: Moved, working: Any, key: Array
+        self, stage: tuple[Array, ...], progress: tuple[Moved, Any], batch: Batch, key: Array
     ) -> tuple[StageData, Correction]:
         """Traces, state weights and ranges."""
+        (agents, _, rank), (moved, working) = stage, progress
         algorithm = self.learner.algorithm
-        data = self.learner.update._view(batch, moved, plan.agents[0], plan.rank[0])
+        data = self.learner.update._view(batch, moved, agents, rank)
         omega, _ = algorithm.state_weight.weigh(working, batch, data, jnp.zeros((), int), key)
         return data, algorithm.correct(data, omega)
 
     def divide(
-        self, plan: Plan, batch: Batch, data: StageData, correction: Correction
+        self, stage: tuple[Array, ...], correction: Correction, batch: Batch, data: StageData
     ) -> tuple[Sequences, Starts]:
         """What the gradient steps work on."""
-        agents, active = plan.agents[0], plan.active[0]
+        agents, active, _ = stage
         mask = data.alive & active
         return self.learner.update._sequences(batch, agents, active, mask, correction)
 
     def descend(
         self,
         kind: type[GradientStep],
-        plan: Plan,
+        epochs: int,
+        stage: tuple[Array, ...],
         learners: Learners,
         sequences: Sequences,
         starts: Starts,
@@ -230,13 +250,14 @@ class _Stage:
         step = update.gradient_step
         fields = {field.name: getattr(step, field.name) for field in dataclasses.fields(step)}
         alone = dataclasses.replace(update, gradient_step=kind(**fields))
-        group = alone._select(learners, plan.agents[0])
-        after, _ = alone._descend(group, sequences, starts, epochs=plan.epochs, rate=rate, key=key)
-        return after
+        group = alone._select(learners, stage[0])
+        return alone._descend(group, sequences, starts, epochs=epochs, rate=rate, key=key)[0]
 
-    def measure(self, plan: Plan, actor: Params, trajectory: Trajectory, moved: Moved) -> Moved:
+    def measure(
+        self, stage: tuple[Array, ...], actor: Params, trajectory: Trajectory, moved: Moved
+    ) -> Moved:
         """How far all have moved."""
-        return self.learner.update._measure(actor, trajectory, moved, plan.agents[0])
+        return self.learner.update._measure(actor, trajectory, moved, stage[0])
 
 
 def print_parts(title: str, parts: list[Part], most: float) -> None:
