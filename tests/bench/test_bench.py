@@ -102,10 +102,22 @@ def test_the_first_call_is_set_apart():
     assert 0 < timing.compile_seconds < timing.first_seconds - 0.05
 
 
-def test_the_cache_is_on_again_afterwards():
-    before = jax.config.values["jax_enable_compilation_cache"]
-    time_call(lambda: None, 1)
-    assert jax.config.values["jax_enable_compilation_cache"] == before
+def test_what_is_timed_is_compiled_for_real_and_the_cache_is_on_again(tmp_path):
+    code = """
+import jax, pathlib, sys
+from opspo.bench.measure import time_call
+cache = pathlib.Path(sys.argv[1])
+square = jax.jit(lambda n: jax.numpy.ones((n, n)) @ jax.numpy.ones((n, n)), static_argnums=0)
+time_call(lambda: square(9), 1)
+assert not list(cache.rglob('*-cache'))
+square(8)
+assert list(cache.rglob('*-cache'))
+"""
+    cache = {
+        "JAX_COMPILATION_CACHE_DIR": str(tmp_path),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+    }
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], env=os.environ | cache, check=True)
 
 
 def test_median_and_quartiles():
