@@ -25,106 +25,37 @@ from typing import Any
 
 HERE = Path(__file__).parent
 PAPERS, ROBOT = HERE / "environments.json", HERE / "robot.json"
-ENGINE_SECONDS = 5.0
+ENGINE_STEPS, ENGINE_ROUNDS = 50, 9
+REFERENCE_SECONDS = 5.0
 ITERATIONS = 3
 
 
-def random_action(rng: Any, spec: Any, seen: Any, num_envs: int) -> Any:
-    """Available actions, drawn evenly."""
-    import numpy as np
+def engine_rate(environment: Any, num_envs: int) -> float:
+    """Steps per second of an engine under random actions, the median of some rounds."""
+    from opspo.bench.engine import time_engine
 
-    if not spec.num_actions:
-        return rng.uniform(-1, 1, (num_envs, spec.num_agents, spec.action_size)).astype(np.float32)
-    scores = np.where(seen.available_actions, rng.uniform(size=seen.available_actions.shape), -1)
-    return scores.argmax(-1)
-
-
-def host_rate(environment: Any, num_envs: int) -> float:
-    """Steps per second of an engine outside of JAX."""
-    import numpy as np
-
-    rng, batch = np.random.default_rng(0), environment.open(num_envs, 0)
-    try:
-        seen, steps = batch.reset(), 0
-        for _ in range(20):
-            _, seen = batch.step(random_action(rng, environment.spec, seen, num_envs))
-        begin = time.perf_counter()
-        while time.perf_counter() - begin < ENGINE_SECONDS:
-            _, seen = batch.step(random_action(rng, environment.spec, seen, num_envs))
-            steps += num_envs
-        return steps / (time.perf_counter() - begin)
-    finally:
-        batch.close()
-
-
-def jax_rate(environment: Any, num_envs: int, num_steps: int) -> float:
-    """Steps per second of a JAX environment, `num_steps` of each in one call."""
-    import jax
-    import jax.numpy as jnp
-
-    def one(carry: Any, key: Any) -> Any:
-        state, seen = carry
-        act, step, fresh = jax.random.split(key, 3)
-        action = jax.random.categorical(act, jnp.where(seen.available_actions, 0.0, -jnp.inf))
-        keys = jax.random.split(step, num_envs)
-        state, out = jax.vmap(environment.step)(keys, state, action)
-        done = out.terminated | out.truncated
-        new = jax.vmap(environment.reset)(jax.random.split(fresh, num_envs))
-
-        def pick(new: Any, old: Any) -> Any:
-            return jnp.where(done.reshape(done.shape + (1,) * (old.ndim - 1)), new, old)
-
-        return jax.tree.map(pick, new, (state, out.observation)), None
-
-    keys = jax.random.split(jax.random.PRNGKey(0), num_envs)
-    start = jax.tree.map(jnp.asarray, jax.jit(jax.vmap(environment.reset))(keys))
-    # a scan's carry keeps its types; an environment may start from weakly typed numbers
-    start = jax.tree.map(lambda x: jax.lax.convert_element_type(x, x.dtype), start)
-    go = jax.jit(
-        lambda carry, key: jax.lax.scan(one, carry, jax.random.split(key, num_steps))[0],
-    )
-    carry = jax.block_until_ready(go(start, jax.random.PRNGKey(1)))
-    begin, steps = time.perf_counter(), 0
-    while time.perf_counter() - begin < ENGINE_SECONDS:
-        carry = jax.block_until_ready(go(carry, jax.random.PRNGKey(steps)))
-        steps += num_envs * num_steps
-    return steps / (time.perf_counter() - begin)
+    timing = time_engine(environment, num_envs, ENGINE_STEPS, ENGINE_ROUNDS)
+    return num_envs * ENGINE_STEPS / timing.median
 
 
 def training_seconds(config: Any, environment: Any, iterations: int) -> list[float]:
     """Of whole iterations; the first, which compiles, is left out."""
-    import jax
+    from opspo.bench.training import time_iterations
 
-    from opspo.iteration import ready
-    from opspo.learner import make_learner
-
-    learner = make_learner(config, environment)
-    state = jax.jit(learner.init, static_argnums=0)(0)
-    seconds = []
-    with ready(learner, state) as iterate:
-        for _ in range(iterations + 1):
-            begin = time.perf_counter()
-            state, _ = jax.block_until_ready(iterate(state))
-            seconds.append(time.perf_counter() - begin)
-    return seconds[1:]
+    return list(time_iterations(config, environment, iterations)[0].seconds)
 
 
 def papers(tasks: list[str]) -> None:
     """Measure; what was measured before is kept."""
     from opspo.environments import make_env
-    from opspo.environments.base import runs_on_host
     from opspo.presets import preset_config
     from opspo.runs import package_versions
 
     found = json.loads(PAPERS.read_text())["tasks"] if PAPERS.exists() else {}
     for env in tasks:
         config, environment = preset_config("paper", env, "opspo"), make_env(env)
-        num_envs, num_steps = config.rollout.num_envs, config.rollout.num_steps
-        alone = (
-            host_rate(environment, num_envs)
-            if runs_on_host(environment)
-            else jax_rate(environment, num_envs, num_steps)
-        )
+        num_envs = config.rollout.num_envs
+        alone = engine_rate(environment, num_envs)
         # a football iteration is 24 whole matches
         iterations = 1 if env.startswith("football/") else ITERATIONS
         seconds = training_seconds(config, environment, iterations)
@@ -191,8 +122,8 @@ def robot(rounds: int) -> None:
     environment, rows = make_env(env), []
     for _ in range(rounds):
         seconds = statistics.median(training_seconds(config, environment, 10))
-        ours, theirs = config.steps_per_iteration / seconds, reference_rate(ENGINE_SECONDS)
-        engine = host_rate(environment, config.rollout.num_envs)
+        ours, theirs = config.steps_per_iteration / seconds, reference_rate(REFERENCE_SECONDS)
+        engine = engine_rate(environment, config.rollout.num_envs)
         rows.append(
             {"engine": engine, "training": ours, "mamujoco_v1": theirs, "ratio": ours / theirs}
         )

@@ -22,6 +22,11 @@ SHORTER = {
         *("--evaluation.final-episodes", "2"),
     ],
     "theory": ["--problems", "14", "--search", "0"],
+    "bench env": ["--rounds", "1", "--num-envs", "2", "--num-steps", "2"],
+    "bench train": [
+        *("--rounds", "1", "--rollout.num-envs", "4", "--rollout.num-steps", "20"),
+        *("--algorithm.epochs", "1", "--policy.hidden-sizes", "8", "--policy.chunk-length", "20"),
+    ],
 }
 
 
@@ -36,7 +41,7 @@ def commands(page):
 
 def shortened(command):
     """The command with its own values of the flags in `SHORTER` replaced."""
-    flags = SHORTER.get(command[1], [])
+    flags = SHORTER.get(" ".join(command[1:3]), SHORTER.get(command[1], []))
     for flag, value in zip(flags[::2], flags[1::2], strict=True):
         if flag in command:
             command[command.index(flag) + 1] = value

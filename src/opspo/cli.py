@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import tyro
 
@@ -164,47 +164,11 @@ def watch(arguments: Sequence[str]) -> None:
     run(arguments)
 
 
-@dataclass(frozen=True)
-class _BenchUpdate:
-    """Time one update of each algorithm and state weight, in turn, in one run."""
-
-    env: str = "smax/2s3z"
-    """Environment id."""
-    preset: str = "default"
-    """Settings: networks, batch and epochs."""
-    epochs: int = 0
-    """Passes over the batch for all alike; 0: those of the preset for HAPPO."""
-    rounds: int = 10
-    """Times that each is timed."""
-    out: str = ""
-    """File for the figures, as JSON."""
-
-
 def bench(arguments: Sequence[str]) -> None:
-    """Measure what an update costs: `opspo bench update`."""
-    name, *rest = arguments or ("--help",)
-    if name in ("-h", "--help"):
-        print("usage: opspo bench update [--help]")
-        return
-    if name != "update":
-        raise unknown_name("benchmark", name, ("update",))
-    parsed = tyro.cli(_BenchUpdate, prog="opspo bench update", args=rest)
-    if parsed.epochs < 0 or parsed.rounds < 1:
-        raise ConfigError("--epochs must be 0 or more, and --rounds 1 or more.")
+    """Time an engine, an update, whole iterations, or all algorithms."""
+    from opspo.bench.command import bench as run
 
-    from opspo.bench import bench_update, report
-
-    settings: dict[str, Any] = {
-        "preset": parsed.preset,
-        "epochs": parsed.epochs,
-        "rounds": parsed.rounds,
-    }
-    costs = [
-        cost
-        for shared in (True, False)
-        for cost in bench_update(parsed.env, **settings, shared=shared)
-    ]
-    report(parsed.env, costs, settings, parsed.out)
+    run(arguments)
 
 
 def theory(arguments: Sequence[str]) -> None:

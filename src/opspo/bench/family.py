@@ -1,25 +1,23 @@
-"""What an update costs: the algorithms side by side, on the same batch shapes, in one run."""
+"""One update of each algorithm and state weight, in turn, on one batch."""
 
 from __future__ import annotations
 
 import dataclasses
-import json
 import statistics
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import jax
 from rich.console import Console
 from rich.table import Table
 
+from opspo.bench.measure import seconds_of
+from opspo.bench.training import batch_of, begin
 from opspo.config import TrainConfig
 from opspo.environments import make_env
 from opspo.learner import Learner, make_learner
 from opspo.presets import preset_config
-from opspo.runs import package_versions
 from opspo.types import TrainState, Trajectory
 
 Case = tuple[str, str]
@@ -49,7 +47,7 @@ class Cost:
     """median over the rounds of the time over HAPPO's in the same round"""
 
 
-def bench_update(
+def compare_updates(
     env: str, *, preset: str = "default", epochs: int = 0, rounds: int = 10, shared: bool
 ) -> list[Cost]:
     """Time one update of each case on one batch, in turn, `rounds` times, all compiled before.
@@ -63,11 +61,10 @@ def bench_update(
     """
     cases = SHARED if shared else SEPARATE
     configs = [_config(env, preset, case, epochs=epochs, shared=shared) for case in cases]
-    base = make_learner(configs[0], make_env(env))
-    state = jax.jit(base.init, static_argnums=0)(0)
-    trajectory = jax.jit(lambda state: base.collect(state, state.key)[1])(state)
+    base, state = begin(configs[0], make_env(env))
+    trajectory = batch_of(base, state)
     calls = [_compiled(config, base, state, trajectory) for config in configs]
-    times = [[_seconds(call) for call in calls] for _ in range(rounds)]
+    times = [[seconds_of(call) for call in calls] for _ in range(rounds)]
     return [
         Cost(
             algo=algo,
@@ -80,8 +77,8 @@ def bench_update(
     ]
 
 
-def report(env: str, costs: list[Cost], settings: dict[str, Any], out: str) -> None:
-    """Print the table, and write it with the versions to a file if one is named."""
+def print_costs(env: str, costs: list[Cost]) -> None:
+    """A row for each case."""
     table = Table(title=f"One update on {env}")
     for column in ("algorithm", "state weight", "parameters", "ms", "times HAPPO"):
         table.add_column(column)
@@ -94,10 +91,6 @@ def report(env: str, costs: list[Cost], settings: dict[str, Any], out: str) -> N
             f"{cost.ratio:.2f}",
         )
     Console().print(table)
-    if out:
-        data = {"env": env} | settings | {"versions": package_versions()}
-        data["costs"] = [dataclasses.asdict(cost) for cost in costs]
-        Path(out).write_text(json.dumps(data, indent=2) + "\n")
 
 
 def _config(env: str, preset: str, case: Case, *, epochs: int, shared: bool) -> TrainConfig:
@@ -128,9 +121,3 @@ def _compiled(
     update = jax.jit(learner.learn)
     jax.block_until_ready(update(state, trajectory, state.key))
     return lambda: update(state, trajectory, state.key)
-
-
-def _seconds(call: Callable[[], Any]) -> float:
-    begin = time.perf_counter()
-    jax.block_until_ready(call())
-    return time.perf_counter() - begin

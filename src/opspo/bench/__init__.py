@@ -1,0 +1,1 @@
+"""`opspo bench`: how fast, on this machine."""

@@ -1,0 +1,191 @@
+"""`opspo bench`: an engine, an update, whole iterations or all algorithms, timed."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+from opspo.bench.engine import time_engine
+from opspo.bench.family import compare_updates, print_costs
+from opspo.bench.measure import Timing, product_rate
+from opspo.bench.parts import print_parts, time_parts
+from opspo.bench.report import print_summary, summary, write
+from opspo.bench.training import time_iterations, time_update
+from opspo.config import ConfigError, RolloutConfig, TrainConfig, unknown_name
+from opspo.environments import check_id, make_env
+from opspo.environments.base import Environment
+from opspo.presets import preset_config
+
+
+@dataclass(frozen=True)
+class _Choice:
+    env: str = TrainConfig.env
+    algo: str = TrainConfig.algo
+    preset: str = "default"
+
+
+@dataclass(frozen=True)
+class _Engine:
+    """The engine alone, under random available actions."""
+
+    env: str = "smax/3s5z"
+    """Environment id."""
+    num_envs: int = 32
+    """Environments stepped side by side."""
+    num_steps: int = 100
+    """Steps of each in a round."""
+    rounds: int = 9
+    """Times that it is timed, behind a first that compiles."""
+    out: str = ""
+    """File for the figures, as JSON."""
+
+
+@dataclass(frozen=True)
+class _Learning:
+    """A run's speed. Every setting of `opspo train` is a flag."""
+
+    config: Annotated[TrainConfig, tyro.conf.arg(name="")]
+    preset: str = "default"
+    """Start from these settings; flags given beside it come on top."""
+    rounds: int = 9
+    """Times that it is timed, behind a first that compiles."""
+    out: str = ""
+    """File for the figures, as JSON."""
+
+
+@dataclass(frozen=True)
+class _Family:
+    """One update of each algorithm and state weight, in turn, on one batch."""
+
+    env: str = "smax/2s3z"
+    """Environment id."""
+    preset: str = "default"
+    """Settings: networks, batch and epochs."""
+    epochs: int = 0
+    """Passes over the batch for all alike; 0: those of the preset for HAPPO."""
+    rounds: int = 10
+    """Times that each is timed."""
+    out: str = ""
+    """File for the figures, as JSON."""
+
+
+def _engine(arguments: Sequence[str]) -> None:
+    """The engine alone, under random actions."""
+    parsed = tyro.cli(_Engine, prog="opspo bench env", args=arguments)
+    _check(parsed.rounds, parsed.out)
+    sizes = RolloutConfig(num_envs=parsed.num_envs, num_steps=parsed.num_steps)
+    timing = time_engine(make_env(parsed.env), sizes.num_envs, sizes.num_steps, parsed.rounds)
+    found = summary(timing, steps=sizes.num_envs * sizes.num_steps)
+    print_summary(f"The engine of {parsed.env}", found)
+    settings = {"env": parsed.env, "num_envs": sizes.num_envs, "num_steps": sizes.num_steps}
+    write(parsed.out, "env", settings, found)
+
+
+def _update(arguments: Sequence[str]) -> None:
+    """The learning of one iteration, on one batch."""
+    _learning("update", "One update", time_update, arguments)
+
+
+def _train(arguments: Sequence[str]) -> None:
+    """Whole iterations."""
+    _learning("train", "An iteration", time_iterations, arguments)
+
+
+def _learning(
+    name: str,
+    title: str,
+    measure: Callable[[TrainConfig, Environment, int], tuple[Timing, int]],
+    arguments: Sequence[str],
+) -> None:
+    parsed = _parse(name, arguments)
+    config = parsed.config
+    timing, flop = measure(config, make_env(config.env), parsed.rounds)
+    found = summary(timing, steps=config.steps_per_iteration, flop=flop)
+    print_summary(f"{title} of {config.algo} on {config.env}", found)
+    write(parsed.out, name, _settings(parsed), found)
+
+
+def _parts(arguments: Sequence[str]) -> None:
+    """Where the time of an iteration goes."""
+    parsed = _parse("parts", arguments)
+    config = parsed.config
+    parts = time_parts(config, make_env(config.env), parsed.rounds)
+    most = product_rate()
+    print_parts(f"An iteration of {config.algo} on {config.env}", parts, most)
+    found = {"parts": [dataclasses.asdict(part) for part in parts], "product_flop_per_second": most}
+    write(parsed.out, "parts", _settings(parsed), found)
+
+
+def _parse(name: str, arguments: Sequence[str]) -> _Learning:
+    # as in `opspo train`: environment, algorithm and preset decide which settings there are
+    choice, _ = tyro.cli(
+        _Choice,
+        args=[a for a in arguments if a not in ("-h", "--help")],
+        return_unknown_args=True,
+        add_help=False,
+    )
+    check_id(choice.env)
+    default = _Learning(config=preset_config(choice.preset, choice.env, choice.algo))
+    parsed = tyro.cli(_Learning, prog=f"opspo bench {name}", args=arguments, default=default)
+    _check(parsed.rounds, parsed.out)
+    return parsed
+
+
+def _settings(parsed: _Learning) -> dict[str, Any]:
+    return {"preset": parsed.preset, "config": dataclasses.asdict(parsed.config)}
+
+
+def _algos(arguments: Sequence[str]) -> None:
+    """One update of each algorithm, in turn."""
+    parsed = tyro.cli(_Family, prog="opspo bench algos", args=arguments)
+    _check(parsed.rounds, parsed.out)
+    if parsed.epochs < 0:
+        raise ConfigError(f"--epochs must be 0 or more, but is {parsed.epochs}.")
+    settings: dict[str, Any] = {
+        "preset": parsed.preset,
+        "epochs": parsed.epochs,
+        "rounds": parsed.rounds,
+    }
+    costs = [
+        cost
+        for shared in (True, False)
+        for cost in compare_updates(parsed.env, **settings, shared=shared)
+    ]
+    print_costs(parsed.env, costs)
+    found = {"costs": [dataclasses.asdict(cost) for cost in costs]}
+    write(parsed.out, "algos", {"env": parsed.env} | settings, found)
+
+
+def _check(rounds: int, out: str) -> None:
+    if rounds < 1:
+        raise ConfigError(f"--rounds must be at least 1, but is {rounds}.")
+    if out and not Path(out).parent.is_dir():
+        raise ConfigError(f"{out} cannot be written: there is no folder {Path(out).parent}.")
+    if out and Path(out).is_dir():
+        raise ConfigError(f"{out} is a folder. Name a file in it.")
+
+
+BENCHMARKS: dict[str, Callable[[Sequence[str]], None]] = {
+    "env": _engine,
+    "update": _update,
+    "train": _train,
+    "parts": _parts,
+    "algos": _algos,
+}
+
+
+def bench(arguments: Sequence[str]) -> None:
+    """Run the command."""
+    name, *rest = arguments or ("--help",)
+    if name in ("-h", "--help"):
+        lines = [f"  opspo bench {name:8} {run.__doc__}" for name, run in BENCHMARKS.items()]
+        print("\n".join([*lines, "", "`opspo bench NAME --help` shows the settings."]))
+        return
+    if name not in BENCHMARKS:
+        raise unknown_name("benchmark", name, BENCHMARKS)
+    BENCHMARKS[name](rest)

@@ -1,0 +1,274 @@
+"""Where the time of an iteration goes: its pieces compiled and timed each by itself.
+
+The pieces of a stage run over all stages of a plan in one program. What is left over is the rest:
+recording, diagnostics, and what compiling the pieces apart saves or costs. Where actors and critic
+run side by side in the whole, the rest is less than nothing.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import statistics
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from opspo.bench.engine import playing
+from opspo.bench.measure import seconds_of
+from opspo.bench.training import batch_of, begin, flop
+from opspo.config import TrainConfig
+from opspo.environments.base import Environment, runs_on_host
+from opspo.iteration import ready
+from opspo.learner import Learner
+from opspo.rollout import scan
+from opspo.types import (
+    Array,
+    Batch,
+    Correction,
+    Params,
+    RolloutState,
+    StageData,
+    TrainState,
+    Trajectory,
+)
+from opspo.update.schedule import Plan
+from opspo.update.stage import Moved
+from opspo.update.step import GradientStep, Learners, Metrics, Sequences, Starts
+
+WEIGHTS, REST, WHOLE = "traces and weights", "the rest", "the whole"
+
+
+@dataclass(frozen=True)
+class Part:
+    """A piece of an iteration."""
+
+    name: str
+    seconds: float
+    """in an iteration, the median"""
+    share: float
+    """of the whole"""
+    flop: int
+    """of its matrix products"""
+
+
+@dataclass(frozen=True)
+class _Piece:
+    name: str
+    call: Callable[[], Any]
+    flop: int = 0
+
+
+class _ActorAlone(GradientStep):
+    """The step without the critic's."""
+
+    def critic_step(
+        self, learners: Learners, batch: Any, starts: Any, rate: Array
+    ) -> tuple[Learners, Metrics]:
+        """Nothing."""
+        return learners, {}
+
+
+class _CriticAlone(GradientStep):
+    """The step without the actors'."""
+
+    def __call__(
+        self, learners: Learners, batch: Any, starts: Any, rate: Array
+    ) -> tuple[Learners, Metrics]:
+        """The critic's."""
+        return self.critic_step(learners, batch, starts, rate)
+
+
+def time_parts(config: TrainConfig, environment: Environment, rounds: int) -> list[Part]:
+    """Time the whole and its pieces, in turn, `rounds` times; the whole is the last."""
+    learner, state = begin(config, environment)
+    with _whole(learner, config.seed) as whole, _rollout(learner, state) as rollout:
+        pieces = [*rollout, *_learning(learner, state, batch_of(learner, state)), whole]
+        for piece in pieces:
+            jax.block_until_ready(piece.call())
+        times = [[seconds_of(piece.call) for piece in pieces] for _ in range(rounds)]
+    seconds: dict[str, float] = {}
+    flops: dict[str, int] = {}
+    for i, piece in enumerate(pieces):
+        median = statistics.median(row[i] for row in times)
+        seconds[piece.name] = seconds.get(piece.name, 0.0) + median
+        flops[piece.name] = flops.get(piece.name, 0) + piece.flop
+    whole_seconds = seconds.pop(WHOLE)
+    seconds[REST] = whole_seconds - sum(seconds.values())
+    seconds[WHOLE] = whole_seconds
+    flops |= {REST: 0, WHOLE: sum(flops.values())}
+    return [
+        Part(name, value, value / whole_seconds, flops[name]) for name, value in seconds.items()
+    ]
+
+
+@contextmanager
+def _whole(learner: Learner, seed: int) -> Iterator[_Piece]:
+    state = jax.jit(learner.init, static_argnums=0)(seed)
+    with ready(learner, state) as iterate:
+
+        def call() -> Any:
+            nonlocal state
+            state, metrics = iterate(state)
+            return state, metrics
+
+        yield _Piece(WHOLE, call)
+
+
+@contextmanager
+def _rollout(learner: Learner, state: TrainState) -> Iterator[list[_Piece]]:
+    """The engine under random actions, and the decisions by themselves."""
+    sizes, act = learner.config.rollout, partial(scan.act, learner.team)
+    decision = flop(act, state.actor, state.rollout, state.key)
+    with playing(learner.environment, sizes.num_envs, sizes.num_steps) as play:
+        if runs_on_host(learner.environment):
+            decide = _deciding_on_host(act, state, sizes.num_steps)
+        else:
+            decide = _deciding_in_jax(act, state, sizes.num_steps)
+        yield [
+            _Piece("engine, random actions", play),
+            _Piece("inference", decide, flop=sizes.num_steps * decision),
+        ]
+
+
+def _deciding_in_jax(act: Any, state: TrainState, num_steps: int) -> Callable[[], Any]:
+    """All decisions of a rollout in one scan, each from the memory of the last."""
+
+    def one(now: RolloutState, key: Array) -> tuple[RolloutState, Any]:
+        action, log_prob, memory = act(state.actor, now, key)
+        return now.replace(memory=memory), (action, log_prob)  # type: ignore[attr-defined]
+
+    go = jax.jit(lambda rollout, key: jax.lax.scan(one, rollout, jax.random.split(key, num_steps)))
+    return lambda: go(state.rollout, state.key)
+
+
+def _deciding_on_host(act: Any, state: TrainState, num_steps: int) -> Callable[[], Any]:
+    """One compiled call a step, whose actions come back to the engine."""
+    go = jax.jit(act)
+    seen: RolloutState = jax.device_get(state.rollout)
+
+    def decide() -> None:
+        for _ in range(num_steps):
+            np.asarray(go(state.actor, seen, state.key)[0])
+
+    return decide
+
+
+def _learning(learner: Learner, state: TrainState, trajectory: Trajectory) -> list[_Piece]:
+    """The pieces of the update, each on what the ones before it made."""
+    stage, key, rate = _Stage(learner), state.key, jnp.ones(())
+    plan = learner.algorithm.schedule(key, jnp.zeros(learner.team.num_members))
+    nothing = jnp.zeros(trajectory.alive.shape)
+    moved = Moved(nothing, nothing)
+    learners = Learners(state.actor, state.actor_optimiser, state.critic, state.critic_optimiser)
+    found: list[_Piece] = []
+
+    def piece(name: str, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Note it, and hand on what it makes."""
+        go = jax.jit(function)
+        found.append(_Piece(name, lambda: go(*arguments), flop(function, *arguments)))
+        return go(*arguments)
+
+    def stages(name: str, function: Callable[..., Any], *arguments: Any) -> Any:
+        return piece(name, partial(_in_every_stage, function), plan, *arguments)
+
+    batch, *_ = piece("values along the batch", learner._evaluate, state, trajectory)
+    begin_weight, kept = learner.algorithm.state_weight.begin, state.state_weight
+    working = piece(WEIGHTS, begin_weight, kept, batch, state.actor, state.critic, key)
+    data, correction = stages(WEIGHTS, stage.correct, (moved, working), batch, key)
+    work = stages("division into chunks", stage.divide, correction, batch, data)
+    for name, kind in (("actors' gradient steps", _ActorAlone), ("critic's", _CriticAlone)):
+        descend = partial(stage.descend, kind, plan.epochs)
+        stages(name, descend, learners, *work, rate, key)
+    stages("ratios anew", stage.measure, state.actor, trajectory, moved)
+    return found
+
+
+def _in_every_stage(function: Callable[..., Any], plan: Plan, varied: Any, *given: Any) -> Any:
+    """`function` of each of a plan's stages, and what it makes of the last.
+
+    All stages are in one program, which takes and gives back its memory once. `varied` is
+    multiplied by a one that the compiler does not know, or it would do the work once for all.
+    """
+
+    def one(last: Any, now: tuple[Array, ...]) -> tuple[Any, None]:
+        *stage, factor = now
+        here = jax.tree.map(lambda x: x * factor.astype(x.dtype), varied)
+        return function(tuple(stage), here, *given), None
+
+    first = jax.tree.map(lambda x: x[0], (plan.agents, plan.active, plan.rank))
+    shapes = jax.eval_shape(function, first, varied, *given)
+    blank = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
+    factors = jnp.where(plan.agents[:, 0] < 0, 0.0, 1.0)  # no agent's number is negative
+    return jax.lax.scan(one, blank, (plan.agents, plan.active, plan.rank, factors))[0]
+
+
+@dataclass(frozen=True)
+class _Stage:
+    """The pieces of a stage (agents, active, rank), as `Update` puts them together."""
+
+    learner: Learner
+
+    def correct(
+        self, stage: tuple[Array, ...], progress: tuple[Moved, Any], batch: Batch, key: Array
+    ) -> tuple[StageData, Correction]:
+        """Traces, state weights and ranges."""
+        (agents, _, rank), (moved, working) = stage, progress
+        algorithm = self.learner.algorithm
+        data = self.learner.update._view(batch, moved, agents, rank)
+        omega, _ = algorithm.state_weight.weigh(working, batch, data, jnp.zeros((), int), key)
+        return data, algorithm.correct(data, omega)
+
+    def divide(
+        self, stage: tuple[Array, ...], correction: Correction, batch: Batch, data: StageData
+    ) -> tuple[Sequences, Starts]:
+        """What the gradient steps work on."""
+        agents, active, _ = stage
+        mask = data.alive & active
+        return self.learner.update._sequences(batch, agents, active, mask, correction)
+
+    def descend(
+        self,
+        kind: type[GradientStep],
+        epochs: int,
+        stage: tuple[Array, ...],
+        learners: Learners,
+        sequences: Sequences,
+        starts: Starts,
+        rate: Array,
+        key: Array,
+    ) -> Learners:
+        """All epochs of a stage with one kind of gradient step."""
+        update = self.learner.update
+        step = update.gradient_step
+        fields = {field.name: getattr(step, field.name) for field in dataclasses.fields(step)}
+        alone = dataclasses.replace(update, gradient_step=kind(**fields))
+        group = alone._select(learners, stage[0])
+        return alone._descend(group, sequences, starts, epochs=epochs, rate=rate, key=key)[0]
+
+    def measure(
+        self, stage: tuple[Array, ...], actor: Params, trajectory: Trajectory, moved: Moved
+    ) -> Moved:
+        """How far all have moved."""
+        return self.learner.update._measure(actor, trajectory, moved, stage[0])
+
+
+def print_parts(title: str, parts: list[Part], most: float) -> None:
+    """A row for each; `most` is the rate of a large product."""
+    table = Table(title=title)
+    for column in ("", "ms", "share", "GFLOP/s", "of a large product's"):
+        table.add_column(column, justify="right" if column else "left")
+    for part in parts:
+        cells = [f"{1000 * part.seconds:.1f}", f"{part.share:.0%}"]
+        if part.flop:
+            rate = part.flop / part.seconds
+            cells += [f"{rate / 1e9:.1f}", f"{rate / most:.0%}"]
+        table.add_row(part.name, *cells, style="bold" if part.name == WHOLE else None)
+    Console().print(table)

@@ -1,0 +1,87 @@
+"""Whole iterations, and the learning in them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import jax
+
+from opspo.bench.flops import dot_flops
+from opspo.bench.measure import Timing, time_call
+from opspo.config import TrainConfig
+from opspo.environments.base import Environment, runs_on_host
+from opspo.iteration import ready
+from opspo.learner import Learner, make_learner
+from opspo.rollout import host, scan
+from opspo.types import TrainState, Trajectory
+
+
+def time_update(config: TrainConfig, environment: Environment, rounds: int) -> tuple[Timing, int]:
+    """The learning of one iteration, on one batch; and the FLOP of its matrix products."""
+    learner, state = begin(config, environment)
+    trajectory = batch_of(learner, state)
+    update = jax.jit(learner.learn)
+    timing = time_call(lambda: update(state, trajectory, state.key), rounds)
+    return timing, flop(learner.learn, state, trajectory, state.key)
+
+
+def time_iterations(
+    config: TrainConfig, environment: Environment, rounds: int
+) -> tuple[Timing, int]:
+    """Whole iterations, as training runs them; and the FLOP of the matrix products in each."""
+    learner, state = begin(config, environment)
+    with ready(learner, state) as iterate:
+
+        def once() -> Any:
+            nonlocal state
+            state, metrics = iterate(state)
+            return state, metrics
+
+        timing = time_call(once, rounds)
+    # counted last: it traces, which is part of what the first call is timed for
+    return timing, iteration_flop(learner, state)
+
+
+def begin(config: TrainConfig, environment: Environment) -> tuple[Learner, TrainState]:
+    """A run and its first state."""
+    learner = make_learner(config, environment)
+    return learner, jax.jit(learner.init, static_argnums=0)(config.seed)
+
+
+def batch_of(learner: Learner, state: TrainState) -> Trajectory:
+    """One iteration's experience under the first policies."""
+    if not runs_on_host(learner.environment):
+        return jax.jit(lambda state: learner.collect(state, state.key)[1])(state)
+    environments = learner.environment.open(learner.config.rollout.num_envs, learner.config.seed)
+    try:
+        rollout = host.HostRollout(
+            environments,
+            learner.team,
+            num_steps=learner.config.rollout.num_steps,
+            view=learner.critic.view,
+        )
+        start = host.start(state.rollout, environments)
+        # put on the device once, not in every round
+        return jax.device_put(rollout.collect(state.actor, start, state.key)[1])
+    finally:
+        environments.close()
+
+
+def flop(function: Callable[..., Any], *arguments: Any) -> int:
+    """Of the matrix products of a function at arguments of these shapes."""
+    return dot_flops(jax.make_jaxpr(function)(*arguments))
+
+
+def iteration_flop(learner: Learner, state: TrainState) -> int:
+    """Of an iteration; an engine outside of JAX counts for nothing."""
+    if not runs_on_host(learner.environment):
+        return flop(learner.iterate, state)
+    num_steps = learner.config.rollout.num_steps
+    decision = flop(partial(scan.act, learner.team), state.actor, state.rollout, state.key)
+    blank = partial(
+        host.blank_trajectory, learner.team, num_steps=num_steps, view=learner.critic.view
+    )
+    trajectory = jax.eval_shape(blank, state.actor, state.rollout)
+    return num_steps * decision + flop(learner.finish, state, state.rollout, trajectory)
