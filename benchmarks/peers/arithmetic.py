@@ -1,0 +1,57 @@
+"""How much there is to compute: what no update can be faster than, however it is written."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from typing import Literal
+
+from peers.batch import Settings
+
+
+def gflop(settings: Settings, code: Literal["harl", "a2po", "opspo"]) -> float:
+    """Of the networks' matrix products in one update, in 10^9 additions and multiplications.
+
+    State weights, norms, gates, losses and optimisers are left out.
+    """
+    outputs = settings.num_actions or settings.action_size
+    act, act_step = _products(settings, settings.observation_size, outputs)
+    judge, judge_step = _products(settings, settings.state_size, 1)
+    agents, epochs = settings.num_agents, settings.epochs
+    critic_passes = epochs * (1 + settings.extra_critic_passes)
+    total = agents * epochs * act_step
+    if code == "harl":  # the ratios before and after each agent, then the critic
+        total += 2 * agents * act + settings.critic_epochs * judge_step
+    elif code == "a2po":  # each step runs all networks; the traces, all actors
+        total += agents * (critic_passes * judge_step + epochs * agents * (act + judge))
+        total += (agents - 1) * agents * act
+    else:  # the values of the batch, and each agent's ratio behind its stage
+        total += agents * (critic_passes * judge_step + act) + judge
+    return total * settings.num_steps * settings.num_envs / 1e9
+
+
+def _products(settings: Settings, inputs: int, outputs: int) -> tuple[float, float]:
+    """A sample's operations forward, and in a gradient step."""
+    widths = (inputs, *settings.hidden_sizes)
+    weights = sum(a * b for a, b in itertools.pairwise(widths))
+    last = widths[-1]
+    if settings.recurrent:
+        weights += 6 * last**2
+    weights += last * outputs
+    # no gradient of the inputs
+    return 2 * weights, 6 * weights - 2 * inputs * widths[1]
+
+
+def matrix_product_rate(size: int = 2048, rounds: int = 5) -> float:
+    """10^9 operations a second of this machine in a large float32 matrix product."""
+    import jax
+
+    matrix = jax.numpy.ones((size, size))
+    multiply = jax.jit(jax.numpy.matmul)
+    jax.block_until_ready(multiply(matrix, matrix))
+    times = []
+    for _ in range(rounds):
+        begin = time.perf_counter()
+        jax.block_until_ready(multiply(matrix, matrix))
+        times.append(time.perf_counter() - begin)
+    return 2 * size**3 / min(times) / 1e9
