@@ -15,6 +15,7 @@ LAYERS = [
     "presets",
     "types",
     "runs",
+    "devices",
     "environments",
     "estimators",
     "objectives",

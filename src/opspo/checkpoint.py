@@ -63,7 +63,9 @@ class Checkpoints:
             RunError: it could not be written (a full disk). Those before it are untouched.
         """
         try:
-            self._manager.save(iteration, args=ocp.args.StandardSave(_flatten(state)), force=True)
+            # as NumPy: on however many devices a state lies, it can be read on any
+            flat = jax.device_get(_flatten(state))
+            self._manager.save(iteration, args=ocp.args.StandardSave(flat), force=True)
         except (OSError, ValueError) as error:
             raise RunError(
                 f"Checkpoint {iteration} could not be written to {self.path}: {error}\n"

@@ -57,6 +57,8 @@ class _Resume:
     """Folder of the run."""
     checkpoint: int | None = None
     """Iteration to go on from; what came after it is dropped."""
+    devices: int | None = None
+    """Devices to divide the environments over, where not those of the run so far."""
 
 
 @dataclass(frozen=True)
@@ -130,7 +132,7 @@ def resume(arguments: Sequence[str]) -> None:
 
     from opspo.trainer import resume as run
 
-    result = run(parsed.run_dir, checkpoint=parsed.checkpoint)
+    result = run(parsed.run_dir, checkpoint=parsed.checkpoint, devices=parsed.devices)
     print(f"Done: {result.env_steps:,} steps. Everything is in {result.run_dir}/")
 
 

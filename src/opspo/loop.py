@@ -15,6 +15,7 @@ import jax
 from rich.console import Console
 
 from opspo.checkpoint import Checkpoints
+from opspo.devices import one_copy
 from opspo.environments.base import EngineError
 from opspo.evaluate import Evaluation, make_evaluator
 from opspo.iteration import Iteration, ready
@@ -75,8 +76,8 @@ class Run:
             console=self.console,
         )
         with log:
-            with ready(self.learner, state) as iterate:
-                state = self._loop(iterate, state, log)
+            with ready(self.learner, state) as (begun, iterate):
+                state = self._loop(iterate, begun, log)
             self._save(state)
             evaluation = self._final_evaluation(state, log)
         self.checkpoints.close()
@@ -137,7 +138,7 @@ class Run:
         log: Log,
     ) -> Evaluation:
         with self._saved_if_the_engine_fails(state):
-            evaluation = evaluator(state.actor, seed)
+            evaluation = evaluator(one_copy(state.actor), seed)
         iteration = int(state.iteration)
         where = {
             "iteration": iteration,

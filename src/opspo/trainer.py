@@ -12,6 +12,7 @@ from rich.console import Console
 
 from opspo.checkpoint import Checkpoints
 from opspo.config import TrainConfig
+from opspo.devices import claim
 from opspo.environments import make_env
 from opspo.environments.base import Environment
 from opspo.evaluate import Evaluation, make_evaluator
@@ -42,6 +43,7 @@ def train(
         Interrupted: by Ctrl-C or SIGTERM.
     """
     with stop_flag() as stopped:
+        claim(config.devices)
         learner = make_learner(config, environment or make_env(config.env))
         folder = create(config, overwrite=overwrite)
         spec = dataclasses.asdict(learner.environment.spec)
@@ -56,19 +58,24 @@ def resume(
     *,
     environment: Environment | None = None,
     checkpoint: int | None = None,
+    devices: int | None = None,
     console: Console | None = None,
 ) -> Result:
     """Go on from a checkpoint, by default the latest, exactly as if there had been no stop.
 
     Engines outside of JAX are not part of a checkpoint: there, new episodes begin. A run on an
-    `environment` of your own has to be given it again.
+    `environment` of your own has to be given it again. On another number of `devices` sums are
+    added up in another order, so that the run is the same only up to rounding.
 
     Raises:
         RunError: there is no such run or checkpoint, or it cannot be read.
         TrainingError, Interrupted: as `train`.
     """
     folder, config = open_run(run_dir)
+    if devices is not None:
+        config = dataclasses.replace(config, devices=devices)
     with stop_flag() as stopped, hold(folder):
+        claim(config.devices)
         learner = make_learner(config, environment or make_env(config.env))
         checkpoints = Checkpoints(folder.checkpoints)
         found = checkpoints.iterations()
