@@ -9,8 +9,10 @@ from hosts import OnHost
 from small import small_config
 
 from opspo.environments import make_env
-from opspo.iteration import ready
+from opspo.iteration import ready, ready_together
 from opspo.learner import make_learner
+from opspo.runs import read_lines
+from opspo.trainer import train_seeds
 
 
 def after(config, environment, iterations, seen=None):
@@ -80,3 +82,30 @@ def test_nothing_is_compiled_after_the_first_iteration(environment):
     after(on(CONFIGS["probe"], 2), environment, 3, lambda _: counts.append(len(compiled)))
     assert counts[0] > 0
     assert counts[1] == counts[2] == counts[0], compiled[counts[0] :]
+
+
+def test_seeds_divided_over_devices_are_those_of_one(tmp_path):
+    config = dataclasses.replace(CONFIGS["probe"], total_steps=512)
+    for devices in (1, 2):
+        folder = str(tmp_path / str(devices))
+        train_seeds(dataclasses.replace(on(config, devices), run_dir=folder), range(4))
+    for seed in range(4):
+        one, two = (
+            read_lines(tmp_path / devices / f"seed{seed}" / "metrics.jsonl")[-1]["critic_loss"]
+            for devices in "12"
+        )
+        assert one == pytest.approx(two, abs=1e-5)
+
+
+def test_seeds_compile_once():
+    learner = make_learner(on(CONFIGS["probe"], 2), make_env("probe/credit"))
+    init = jax.jit(learner.init, static_argnums=0)
+    state, iterate = ready_together(learner, [init(0), init(1)])
+    state, _ = iterate(state)
+    compiled = []
+    jax.monitoring.register_event_duration_secs_listener(
+        lambda event, duration, **_: compiled.append(event)
+    )
+    for _ in range(2):
+        state, _ = iterate(state)
+    assert compiled == []

@@ -32,6 +32,7 @@ LAYERS = [
     "film",
     "metrics",
     "stopping",
+    "member",
     "loop",
     "trainer",
     "catalogue",

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -13,8 +15,8 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from opspo.config import ConfigError
 from opspo.types import TrainState
 
-AXIS = "environments"
-"""Name of the only axis of devices."""
+AXIS = "devices"
+"""Name of their only axis."""
 
 
 def claim(count: int) -> None:
@@ -43,6 +45,16 @@ def claim(count: int) -> None:
             f"devices must be at most the {len(found)} that JAX has here ({found[0].platform}), "
             f"but is {count}.{late}"
         )
+
+
+def keep_programs() -> None:
+    """Keep what is compiled in a folder of the user's, for the next process that needs the same.
+
+    JAX_COMPILATION_CACHE_DIR names another.
+    """
+    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+        caches = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+        jax.config.update("jax_compilation_cache_dir", str(Path(caches) / "opspo"))
 
 
 @dataclass(frozen=True)
@@ -82,8 +94,3 @@ class Layout:
 def layout(count: int) -> Layout:
     """Over the first `count` devices."""
     return Layout(Mesh(np.array(jax.devices()[:count]), (AXIS,)))
-
-
-def one_copy(tree: Any) -> Any:
-    """What every device holds, as the first of them has it."""
-    return jax.tree.map(lambda x: x.addressable_data(0), tree)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+from jax.sharding import PartitionSpec
 
-from opspo.devices import Layout, layout
+from opspo.devices import AXIS, Layout, layout
 from opspo.environments.base import HostBatch, runs_on_host
 from opspo.learner import Learner, keys_of
 from opspo.rollout import host
@@ -40,6 +42,31 @@ def ready(learner: Learner, state: TrainState) -> Iterator[tuple[TrainState, Ite
         yield state, _on_host(learner, environments, where)
     finally:
         environments.close()
+
+
+def ready_together(learner: Learner, states: Sequence[TrainState]) -> tuple[TrainState, Iteration]:
+    """As `ready`, for several states of a JAX environment in one program.
+
+    They are stacked on a new first axis, which is divided over the devices: no state needs to
+    know of another's, so each device goes through its own one after the other.
+    """
+    where = layout(learner.config.devices)
+    stacked = jax.tree.map(lambda *each: jnp.stack(each), *states)
+
+    def of_one_device(part: TrainState) -> tuple[TrainState, dict[str, Any]]:
+        # not `vmap`: on a CPU that is slower
+        iterated: tuple[TrainState, dict[str, Any]] = jax.lax.map(learner.iterate, part)
+        return iterated
+
+    iterate = jax.shard_map(
+        of_one_device,
+        mesh=where.mesh,
+        in_specs=PartitionSpec(AXIS),
+        out_specs=PartitionSpec(AXIS),
+        check_vma=False,
+    )
+    compiled = jax.jit(iterate, donate_argnums=0, out_shardings=where.divided)
+    return jax.device_put(stacked, where.divided), compiled
 
 
 def _on_host(learner: Learner, environments: HostBatch, where: Layout) -> Iteration:
