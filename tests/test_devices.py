@@ -71,3 +71,22 @@ def test_no_folder_is_made_for_devices_that_are_not_there(tmp_path):
     with pytest.raises(ConfigError):
         train(dataclasses.replace(config, devices=2))
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_what_was_compiled_is_there_for_the_next_process(tmp_path):
+    flags = ["--env", "probe/credit", "--total-steps", "64", "--no-tensorboard"]
+    flags += ["--rollout.num-envs", "4", "--rollout.num-steps", "16", "--policy.hidden-sizes", "16"]
+    flags += ["--evaluation.final-episodes", "0", "--run-dir", str(tmp_path / "run"), "--overwrite"]
+    caches = {"XDG_CACHE_HOME": str(tmp_path), "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
+    environment = {k: v for k, v in os.environ.items() if k != "JAX_COMPILATION_CACHE_DIR"} | caches
+
+    def programs():
+        subprocess.run(
+            [sys.executable, "-m", "opspo", "train", *flags], env=environment, check=True
+        )
+        return {path.name for path in (tmp_path / "opspo").glob("*-cache")}
+
+    first = programs()
+    assert any(name.startswith("jit_iterate") for name in first)
+    assert programs() == first
