@@ -21,7 +21,7 @@ from pathlib import Path
 from opspo.runs import package_versions, read_lines
 
 SEEDS = 8
-STEPS = 64_000
+STEPS = 32_000
 FLAGS = [
     *("--env", "smax/3m", "--algo", "opspo", "--total-steps", str(STEPS), "--no-tensorboard"),
     *("--evaluation.every-steps", "0", "--evaluation.final-episodes", "0"),

@@ -91,7 +91,7 @@ def test_seeds_divided_over_devices_are_those_of_one(tmp_path):
         train_seeds(dataclasses.replace(on(config, devices), run_dir=folder), range(4))
     for seed in range(4):
         one, two = (
-            read_lines(tmp_path / devices / f"seed{seed}" / "metrics.jsonl")[-1]["critic_loss"]
+            read_lines(tmp_path / devices / f"seed{seed}" / "metrics.jsonl")[-1]["entropy"]
             for devices in "12"
         )
         assert one == pytest.approx(two, abs=1e-5)
