@@ -74,18 +74,19 @@ def our_seconds(task: str, devices: int) -> list[float]:
 
     import jax
 
-    jax.config.update("jax_num_cpu_devices", devices)
+    from opspo.devices import claim
     from opspo.environments import make_env
     from opspo.iteration import ready
     from opspo.learner import make_learner
     from opspo.presets import preset_config
 
     config = preset_config("jaxmarl", f"smax/{task}", "mappo")
-    config = dataclasses.replace(config, total_steps=(ITERATIONS + 1) * STEPS)
+    config = dataclasses.replace(config, total_steps=(ITERATIONS + 1) * STEPS, devices=devices)
+    claim(devices)
     learner = make_learner(config, make_env(config.env))
     state = jax.jit(learner.init, static_argnums=0)(0)
     times = []
-    with ready(learner, state) as iterate:
+    with ready(learner, state) as (state, iterate):
         for _ in range(ITERATIONS + 1):
             begin = time.perf_counter()
             state, metrics = iterate(state)
@@ -138,7 +139,7 @@ def main() -> None:
     parser.add_argument("clone", type=Path, help="JaxMARL's repository")
     parser.add_argument("--maps", nargs="+", default=["3m", "5m_vs_6m", "3s5z"])
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--devices", type=int, default=1, help="CPU devices that ours divides")
+    parser.add_argument("--devices", type=int, default=2, help="CPU devices that ours divides")
     parser.add_argument("--one", choices=["jaxmarl", "opspo"], help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.one:

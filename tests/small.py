@@ -32,6 +32,7 @@ def small_config(
     shared: bool = True,
     recurrent: bool = False,
     seed: int = 0,
+    devices: int = 1,
     **algorithm: Any,
 ) -> TrainConfig:
     """16 environments × 16 steps, one hidden layer of 32, a large step size."""
@@ -39,6 +40,7 @@ def small_config(
         env=env,
         algo=algo,
         seed=seed,
+        devices=devices,
         total_steps=2048,
         tensorboard=False,
         rollout=RolloutConfig(num_envs=16, num_steps=16),

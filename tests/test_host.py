@@ -19,7 +19,8 @@ def train(environment, config):
     learner = make_learner(config, environment)
     state = jax.jit(learner.init, static_argnums=0)(config.seed)
     rows = []
-    with ready(learner, state) as iterate:
+    with ready(learner, state) as (begun, iterate):
+        state = begun
         for _ in range(config.iterations):
             state, metrics = iterate(state)
             rows.append(jax.device_get(metrics))

@@ -30,7 +30,10 @@ def _unflatten(template: Any, flat: dict[str, Any]) -> Any:
     def leaf(path: Any, like: Any) -> Any:
         if like.size == 0:
             return jnp.zeros(like.shape, like.dtype)
-        saved = flat[jax.tree_util.keystr(path, simple=True, separator=".")]
+        name = jax.tree_util.keystr(path, simple=True, separator=".")
+        saved = flat[name]
+        if saved.shape != like.shape:  # Orbax does not mind
+            raise ValueError(f"{name} has the shape {saved.shape}, where {like.shape} is expected")
         # Orbax commits arrays to a device, which a fresh state's are not: the iteration would
         # compile anew for them
         return jnp.asarray(jax.device_get(saved))
@@ -63,7 +66,9 @@ class Checkpoints:
             RunError: it could not be written (a full disk). Those before it are untouched.
         """
         try:
-            self._manager.save(iteration, args=ocp.args.StandardSave(_flatten(state)), force=True)
+            # as NumPy: on however many devices a state lies, it can be read on any
+            flat = jax.device_get(_flatten(state))
+            self._manager.save(iteration, args=ocp.args.StandardSave(flat), force=True)
         except (OSError, ValueError) as error:
             raise RunError(
                 f"Checkpoint {iteration} could not be written to {self.path}: {error}\n"

@@ -5,12 +5,10 @@ JAX and the engines are imported only once a command needs them.
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated
 
 import tyro
@@ -19,20 +17,12 @@ from opspo.config import (
     ALGORITHM_CONFIGS,
     ConfigError,
     TrainConfig,
-    from_json,
+    parse_seeds,
     unknown_name,
 )
 
 USAGE_ERROR = 2
 STOPPED = 130
-
-
-@dataclass(frozen=True)
-class _Choice:
-    env: str = ""
-    algo: str = ""
-    preset: str = ""
-    from_config: str = ""
 
 
 @dataclass(frozen=True)
@@ -45,6 +35,9 @@ class _Train:
     printed); flags given beside it come on top."""
     from_config: str = ""
     """Start from the settings in this config.json; flags given beside it come on top."""
+    seeds: str = ""
+    """Train a run for each of these seeds, in one program: `0..7` or `0,3,5`. `devices` then
+    divides the seeds, and each run is in a folder of its own, seed<seed> in run_dir."""
     overwrite: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Replace the run folder if it exists."""
 
@@ -57,6 +50,8 @@ class _Resume:
     """Folder of the run."""
     checkpoint: int | None = None
     """Iteration to go on from; what came after it is dropped."""
+    devices: int | None = None
+    """Devices to divide the environments over, where not those of the run so far."""
 
 
 @dataclass(frozen=True)
@@ -78,26 +73,10 @@ class _Eval:
 def train(arguments: Sequence[str]) -> None:
     """Train, by default OPSPO on SMAX 3m."""
     from opspo.environments import check_id
-    from opspo.presets import preset_config
+    from opspo.presets.command import starting_config
 
-    # The environment and the algorithm decide which settings there are, so they are read first.
-    choice, _ = tyro.cli(
-        _Choice,
-        args=[a for a in arguments if a not in ("-h", "--help")],
-        return_unknown_args=True,
-        add_help=False,
-    )
-    if choice.from_config and choice.preset:
-        raise ConfigError("--preset and --from-config both say where to start. Leave one out.")
-    if choice.from_config:
-        default = dataclasses.replace(_read_config(choice), run_dir="")
-    else:
-        default = preset_config(
-            choice.preset or "default",
-            choice.env or TrainConfig.env,
-            choice.algo or TrainConfig.algo,
-        )
-    check_id(choice.env or default.env)
+    default, env = starting_config(arguments)
+    check_id(env)
     parsed = tyro.cli(
         _Train,
         prog="opspo train",
@@ -105,32 +84,28 @@ def train(arguments: Sequence[str]) -> None:
         default=_Train(config=default),
     )
 
-    from opspo.trainer import train as run
+    from opspo import trainer
+    from opspo.devices import keep_programs
 
-    result = run(parsed.config, overwrite=parsed.overwrite)
-    print(f"Done: {result.env_steps:,} steps. Everything is in {result.run_dir}/")
-
-
-def _read_config(choice: _Choice) -> TrainConfig:
-    try:
-        config = from_json(Path(choice.from_config).read_text())
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"--from-config {choice.from_config} cannot be read: {error}") from error
-    if choice.algo not in ("", config.algo):
-        raise ConfigError(
-            f"--from-config has the settings of '{config.algo}', which --algo {choice.algo} cannot "
-            "take over. Leave one of the two out."
-        )
-    return config
+    keep_programs()
+    if parsed.seeds:
+        seeds = parse_seeds(parsed.seeds)
+        results = trainer.train_seeds(parsed.config, seeds, overwrite=parsed.overwrite)
+    else:
+        results = [trainer.train(parsed.config, overwrite=parsed.overwrite)]
+    for result in results:
+        print(f"Done: {result.env_steps:,} steps. Everything is in {result.run_dir}/")
 
 
 def resume(arguments: Sequence[str]) -> None:
     """Go on with a run from its latest checkpoint."""
     parsed = tyro.cli(_Resume, prog="opspo resume", args=arguments)
 
+    from opspo.devices import keep_programs
     from opspo.trainer import resume as run
 
-    result = run(parsed.run_dir, checkpoint=parsed.checkpoint)
+    keep_programs()
+    result = run(parsed.run_dir, checkpoint=parsed.checkpoint, devices=parsed.devices)
     print(f"Done: {result.env_steps:,} steps. Everything is in {result.run_dir}/")
 
 
@@ -145,8 +120,10 @@ def evaluate(arguments: Sequence[str]) -> None:
     if not 0 <= parsed.seed < 2**31:
         raise ConfigError(f"--seed must be from 0 to 2**31 - 1, but is {parsed.seed}.")
 
+    from opspo.devices import keep_programs
     from opspo.trainer import evaluate_run
 
+    keep_programs()
     evaluation = evaluate_run(
         parsed.run_dir,
         episodes=parsed.episodes,

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+from jax.sharding import PartitionSpec
 
+from opspo.devices import AXIS, Layout, layout
 from opspo.environments.base import HostBatch, runs_on_host
 from opspo.learner import Learner, keys_of
 from opspo.rollout import host
@@ -19,26 +22,54 @@ Iteration = Callable[[TrainState], tuple[TrainState, dict[str, Any]]]
 
 
 @contextmanager
-def ready(learner: Learner, state: TrainState) -> Iterator[Iteration]:
-    """The iteration to go on with from a state.
+def ready(learner: Learner, state: TrainState) -> Iterator[tuple[TrainState, Iteration]]:
+    """The state where it belongs, and the iteration to go on with from it.
 
     A JAX environment is part of the state. Any other starts new episodes here, with a seed that
     neither this run nor its evaluations have used before.
     """
-    environment = learner.environment
+    environment, config = learner.environment, learner.config
+    where = layout(config.devices)
+    state = jax.device_put(state, where.state)
+    # left to the compiler, the new state might lie elsewhere, and the next call compile anew
+    out_shardings = where.state, where.everywhere
     if not runs_on_host(environment):
-        yield jax.jit(learner.iterate, donate_argnums=0)
+        yield state, jax.jit(learner.iterate, donate_argnums=0, out_shardings=out_shardings)
         return
-    config = learner.config
     seed = np.random.SeedSequence((config.seed, int(state.iteration))).generate_state(1)[0]
     environments = environment.open(config.rollout.num_envs, int(seed) % 2**31)
     try:
-        yield _on_host(learner, environments)
+        yield state, _on_host(learner, environments, where)
     finally:
         environments.close()
 
 
-def _on_host(learner: Learner, environments: HostBatch) -> Iteration:
+def ready_together(learner: Learner, states: Sequence[TrainState]) -> tuple[TrainState, Iteration]:
+    """As `ready`, for several states of a JAX environment in one program.
+
+    They are stacked on a new first axis, which is divided over the devices: no state needs to
+    know of another's, so each device goes through its own one after the other.
+    """
+    where = layout(learner.config.devices)
+    stacked = jax.tree.map(lambda *each: jnp.stack(each), *states)
+
+    def of_one_device(part: TrainState) -> tuple[TrainState, dict[str, Any]]:
+        # not `vmap`: on a CPU that is slower
+        iterated: tuple[TrainState, dict[str, Any]] = jax.lax.map(learner.iterate, part)
+        return iterated
+
+    iterate = jax.shard_map(
+        of_one_device,
+        mesh=where.mesh,
+        in_specs=PartitionSpec(AXIS),
+        out_specs=PartitionSpec(AXIS),
+        check_vma=False,
+    )
+    compiled = jax.jit(iterate, donate_argnums=0, out_shardings=where.divided)
+    return jax.device_put(stacked, where.divided), compiled
+
+
+def _on_host(learner: Learner, environments: HostBatch, where: Layout) -> Iteration:
     """Collect step by step, then learn in one compiled call."""
     rollout = host.HostRollout(
         environments,
@@ -47,14 +78,21 @@ def _on_host(learner: Learner, environments: HostBatch) -> Iteration:
         view=learner.critic.view,
     )
     keys = jax.jit(keys_of)
-    finish = jax.jit(learner.finish, donate_argnums=0)
+    finish = jax.jit(
+        learner.finish,
+        donate_argnums=0,
+        out_shardings=(where.state, where.everywhere),
+    )
     begun = False
 
     def iterate(state: TrainState) -> tuple[TrainState, dict[str, Any]]:
         nonlocal begun
-        before = state.rollout if begun else host.start(state.rollout, environments)
-        begun = True
-        after, trajectory = rollout.collect(state.actor, before, keys(state).collect)
+        before = jax.device_get(state.rollout)  # as `collect` goes on with it: it compiles once
+        if not begun:
+            before = host.start(before, environments)
+            begun = True
+        collected = rollout.collect(state.actor, before, keys(state).collect)
+        after, trajectory = jax.device_put(collected, (where.divided, where.trajectory))
         state, metrics = finish(state, after, trajectory)
         return state, metrics | {"engine": {"lost_episodes": environments.lost_episodes}}
 

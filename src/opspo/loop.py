@@ -1,12 +1,10 @@
-"""From a state to the end of a run: iterate → log → evaluate → save."""
+"""From states to the end of their runs: iterate → log → evaluate → save."""
 
 from __future__ import annotations
 
-import math
-import shlex
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,21 +12,16 @@ from typing import Any
 import jax
 from rich.console import Console
 
-from opspo.checkpoint import Checkpoints
 from opspo.environments.base import EngineError
 from opspo.evaluate import Evaluation, make_evaluator
-from opspo.iteration import Iteration, ready
+from opspo.iteration import Iteration, ready, ready_together
 from opspo.learner import Learner
-from opspo.metrics import Log, metrics_row
-from opspo.runs import RunFolder, read_lines
+from opspo.member import Member, TrainingError
+from opspo.metrics import metrics_row, progress_bars
 from opspo.types import TrainState
 
 EVALUATION_SEED = 2**20
 """Added to the run's seed for the evaluations on the way: the same episodes each time."""
-
-
-class TrainingError(RuntimeError):
-    """Training met a quantity it must not go on with; the last good state is saved."""
 
 
 class Interrupted(RuntimeError):
@@ -45,74 +38,91 @@ class Result:
     """The last one; None if the configuration asks for none"""
 
 
-class Run:
-    """One process's share of a run: from a state to the end."""
+class Training:
+    """One process's share of some runs that differ in their seeds alone; mostly it is one run.
+
+    Their program is one: a single run's iteration, or one over the states of all, stacked.
+    """
 
     def __init__(
         self,
         learner: Learner,
-        folder: RunFolder,
+        members: Sequence[Member],
         console: Console,
         stopped: Callable[[], bool],
     ) -> None:
         self.config = learner.config
+        """What the members share; each has its own seed and folder"""
         self.learner = learner
-        self.folder = folder
+        self.members = members
         self.console = console
         self.stopped = stopped
-        self.checkpoints = Checkpoints(folder.checkpoints, keep=self.config.checkpoint.keep)
-        self.best = Checkpoints(folder.best, keep=1)
-        self.evaluations = read_lines(folder.evaluations)
 
-    def go(self, state: TrainState) -> Result:
-        """Train to the end, and evaluate there."""
-        config, done = self.config, int(state.iteration)
-        log = Log(
-            self.folder,
-            total_steps=config.total_steps,
-            done_steps=done * config.steps_per_iteration,
-            tensorboard=config.tensorboard,
-            console=self.console,
-        )
-        with log:
-            with ready(self.learner, state) as iterate:
-                state = self._loop(iterate, state, log)
+    def go(self, states: Sequence[TrainState]) -> list[Result]:
+        """Train each member from its state to the end, and evaluate there."""
+        done, alone = int(states[0].iteration), len(states) == 1
+        with ExitStack() as stack:
+            bars = stack.enter_context(progress_bars(self.console))
+            for member in self.members:
+                name = "steps" if alone else f"seed {member.config.seed}"
+                stack.enter_context(member.open(bars, name=name, done=done))
+            program = (
+                ready(self.learner, states[0])
+                if alone
+                else nullcontext(ready_together(self.learner, states))
+            )
+            with program as (begun, iterate):
+                state = self._loop(iterate, begun, done)
             self._save(state)
-            evaluation = self._final_evaluation(state, log)
-        self.checkpoints.close()
-        self.best.close()
-        steps = config.iterations * config.steps_per_iteration
-        return Result(self.folder.path, steps, evaluation)
+            evaluations = self._final_evaluations(state)
+        steps = self.config.iterations * self.config.steps_per_iteration
+        return [
+            Result(member.folder.path, steps, evaluation)
+            for member, evaluation in zip(self.members, evaluations, strict=True)
+        ]
 
-    def _loop(self, iterate: Iteration, state: TrainState, log: Log) -> TrainState:
+    def _loop(self, iterate: Iteration, state: TrainState, done: int) -> TrainState:
         config = self.config
         evaluator = self._evaluator(config.evaluation.episodes)
-        rows = read_lines(self.folder.metrics)
-        earlier = rows[-1]["wall_seconds"] if rows else 0.0
         begin = last = time.perf_counter()
-        for iteration in range(int(state.iteration) + 1, config.iterations + 1):
+        for iteration in range(done + 1, config.iterations + 1):
             if self.stopped():
                 self._interrupt(state)
             with self._saved_if_the_engine_fails(state):
                 state, metrics = iterate(state)
-            metrics = jax.device_get(metrics)
-            self._check(state, metrics["faults"], iteration)
+            each = self._parts(metrics)
             now = time.perf_counter()
-            row = metrics_row(
-                metrics,
-                iteration=iteration,
-                env_steps=iteration * config.steps_per_iteration,
-                wall_seconds=earlier + now - begin,
-                steps_per_second=config.steps_per_iteration / (now - last),
-                has_win=self.learner.environment.spec.has_win,
-            )
-            log.iteration(row)
+            self._log(each, iteration, seconds=now - begin, last_seconds=now - last)
+            self._check(state, each, iteration)
             if self._due(iteration, config.evaluation.every_steps):
-                self._evaluate(evaluator, config.seed + EVALUATION_SEED, state, log)
+                self._evaluate(evaluator, EVALUATION_SEED, state)
             if self._due(iteration, config.checkpoint.every_steps):
                 self._save(state)
             last = time.perf_counter()
         return state
+
+    def _parts(self, tree: Any) -> list[Any]:
+        """What belongs to each member, as NumPy."""
+        tree = jax.device_get(tree)
+        if len(self.members) == 1:
+            return [tree]
+        return [jax.tree.map(lambda x, i=i: x[i], tree) for i in range(len(self.members))]
+
+    def _log(self, each: list[Any], iteration: int, *, seconds: float, last_seconds: float) -> None:
+        """An iteration's metrics, of the members that it went well for."""
+        config = self.config
+        for member, metrics in zip(self.members, each, strict=True):
+            if _broken(metrics):
+                continue
+            row = metrics_row(
+                metrics,
+                iteration=iteration,
+                env_steps=iteration * config.steps_per_iteration,
+                wall_seconds=member.earlier_seconds + seconds,
+                steps_per_second=config.steps_per_iteration / last_seconds,
+                has_win=self.learner.environment.spec.has_win,
+            )
+            member.log.iteration(row)
 
     def _due(self, iteration: int, every_steps: int) -> bool:
         """Whether this iteration passed a multiple of `every_steps`."""
@@ -130,58 +140,32 @@ class Run:
         )
 
     def _evaluate(
-        self,
-        evaluator: Callable[[Any, int], Evaluation],
-        seed: int,
-        state: TrainState,
-        log: Log,
-    ) -> Evaluation:
-        with self._saved_if_the_engine_fails(state):
-            evaluation = evaluator(state.actor, seed)
-        iteration = int(state.iteration)
-        where = {
-            "iteration": iteration,
-            "env_steps": iteration * self.config.steps_per_iteration,
-            "greedy": self.config.evaluation.greedy,
-            "seed": seed,
-        }
-        if not all(map(math.isfinite, evaluation.returns)):
-            raise TrainingError(
-                f"The evaluation after iteration {iteration} has a return that is not finite. "
-                f"The checkpoints in {self.folder.checkpoints} are untouched."
-            )
-        row = {**where, **evaluation.summary()}
-        log.evaluation(row)
-        if all(_score(row) > _score(earlier) for earlier in self.evaluations):
-            self._keep_as_best(iteration, state)
-        self.evaluations.append(row)
-        return evaluation
+        self, evaluator: Callable[[Any, int], Evaluation], offset: int, state: TrainState
+    ) -> list[Evaluation]:
+        """Play episodes with each member, with its own seed and an offset."""
+        evaluations = []
+        for member, part in zip(self.members, self._parts(state), strict=True):
+            seed = member.config.seed + offset
+            with self._saved_if_the_engine_fails(state):
+                evaluation = evaluator(part.actor, seed)
+            member.evaluated(evaluation, seed=seed, state=part)
+            evaluations.append(evaluation)
+        return evaluations
 
-    def _keep_as_best(self, iteration: int, state: TrainState) -> None:
-        # the last iteration is evaluated twice, and a resumed run may come by a second time
-        if iteration not in self.best.iterations():
-            self.best.save(iteration, state)
-
-    def _final_evaluation(self, state: TrainState, log: Log) -> Evaluation | None:
-        """The evaluation at the end; one that was done before is not repeated."""
-        episodes, seed = self.config.evaluation.final_episodes, self.config.seed
+    def _final_evaluations(self, state: TrainState) -> Sequence[Evaluation | None]:
+        """The evaluations at the end; what was done before is not repeated."""
+        episodes = self.config.evaluation.final_episodes
         if episodes == 0:
-            return None
-        for row in self.evaluations:
-            if (row["iteration"], row["seed"]) == (self.config.iterations, seed):
-                wins = row.get("wins")
-                return Evaluation(
-                    returns=tuple(row["returns"]),
-                    lengths=tuple(row["lengths"]),
-                    wins=None if wins is None else tuple(wins),
-                    outcomes={k: tuple(v) for k, v in row.get("outcomes", {}).items()},
-                )
-        return self._evaluate(self._evaluator(episodes), seed, state, log)
+            return [None] * len(self.members)
+        done = [
+            member.evaluation_of(self.config.iterations, seed=member.config.seed)
+            for member in self.members
+        ]
+        return done if all(done) else self._evaluate(self._evaluator(episodes), 0, state)
 
     def _save(self, state: TrainState) -> None:
-        iteration = int(state.iteration)
-        if iteration not in self.checkpoints.iterations():
-            self.checkpoints.save(iteration, state)
+        for member, part in zip(self.members, self._parts(state), strict=True):
+            member.save(part)
 
     @contextmanager
     def _saved_if_the_engine_fails(self, state: TrainState) -> Iterator[None]:
@@ -190,41 +174,59 @@ class Run:
         except EngineError as error:
             self._save(state)
             raise TrainingError(
-                f"{error}\nThe state after iteration {int(state.iteration)} is saved. Mend the "
+                f"{error}\nThe state after iteration {_iteration(state)} is saved. Mend the "
                 f"environment, and go on with: {self._how_to_resume}"
             ) from error
 
     @property
     def _how_to_resume(self) -> str:
-        return f"opspo resume --run-dir {shlex.quote(str(self.folder.path))}"
+        return "\n".join(member.how_to_resume for member in self.members)
 
-    def _check(self, state: TrainState, faults: dict[str, Any], iteration: int) -> None:
-        """Stop at a fault. The state is the one before the iteration: save it."""
-        broken = [name for name, flag in faults.items() if flag]
-        if not broken:
+    def _check(self, state: TrainState, each: list[Any], iteration: int) -> None:
+        """Stop at a fault. That member's state is the one before the iteration: save all."""
+        faulty = [
+            (member, broken)
+            for member, metrics in zip(self.members, each, strict=True)
+            if (broken := _broken(metrics))
+        ]
+        if not faulty:
             return
         self._save(state)
+        member, broken = faulty[0]
         what = ", ".join(
             "an agent without any available action"
             if name == "available_actions"
             else f"{name} is not finite"
             for name in broken
         )
+        seed, others = "", ""
+        if len(self.members) > 1:
+            seed = f"Seed {', '.join(str(member.config.seed) for member, _ in faulty)}. "
+            others = (
+                f" The other seeds are saved after iteration {iteration}; go on with each by "
+                "itself, with `opspo resume --run-dir …`."
+            )
+        folder = member.folder
         raise TrainingError(
-            f"Iteration {iteration}: {what}. The state after iteration {iteration - 1} is saved "
-            f"in {self.folder.checkpoints}. Look at the last lines of {self.folder.metrics}; to "
+            f"{seed}Iteration {iteration}: {what}. The state after iteration {iteration - 1} is "
+            f"saved in {folder.checkpoints}. Look at the last lines of {folder.metrics}; to "
             "start again with a smaller step size: opspo train --from-config "
-            f"{self.folder.config} --optimiser.actor-learning-rate … --run-dir …"
+            f"{folder.config} --optimiser.actor-learning-rate … --run-dir …{others}"
         )
 
     def _interrupt(self, state: TrainState) -> None:
         self._save(state)
         raise Interrupted(
-            f"Stopped after iteration {int(state.iteration)}; the state is saved. Go on with: "
+            f"Stopped after iteration {_iteration(state)}; the state is saved. Go on with: "
             f"{self._how_to_resume}"
         )
 
 
-def _score(row: dict[str, Any]) -> tuple[float, float]:
-    """By which the best is chosen: win rate, then return."""
-    return row.get("win_rate", 0.0), row["mean_return"]
+def _broken(metrics: dict[str, Any]) -> list[str]:
+    """Names of what an iteration's state must not be and is."""
+    return [name for name, flag in metrics["faults"].items() if flag]
+
+
+def _iteration(state: TrainState) -> int:
+    """How many iterations all have done."""
+    return int(jax.device_get(state.iteration).min())

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -69,48 +68,44 @@ def append_line(path: Path, row: Mapping[str, Any]) -> None:
         ) from error
 
 
+def progress_bars(console: Console) -> Progress:
+    """For one or more runs side by side; a context manager."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[shown]}"),
+        TimeRemainingColumn(compact=True),
+        console=console,
+    )
+
+
 class Log:
-    """Writes a run's metrics everywhere; a context manager."""
+    """Writes a run's metrics everywhere."""
 
     def __init__(
         self,
         folder: RunFolder,
+        progress: Progress,
         *,
+        name: str,
         total_steps: int,
         done_steps: int,
         tensorboard: bool,
-        console: Console,
     ) -> None:
         self._folder = folder
-        self._console = console
+        self._progress = progress
+        self._name = name
+        self._total = total_steps
         self._writer: Any = None
         if tensorboard:
             from tensorboardX import SummaryWriter  # noqa: PLC0415  (only where asked for)
 
             self._writer = SummaryWriter(str(folder.tensorboard), purge_step=done_steps + 1)
-        self._progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[shown]}"),
-            TimeRemainingColumn(compact=True),
-            console=console,
-        )
-        self._task = self._progress.add_task(
-            "steps", total=total_steps, completed=done_steps, shown=""
-        )
+        self._task = progress.add_task(name, total=total_steps, completed=done_steps, shown="")
 
-    def __enter__(self) -> Log:
-        self._progress.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._progress.stop()
+    def close(self) -> None:
+        """Write out what is held back."""
         if self._writer is not None:
             self._writer.close()
 
@@ -123,9 +118,7 @@ class Log:
             shown += f"  return {row['episode_return']:.2f}"
             if "win_rate" in row:
                 shown += f"  wins {row['win_rate']:.0%}"
-        total = self._progress.tasks[0].total
-        assert total is not None
-        done = min(row["env_steps"], total)
+        done = min(row["env_steps"], self._total)
         self._progress.update(self._task, completed=done, shown=shown)
 
     def evaluation(self, row: Mapping[str, Any]) -> None:
@@ -133,8 +126,8 @@ class Log:
         append_line(self._folder.evaluations, row)
         self._events("evaluation", row)
         wins = f", {row['win_rate']:.1%} won" if "win_rate" in row else ""
-        self._console.print(
-            f"{row['env_steps']:>11,} steps: return {row['mean_return']:.3f}{wins} "
+        self._progress.console.print(
+            f"{row['env_steps']:>11,} {self._name}: return {row['mean_return']:.3f}{wins} "
             f"({row['episodes']} {'greedy' if row['greedy'] else 'sampled'} episodes)"
         )
 

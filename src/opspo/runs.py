@@ -84,10 +84,11 @@ def create(config: TrainConfig, *, overwrite: bool) -> RunFolder:
         RunError: it holds something already and `overwrite` is false, or it holds something that
             is not a run.
     """
+    check_free(config, overwrite=overwrite)
     folder = RunFolder(config.folder)
     try:
-        if folder.path.exists():
-            _make_room(folder, overwrite=overwrite)
+        if folder.config.is_file():
+            _make_room(folder)
         folder.path.mkdir(parents=True, exist_ok=True)
         folder.config.write_text(to_json(config))
         folder.versions.write_text(json.dumps(package_versions(), indent=2) + "\n")
@@ -99,9 +100,14 @@ def create(config: TrainConfig, *, overwrite: bool) -> RunFolder:
     return folder
 
 
-def _make_room(folder: RunFolder, *, overwrite: bool) -> None:
-    """Delete the run in a folder, and nothing else that may lie there."""
-    if folder.path.is_dir() and not any(folder.path.iterdir()):
+def check_free(config: TrainConfig, *, overwrite: bool) -> None:
+    """Change nothing, and raise where `create` would.
+
+    Raises:
+        RunError: as `create`.
+    """
+    folder = RunFolder(config.folder)
+    if not folder.path.exists() or (folder.path.is_dir() and not any(folder.path.iterdir())):
         return
     if not overwrite:
         raise RunError(
@@ -114,6 +120,10 @@ def _make_room(folder: RunFolder, *, overwrite: bool) -> None:
             f"{folder.path} is no run folder (it has no config.json and versions.json), so "
             "--overwrite will not delete it. Choose another with --run-dir."
         )
+
+
+def _make_room(folder: RunFolder) -> None:
+    """Delete the run in a folder, and nothing else that may lie there."""
     with hold(folder):
         for part in (folder.checkpoints, folder.best, folder.tensorboard):
             shutil.rmtree(part, ignore_errors=True)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -11,17 +13,27 @@ import jax
 from rich.console import Console
 
 from opspo.checkpoint import Checkpoints
-from opspo.config import TrainConfig
+from opspo.config import ConfigError, TrainConfig
+from opspo.devices import claim
 from opspo.environments import make_env
-from opspo.environments.base import Environment
+from opspo.environments.base import Environment, runs_on_host
 from opspo.evaluate import Evaluation, make_evaluator
 from opspo.learner import make_learner
-from opspo.loop import Interrupted, Result, Run, TrainingError
+from opspo.loop import Interrupted, Result, Training
+from opspo.member import Member, TrainingError
 from opspo.policy import load_policy
-from opspo.runs import RunError, create, cut_lines, hold, open_run
+from opspo.runs import RunError, check_free, create, cut_lines, hold, open_run
 from opspo.stopping import stop_flag
 
-__all__ = ["Interrupted", "Result", "TrainingError", "evaluate_run", "resume", "train"]
+__all__ = [
+    "Interrupted",
+    "Result",
+    "TrainingError",
+    "evaluate_run",
+    "resume",
+    "train",
+    "train_seeds",
+]
 
 
 def train(
@@ -41,14 +53,70 @@ def train(
         TrainingError: a reward, loss or parameter is not finite.
         Interrupted: by Ctrl-C or SIGTERM.
     """
-    with stop_flag() as stopped:
-        learner = make_learner(config, environment or make_env(config.env))
-        folder = create(config, overwrite=overwrite)
+    return _train([config], config.devices, environment, overwrite, console)[0]
+
+
+def train_seeds(
+    config: TrainConfig,
+    seeds: Sequence[int],
+    *,
+    environment: Environment | None = None,
+    overwrite: bool = False,
+    console: Console | None = None,
+) -> list[Result]:
+    """Train a run for each seed, all in one program, each in a folder of its own.
+
+    `config.devices` divides the seeds. What is in a seed's folder is what `train` would have put
+    there, and resumes by itself.
+
+    Raises:
+        ConfigError, RunError, TrainingError, Interrupted: as `train`. Where one seed fails, all
+            stop, and are saved.
+    """
+    if len(set(seeds)) < len(seeds) or not seeds or len(seeds) % config.devices:
+        raise ConfigError(
+            f"seeds must be different, and as many as a multiple of devices = {config.devices}, "
+            f"but are {', '.join(map(str, seeds))}."
+        )
+    configs = [_of_seed(config, seed) for seed in seeds]
+    if len(seeds) == 1:
+        return [train(configs[0], environment=environment, overwrite=overwrite, console=console)]
+    return _train(configs, config.devices, environment, overwrite, console)
+
+
+def _of_seed(config: TrainConfig, seed: int) -> TrainConfig:
+    run_dir = str(Path(config.run_dir) / f"seed{seed}") if config.run_dir else ""
+    return dataclasses.replace(config, seed=seed, devices=1, run_dir=run_dir)
+
+
+def _train(
+    configs: Sequence[TrainConfig],
+    devices: int,
+    environment: Environment | None,
+    overwrite: bool,
+    console: Console | None,
+) -> list[Result]:
+    """Runs that differ in seed and folder alone, from their start."""
+    with stop_flag() as stopped, ExitStack() as held:
+        claim(devices)
+        shared = dataclasses.replace(configs[0], devices=devices)
+        learner = make_learner(shared, environment or make_env(shared.env))
+        if len(configs) > 1 and runs_on_host(learner.environment):
+            raise ConfigError(
+                f"{shared.env} is not simulated in JAX, so its seeds cannot share a program: "
+                "train them one at a time, with --seed."
+            )
+        for config in configs:
+            check_free(config, overwrite=overwrite)
+        folders = [create(config, overwrite=overwrite) for config in configs]
         spec = dataclasses.asdict(learner.environment.spec)
-        folder.environment.write_text(json.dumps(spec, indent=2) + "\n")
-        with hold(folder):
-            state = jax.jit(learner.init, static_argnums=0)(config.seed)
-            return Run(learner, folder, console or Console(), stopped).go(state)
+        for folder in folders:
+            folder.environment.write_text(json.dumps(spec, indent=2) + "\n")
+            held.enter_context(hold(folder))
+        init = jax.jit(learner.init, static_argnums=0)
+        states = [init(config.seed) for config in configs]
+        members = [Member(*each) for each in zip(configs, folders, strict=True)]
+        return Training(learner, members, console or Console(), stopped).go(states)
 
 
 def resume(
@@ -56,19 +124,24 @@ def resume(
     *,
     environment: Environment | None = None,
     checkpoint: int | None = None,
+    devices: int | None = None,
     console: Console | None = None,
 ) -> Result:
     """Go on from a checkpoint, by default the latest, exactly as if there had been no stop.
 
     Engines outside of JAX are not part of a checkpoint: there, new episodes begin. A run on an
-    `environment` of your own has to be given it again.
+    `environment` of your own has to be given it again. On another number of `devices` sums are
+    added up in another order, so that the run is the same only up to rounding.
 
     Raises:
         RunError: there is no such run or checkpoint, or it cannot be read.
         TrainingError, Interrupted: as `train`.
     """
     folder, config = open_run(run_dir)
+    if devices is not None:
+        config = dataclasses.replace(config, devices=devices)
     with stop_flag() as stopped, hold(folder):
+        claim(config.devices)
         learner = make_learner(config, environment or make_env(config.env))
         checkpoints = Checkpoints(folder.checkpoints)
         found = checkpoints.iterations()
@@ -84,7 +157,8 @@ def resume(
         checkpoints.close()
         cut_lines(folder.metrics, last_iteration=iteration)
         cut_lines(folder.evaluations, last_iteration=iteration)
-        return Run(learner, folder, console or Console(), stopped).go(state)
+        training = Training(learner, [Member(config, folder)], console or Console(), stopped)
+        return training.go([state])[0]
 
 
 def evaluate_run(

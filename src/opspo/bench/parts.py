@@ -112,7 +112,7 @@ def time_parts(config: TrainConfig, environment: Environment, rounds: int) -> li
 @contextmanager
 def _whole(learner: Learner, seed: int) -> Iterator[_Piece]:
     state = jax.jit(learner.init, static_argnums=0)(seed)
-    with ready(learner, state) as iterate:
+    with ready(learner, state) as (state, iterate):
 
         def call() -> Any:
             nonlocal state

@@ -32,7 +32,7 @@ def time_iterations(
 ) -> tuple[Timing, int]:
     """Whole iterations, as training runs them; and the FLOP of the matrix products in each."""
     learner, state = begin(config, environment)
-    with ready(learner, state) as iterate:
+    with ready(learner, state) as (state, iterate):
 
         def once() -> Any:
             nonlocal state

@@ -26,6 +26,7 @@ from opspo.config.parts import (
     ValueConfig,
 )
 from opspo.config.run import TrainConfig
+from opspo.config.seeds import parse_seeds
 
 __all__ = [
     "ALGORITHM_CONFIGS",
@@ -47,6 +48,7 @@ __all__ = [
     "TrainConfig",
     "ValueConfig",
     "from_json",
+    "parse_seeds",
     "to_json",
     "unknown_name",
 ]

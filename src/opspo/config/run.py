@@ -38,6 +38,8 @@ class TrainConfig:
     """Environment steps to train for, rounded up to whole iterations."""
     run_dir: str = ""
     """Folder of the run; by default runs/<env>-<algo>-seed<seed>."""
+    devices: int = 1
+    """Devices to divide the environments over; of a CPU, that many are made."""
     tensorboard: bool = True
     """Write TensorBoard events beside metrics.jsonl."""
     bound_estimates: bool = False
@@ -62,6 +64,12 @@ class TrainConfig:
         )
         require(0 <= self.seed < 2**31 - 2**20, "seed", "from 0 to 2,146,435,071", self.seed)
         require(self.total_steps >= 1, "total_steps", "at least 1", self.total_steps)
+        require(
+            self.devices >= 1 and self.rollout.num_envs % self.devices == 0,
+            "devices",
+            f"a divisor of rollout.num_envs = {self.rollout.num_envs}",
+            self.devices,
+        )
         require(
             not self.policy.recurrent or self.rollout.num_steps % self.policy.chunk_length == 0,
             "rollout.num_steps",

@@ -1,0 +1,96 @@
+"""Which devices a run computes on, and what of it lies where."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from opspo.config import ConfigError
+from opspo.types import TrainState
+
+AXIS = "devices"
+"""Name of their only axis."""
+
+
+def claim(count: int) -> None:
+    """Have that many devices; a CPU is taken for as many as are asked for.
+
+    It comes before anything else of JAX, which counts its devices once.
+
+    Raises:
+        ConfigError: there are fewer.
+    """
+    if count == 1:
+        return
+    try:
+        jax.config.update("jax_num_cpu_devices", count)
+        late = ""
+    except RuntimeError:  # JAX has counted
+        late = (
+            " JAX was in use before, when one more CPU device could no longer be had: call this "
+            "first, or set XLA_FLAGS=--xla_force_host_platform_device_count="
+            f"{count} before Python starts."
+        )
+    found = jax.devices()
+    if len(found) < count:
+        late = late if found[0].platform == "cpu" else ""
+        raise ConfigError(
+            f"devices must be at most the {len(found)} that JAX has here ({found[0].platform}), "
+            f"but is {count}.{late}"
+        )
+
+
+def keep_programs() -> None:
+    """Keep what is compiled in a folder of the user's, for the next process that needs the same.
+
+    JAX_COMPILATION_CACHE_DIR names another.
+    """
+    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+        caches = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+        jax.config.update("jax_compilation_cache_dir", str(Path(caches) / "opspo"))
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The environments divided over devices in equal parts, all else on every device.
+
+    The program is the one for a single device: the compiler divides it as its arrays are, and adds
+    up over the devices what is a mean over the batch.
+    """
+
+    mesh: Mesh
+
+    @property
+    def everywhere(self) -> NamedSharding:
+        """Of what every device holds."""
+        return NamedSharding(self.mesh, PartitionSpec())
+
+    @property
+    def divided(self) -> NamedSharding:
+        """Of arrays [E, ...]."""
+        return NamedSharding(self.mesh, PartitionSpec(AXIS))
+
+    @property
+    def trajectory(self) -> NamedSharding:
+        """Of arrays [T, E, ...]."""
+        return NamedSharding(self.mesh, PartitionSpec(None, AXIS))
+
+    @property
+    def state(self) -> TrainState:
+        """Of each part of a state; a prefix of its tree."""
+        places: dict[str, Any] = dict.fromkeys(
+            (field.name for field in dataclasses.fields(TrainState)), self.everywhere
+        )
+        return TrainState(**places | {"rollout": self.divided, "critic_memory": self.divided})
+
+
+def layout(count: int) -> Layout:
+    """Over the first `count` devices."""
+    return Layout(Mesh(np.array(jax.devices()[:count]), (AXIS,)))

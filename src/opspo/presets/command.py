@@ -1,0 +1,58 @@
+"""Where a command line's settings start from: a preset, or a file."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import tyro
+
+from opspo.config import ConfigError, TrainConfig, from_json
+from opspo.presets import preset_config
+
+
+@dataclass(frozen=True)
+class _Choice:
+    env: str = ""
+    algo: str = ""
+    preset: str = ""
+    from_config: str = ""
+
+
+def starting_config(arguments: Sequence[str]) -> tuple[TrainConfig, str]:
+    """The settings that the other flags come on top of, and the environment's id.
+
+    The environment and the algorithm decide which settings there are, so they are read first.
+    """
+    choice, _ = tyro.cli(
+        _Choice,
+        args=[a for a in arguments if a not in ("-h", "--help")],
+        return_unknown_args=True,
+        add_help=False,
+    )
+    if choice.from_config and choice.preset:
+        raise ConfigError("--preset and --from-config both say where to start. Leave one out.")
+    if choice.from_config:
+        config = dataclasses.replace(_read_config(choice), run_dir="")
+    else:
+        config = preset_config(
+            choice.preset or "default",
+            choice.env or TrainConfig.env,
+            choice.algo or TrainConfig.algo,
+        )
+    return config, choice.env or config.env
+
+
+def _read_config(choice: _Choice) -> TrainConfig:
+    try:
+        config = from_json(Path(choice.from_config).read_text())
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"--from-config {choice.from_config} cannot be read: {error}") from error
+    if choice.algo not in ("", config.algo):
+        raise ConfigError(
+            f"--from-config has the settings of '{config.algo}', which --algo {choice.algo} cannot "
+            "take over. Leave one of the two out."
+        )
+    return config
