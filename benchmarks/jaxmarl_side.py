@@ -86,7 +86,8 @@ def our_seconds(task: str, devices: int) -> list[float]:
     learner = make_learner(config, make_env(config.env))
     state = jax.jit(learner.init, static_argnums=0)(0)
     times = []
-    with ready(learner, state) as (state, iterate):
+    with ready(learner, state) as (begun, iterate):
+        state = begun
         for _ in range(ITERATIONS + 1):
             begin = time.perf_counter()
             state, metrics = iterate(state)
