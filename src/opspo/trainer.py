@@ -113,7 +113,7 @@ def _train(
         for folder in folders:
             folder.environment.write_text(json.dumps(spec, indent=2) + "\n")
             held.enter_context(hold(folder))
-        init = jax.jit(learner.init, static_argnums=0)
+        init = jax.jit(learner.init)  # the seed as an argument: compiled once for all
         states = [init(config.seed) for config in configs]
         members = [Member(*each) for each in zip(configs, folders, strict=True)]
         return Training(learner, members, console or Console(), stopped).go(states)
