@@ -187,7 +187,8 @@ def _learning(learner: Learner, state: TrainState, trajectory: Trajectory) -> li
     for name, kind in (("actors' gradient steps", _ActorAlone), ("critic's", _CriticAlone)):
         descend = partial(stage.descend, kind, plan.epochs)
         stages(name, descend, learners, *work, rate, key)
-    stages("ratios anew", stage.measure, state.actor, trajectory, moved)
+    if learner.update.measures(plan):
+        stages("ratios anew", stage.measure, state.actor, trajectory, moved)
     return found
 
 

@@ -87,7 +87,7 @@ class Update:
         )
         stages = plan.agents.shape[0]
         last, (losses, diagnostics) = jax.lax.scan(
-            partial(self._stage, batch, plan.epochs),
+            partial(self._stage, batch, plan.epochs, self.measures(plan)),
             start,
             (
                 plan.agents,
@@ -101,8 +101,12 @@ class Update:
         kept = self.algorithm.state_weight.end(last.state_weight)
         return last.learners, kept, jax.tree.map(jnp.mean, losses), last_round
 
+    def measures(self, plan: Plan) -> bool:
+        """Whether anyone asks how far agents have moved: of a plan's only stage nobody does."""
+        return plan.agents.shape[0] > 1 or self.further_diagnostics is not None
+
     def _stage(
-        self, batch: Batch, epochs: int, progress: Progress, now: tuple[Array, ...]
+        self, batch: Batch, epochs: int, measure: bool, progress: Progress, now: tuple[Array, ...]
     ) -> tuple[Progress, tuple[Metrics, Metrics]]:
         """Correct the data for a group of agents and train them on it."""
         agents, active, rank, index, key = now
@@ -113,18 +117,22 @@ class Update:
         )
         correction = self.algorithm.correct(data, omega)
         mask = data.alive & active
-        group, losses = self._descend(
+        group, metrics = self._descend(
             self._select(progress.learners, agents),
             *self._sequences(batch, agents, active, mask, correction),
             epochs=epochs,
             rate=batch.learning_rate_scale,
             key=descend_key,
         )
+        # how far the agents have come, not how far they were on the way
+        losses = jax.tree.map(jnp.mean, metrics | {"kl": metrics["kl"][-1]})
         learners = self._replace(progress.learners, agents, group)
-        moved = self._measure(learners.actor, batch.trajectory, progress.moved, agents)
+        moved = progress.moved
+        if measure:
+            moved = self._measure(learners.actor, batch.trajectory, moved, agents)
         state_weight = self.algorithm.state_weight.moved(state_weight, learners.actor, agents)
-        diagnostics = diagnose(data, correction, moved.log_ratio[..., agents], mask)
-        diagnostics["clip_fraction"] = losses.pop("clip_fraction")
+        diagnostics = diagnose(data, correction, mask)
+        diagnostics |= {name: losses.pop(name) for name in ("clip_fraction", "kl")}
         if self.further_diagnostics:
             before, after = progress.moved.density_log_ratio, moved.density_log_ratio
             diagnostics |= self.further_diagnostics(
@@ -196,7 +204,7 @@ class Update:
         rate: Array,
         key: Array,
     ) -> tuple[Learners, Metrics]:
-        """Epochs of minibatch steps; metrics are means over them."""
+        """Epochs of minibatch steps; metrics are [epochs, minibatches]."""
 
         def run(step: Any, group: Learners, key: Array) -> tuple[Learners, Metrics]:
             parts = split(sequences, starts, key, self.minibatches)
@@ -208,8 +216,7 @@ class Update:
                 group, _ = run(self.gradient_step.critic_step, group, extra_key)
             return run(self.gradient_step, group, key)
 
-        group, metrics = jax.lax.scan(epoch, group, jax.random.split(key, epochs))
-        return group, jax.tree.map(jnp.mean, metrics)
+        return jax.lax.scan(epoch, group, jax.random.split(key, epochs))
 
     def _select(self, learners: Learners, agents: Array) -> Learners:
         members = self.critic.members(agents)

@@ -12,7 +12,7 @@ import optax
 from flax import struct
 
 from opspo.estimators.normalise import masked_mean
-from opspo.estimators.ratios import log_ratio, others_log_ratio
+from opspo.estimators.ratios import kl_from_log_ratio, log_ratio, others_log_ratio
 from opspo.objectives.surrogate import clipped_surrogate, is_clipped
 from opspo.objectives.value import clipped_value_loss
 from opspo.policies.team import Critic, Team
@@ -106,6 +106,7 @@ def actor_loss(
         "policy_loss": -masked_mean(surrogate, batch.mask),
         "entropy": masked_mean(entropy, batch.mask),
         "clip_fraction": masked_mean(held.astype(gain.dtype), batch.mask),
+        "kl": masked_mean(kl_from_log_ratio(change), batch.mask),
     }
     return -mean_loss(gain, batch.mask, shared=team.shared), metrics
 
