@@ -11,7 +11,8 @@ which no episode ends (the peers cut their recurrent networks at ends, which cos
 same networks, epochs and single minibatch, in a process of its own: first an update that does not
 count (ours compiles in it; in football the peers' half minutes count from the first), then those
 that do. The peers are timed with one thread and with all cores, and the better one is taken;
-denormal numbers are flushed to zero for them, as XLA does.
+ours divides the environments over `--devices` CPU devices, one for each core. Denormal numbers are
+flushed to zero for the peers, as XLA does.
 
 The settings are the paper's, on the shapes of HalfCheetah-6x1 (16 environments × 250 steps, with
 and without GRU) and of football 5_vs_5 (whole matches of 3,000 steps; 4 environments in place of
@@ -121,16 +122,20 @@ def one(arguments: argparse.Namespace) -> None:
     side, case = SIDES[arguments.one], CASES[arguments.cases[0]]
     given = json.loads(arguments.settings)
     settings = Settings(**given | {"hidden_sizes": tuple(given["hidden_sizes"])})
-    row = _ours(case, side, settings) if side.code == "opspo" else _peer(arguments, case, settings)
+    row = (
+        _ours(case, side, settings, arguments.devices)
+        if side.code == "opspo"
+        else _peer(arguments, case, settings)
+    )
     row["seconds"] = min(statistics.median(times) for times in row["times"].values())
     row["peak_memory_mib"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(json.dumps(row))
 
 
-def _ours(case: Case, side: Side, settings: Settings) -> dict[str, Any]:
+def _ours(case: Case, side: Side, settings: Settings, devices: int) -> dict[str, Any]:
     from peers.ours import make_update
 
-    update = make_update(case.env, side.algo, settings)
+    update = make_update(case.env, side.algo, settings, devices)
     update()
     return {"times": {"all": [_seconds(update) for _ in range(case.updates)]}}
 
@@ -167,7 +172,7 @@ def measure(arguments: argparse.Namespace, case: str, name: str) -> dict[str, An
     settings = json.dumps(dataclasses.asdict(given))
     command = [sys.executable if side.code == "opspo" else arguments.python, __file__]
     command += ["--harl", str(arguments.harl), "--a2po", str(arguments.a2po), "--one", name]
-    command += ["--cases", case, "--settings", settings]
+    command += ["--cases", case, "--settings", settings, "--devices", str(arguments.devices)]
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     if done.returncode:
         sys.exit(f"{name} on {case} failed:\n{done.stderr}")
@@ -248,6 +253,7 @@ def main() -> None:
     parser.add_argument("--cases", nargs="+", choices=CASES, default=list(CASES))
     parser.add_argument("--sides", nargs="+", choices=SIDES, default=list(SIDES))
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--devices", type=int, default=2, help="CPU devices that ours divides")
     parser.add_argument("--one", choices=SIDES, help=argparse.SUPPRESS)
     parser.add_argument("--settings", help=argparse.SUPPRESS)
     arguments = parser.parse_args()

@@ -73,13 +73,16 @@ def paper_settings(
     )
 
 
-def make_update(env: str, algo: str, settings: Settings) -> Callable[[], Any]:
+def make_update(env: str, algo: str, settings: Settings, devices: int) -> Callable[[], Any]:
     """One update of an algorithm, compiled by its first call; each starts from the same state."""
     import jax
 
-    learner = learner_of(env, algo, settings)
-    state = jax.jit(learner.init, static_argnums=0)(0)
-    trajectory = jax.device_put(trajectory_of(learner, state, settings))
+    from opspo.devices import claim, layout
+
+    claim(devices)
+    learner, where = learner_of(env, algo, settings), layout(devices)
+    state = jax.device_put(jax.jit(learner.init, static_argnums=0)(0), where.state)
+    trajectory = jax.device_put(trajectory_of(learner, state, settings), where.trajectory)
     learn = jax.jit(learner.learn)
     return lambda: jax.block_until_ready(learn(state, trajectory, state.key))
 

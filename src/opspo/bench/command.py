@@ -17,6 +17,7 @@ from opspo.bench.parts import print_parts, time_parts
 from opspo.bench.report import print_summary, summary, write
 from opspo.bench.training import time_iterations, time_update
 from opspo.config import ConfigError, RolloutConfig, TrainConfig, unknown_name
+from opspo.devices import claim
 from opspo.environments import check_id, make_env
 from opspo.environments.base import Environment
 from opspo.presets import preset_config
@@ -114,6 +115,11 @@ def _parts(arguments: Sequence[str]) -> None:
     """Where the time of an iteration goes."""
     parsed = _parse("parts", arguments)
     config = parsed.config
+    if config.devices != 1:
+        raise ConfigError(
+            f"devices must be 1 for `opspo bench parts`, but is {config.devices}: pieces by "
+            "themselves are timed on one. `opspo bench train` times whole iterations on several."
+        )
     parts = time_parts(config, make_env(config.env), parsed.rounds)
     most = product_rate()
     print_parts(f"An iteration of {config.algo} on {config.env}", parts, most)
@@ -133,6 +139,7 @@ def _parse(name: str, arguments: Sequence[str]) -> _Learning:
     default = _Learning(config=preset_config(choice.preset, choice.env, choice.algo))
     parsed = tyro.cli(_Learning, prog=f"opspo bench {name}", args=arguments, default=default)
     _check(parsed.rounds, parsed.out)
+    claim(parsed.config.devices)
     return parsed
 
 

@@ -11,6 +11,7 @@ import jax
 from opspo.bench.flops import dot_flops
 from opspo.bench.measure import Timing, time_call
 from opspo.config import TrainConfig
+from opspo.devices import layout
 from opspo.environments.base import Environment, runs_on_host
 from opspo.iteration import ready
 from opspo.learner import Learner, make_learner
@@ -21,7 +22,9 @@ from opspo.types import TrainState, Trajectory
 def time_update(config: TrainConfig, environment: Environment, rounds: int) -> tuple[Timing, int]:
     """The learning of one iteration, on one batch; and the FLOP of its matrix products."""
     learner, state = begin(config, environment)
-    trajectory = batch_of(learner, state)
+    where = layout(config.devices)
+    trajectory = jax.device_put(batch_of(learner, state), where.trajectory)
+    state = jax.device_put(state, where.state)
     update = jax.jit(learner.learn)
     timing = time_call(lambda: update(state, trajectory, state.key), rounds)
     return timing, flop(learner.learn, state, trajectory, state.key)
