@@ -58,9 +58,9 @@ def test_learning(name, tmp_path):
     assert found["benchmark"] == name and found["settings"]["config"]["rollout"]["num_envs"] == 4
     assert found["compile_seconds"] > 0.1  # in spite of the cache that the tests share
     # once through actors (2 agents, 6 features) and critic (7); a gradient comes to less than
-    # three times that, values and ratios once more
+    # three times that, values once more (and the play, where it is in it)
     once = 2 * 40 * (2 * (6 * 8 + 8 * 2) + (7 * 8 + 8))
-    assert 3 * once < found["flop"] < 5 * once
+    assert 2.5 * once < found["flop"] < 5 * once
     assert found["flop_per_second"] == pytest.approx(found["flop"] / found["seconds"]["median"])
     assert 0 < found["share_of_product_rate"] < 1
 
@@ -93,13 +93,14 @@ def test_the_first_call_is_set_apart():
     calls = []
 
     def call():
-        calls.append(time.sleep(0.05 if not calls else 0.01))
+        calls.append(time.sleep(0.3 if not calls else 0.01))
         return jax.jit(lambda x: x + len(calls))(jnp.ones(3))
 
     timing = time_call(call, 3)
     assert len(calls) == 4 and len(timing.seconds) == 3
-    assert timing.first_seconds > 0.05 > timing.median > 0.01
-    assert 0 < timing.compile_seconds < timing.first_seconds - 0.05
+    assert timing.first_seconds > 0.3
+    assert 0.01 < timing.median < timing.first_seconds
+    assert 0 < timing.compile_seconds < timing.first_seconds - 0.3
 
 
 def test_what_is_timed_is_compiled_for_real_and_the_cache_is_on_again(tmp_path):
