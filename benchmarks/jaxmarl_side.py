@@ -2,12 +2,14 @@
 
     git clone --branch v0.2.0 https://github.com/FLAIROx/JaxMARL
     python benchmarks/jaxmarl_side.py JaxMARL [--maps 3m 5m_vs_6m 3s5z] [--rounds 3]
+    python benchmarks/jaxmarl_side.py JaxMARL --maps 3m --learn 0 1
 
 Both train on `smax/<map>` with the networks, batch, epochs and minibatches of JaxMARL's MAPPO-RNN
 (`--preset jaxmarl`). Each round runs JaxMARL, then ours, each in a process of its own, which
 compiles first and then times whole iterations; the peak of its memory is the process's. JaxMARL's
-logging through wandb and its hydra command line are left out, which takes no time off ours. Results
-go to benchmarks/jaxmarl_side.json.
+logging through wandb and its hydra command line are left out, which takes no time off ours.
+`--learn` trains both for a million steps on each of the seeds named and notes the win rates of the
+sampled policies. Results go to benchmarks/jaxmarl_side.json.
 """
 
 from __future__ import annotations
@@ -23,27 +25,44 @@ import sys
 import time
 import types
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 OUT = Path(__file__).parent / "jaxmarl_side.json"
 SCRIPT = "baselines/MAPPO/mappo_rnn_smax.py"
 SETTINGS = "baselines/MAPPO/config/mappo_homogenous_rnn_smax.yaml"
 ITERATIONS = 6
+LEARNING_ITERATIONS = 61
+LAST = 10
+"""Iterations over which a final win rate is taken"""
 STEPS = 128 * 128
 
 
-def jaxmarl_seconds(clone: Path, task: str) -> list[float]:
-    """Seconds of each iteration of JaxMARL's training, by when its log comes."""
+class Run(NamedTuple):
+    """What a side's training came to."""
+
+    seconds: list[float]
+    """of each iteration after the first"""
+    wins: list[float]
+    """win rate among the episodes that ended in each iteration"""
+
+
+def jaxmarl_run(clone: Path, task: str, seed: int, iterations: int) -> Run:
+    """JaxMARL's training; iterations are timed by when its log comes."""
     import jax
 
-    times: list[float] = []
-    script = _load(clone / SCRIPT, log=lambda row: times.append(time.perf_counter()))
+    times, wins = [], []
+
+    def log(row: dict[str, Any]) -> None:
+        times.append(time.perf_counter())
+        wins.append(float(row["win_rate"]))
+
+    script = _load(clone / SCRIPT, log=log)
     config = _settings(clone / SETTINGS) | {
         "MAP_NAME": task,
-        "TOTAL_TIMESTEPS": (ITERATIONS + 1) * STEPS,
+        "TOTAL_TIMESTEPS": iterations * STEPS,
     }
-    jax.block_until_ready(jax.jit(script.make_train(config))(jax.random.PRNGKey(0)))
-    return [after - before for before, after in itertools.pairwise(times)]
+    jax.block_until_ready(jax.jit(script.make_train(config))(jax.random.PRNGKey(seed)))
+    return Run([after - before for before, after in itertools.pairwise(times)], wins)
 
 
 def _load(path: Path, log: Any) -> Any:
@@ -68,8 +87,8 @@ def _settings(path: Path) -> dict[str, Any]:
     return {k: float(v) if k == "TOTAL_TIMESTEPS" else v for k, v in found.items()}
 
 
-def our_seconds(task: str, devices: int) -> list[float]:
-    """Seconds of each iteration of ours."""
+def our_run(task: str, seed: int, iterations: int, devices: int) -> Run:
+    """Ours."""
     import dataclasses
 
     import jax
@@ -81,57 +100,82 @@ def our_seconds(task: str, devices: int) -> list[float]:
     from opspo.presets import preset_config
 
     config = preset_config("jaxmarl", f"smax/{task}", "mappo")
-    config = dataclasses.replace(config, total_steps=(ITERATIONS + 1) * STEPS, devices=devices)
+    config = dataclasses.replace(config, total_steps=iterations * STEPS, devices=devices)
     claim(devices)
     learner = make_learner(config, make_env(config.env))
-    state = jax.jit(learner.init, static_argnums=0)(0)
-    times = []
-    with ready(learner, state) as (begun, iterate):
-        state = begun
-        for _ in range(ITERATIONS + 1):
+    times, wins = [], []
+    with ready(learner, jax.jit(learner.init, static_argnums=0)(seed)) as (state, iterate):
+        after = state
+        for _ in range(iterations):
             begin = time.perf_counter()
-            state, metrics = iterate(state)
-            jax.block_until_ready((state, metrics))
+            after, metrics = jax.block_until_ready(iterate(after))
             times.append(time.perf_counter() - begin)
-    return times[1:]
+            wins.append(float(metrics["episodes"]["win_rate"]))
+    return Run(times[1:], wins)
 
 
 def one(arguments: argparse.Namespace) -> None:
     """Measure one side in this process, and print it."""
+    task, iterations = arguments.maps[0], ITERATIONS + 1
+    seed, *_ = arguments.learn or [0]
+    if arguments.learn:
+        iterations = LEARNING_ITERATIONS
     if arguments.one == "jaxmarl":
-        seconds = jaxmarl_seconds(arguments.clone, arguments.maps[0])
+        run = jaxmarl_run(arguments.clone, task, seed, iterations)
     else:
-        seconds = our_seconds(arguments.maps[0], arguments.devices)
+        run = our_run(task, seed, iterations, arguments.devices)
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps({"seconds": seconds, "peak_memory_mib": memory}))
+    print(json.dumps(run._asdict() | {"peak_memory_mib": memory}))
 
 
-def measure(arguments: argparse.Namespace, side: str, task: str) -> dict[str, Any]:
+def measure(arguments: argparse.Namespace, side: str, task: str, *more: str) -> dict[str, Any]:
     """One side in a process of its own."""
     command = [sys.executable, __file__, str(arguments.clone), "--one", side, "--maps", task]
-    command += ["--devices", str(arguments.devices)]
+    command += ["--devices", str(arguments.devices), *more]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     row: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return row | {"steps_per_second": STEPS / statistics.median(row["seconds"])}
 
 
+def speed(arguments: argparse.Namespace, task: str) -> dict[str, Any]:
+    """Both sides in turn, several rounds."""
+    rounds = []
+    for _ in range(arguments.rounds):
+        sides = {side: measure(arguments, side, task) for side in ("jaxmarl", "opspo")}
+        for row in sides.values():
+            del row["wins"]  # of too few iterations to say anything
+        rates = {side: row["steps_per_second"] for side, row in sides.items()}
+        rounds.append(sides | {"ratio": rates["opspo"] / rates["jaxmarl"]})
+        print(task, {k: round(v) for k, v in rates.items()}, f"{rounds[-1]['ratio']:.2f}")
+    ratio = statistics.median(row["ratio"] for row in rounds)
+    print(f"{task}: {ratio:.2f} times JaxMARL's environment steps per second", flush=True)
+    return {"ratio": ratio, "devices": arguments.devices, "rounds": rounds}
+
+
+def learning(arguments: argparse.Namespace, task: str) -> dict[str, Any]:
+    """Win rates of both sides, by seed."""
+    found: dict[str, Any] = {"steps": LEARNING_ITERATIONS * STEPS}
+    for side in ("jaxmarl", "opspo"):
+        curves = {
+            seed: measure(arguments, side, task, "--learn", str(seed))["wins"]
+            for seed in arguments.learn
+        }
+        final = {seed: sum(wins[-LAST:]) / LAST for seed, wins in curves.items()}
+        print(task, side, {seed: round(rate, 3) for seed, rate in final.items()}, flush=True)
+        found[side] = {"final_win_rate": final, "curves": curves}
+    return found
+
+
 def compare(arguments: argparse.Namespace) -> None:
-    """All maps, in turn."""
+    """All maps, in turn; what was measured of others before is kept."""
     from opspo.runs import package_versions
 
-    found = json.loads(OUT.read_text())["maps"] if OUT.exists() else {}
+    part, ask = ("learning", learning) if arguments.learn else ("maps", speed)
+    result = json.loads(OUT.read_text()) if OUT.exists() else {}
     for task in arguments.maps:
-        rounds = []
-        for _ in range(arguments.rounds):
-            sides = {side: measure(arguments, side, task) for side in ("jaxmarl", "opspo")}
-            rates = {side: row["steps_per_second"] for side, row in sides.items()}
-            rounds.append(sides | {"ratio": rates["opspo"] / rates["jaxmarl"]})
-            print(task, {k: round(v) for k, v in rates.items()}, f"{rounds[-1]['ratio']:.2f}")
-        ratio = statistics.median(row["ratio"] for row in rounds)
-        found[task] = {"ratio": ratio, "devices": arguments.devices, "rounds": rounds}
-        result = {"maps": found, "versions": package_versions()}
+        result[part] = result.get(part, {}) | {task: ask(arguments, task)}
+        result["versions"] = package_versions()
         OUT.write_text(json.dumps(result, indent=1) + "\n")
-        print(f"{task}: {ratio:.2f} times JaxMARL's environment steps per second", flush=True)
 
 
 def main() -> None:
@@ -141,6 +185,7 @@ def main() -> None:
     parser.add_argument("--maps", nargs="+", default=["3m", "5m_vs_6m", "3s5z"])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--devices", type=int, default=2, help="CPU devices that ours divides")
+    parser.add_argument("--learn", type=int, nargs="*", metavar="SEED", help="a million steps each")
     parser.add_argument("--one", choices=["jaxmarl", "opspo"], help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.one:
