@@ -48,7 +48,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from peers.arithmetic import gflop, matrix_product_rate
+from peers.arithmetic import gflop
 from peers.batch import Settings
 
 OUT = Path(__file__).parent / "torch_side.json"
@@ -196,6 +196,7 @@ def ratios(sides: dict[str, dict[str, Any]]) -> dict[str, float]:
 
 def compare(arguments: argparse.Namespace) -> None:
     """All tasks, in turn."""
+    from opspo.bench.measure import product_rate
     from opspo.runs import package_versions
 
     found = json.loads(OUT.read_text())["cases"] if OUT.exists() else {}
@@ -212,7 +213,7 @@ def compare(arguments: argparse.Namespace) -> None:
             print(f"{case}: {pair}: {ratio:.2f} times as fast", flush=True)
         result = {
             "cases": found,
-            "matrix_product_gflops": matrix_product_rate(),
+            "matrix_product_gflops": product_rate() / 1e9,
             "peers": {peer.name: _commit(peer) for peer in (arguments.harl, arguments.a2po)},
             "versions": package_versions(),
         }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import time
 from typing import Literal
 
 from peers.batch import Settings
@@ -40,18 +39,3 @@ def _products(settings: Settings, inputs: int, outputs: int) -> tuple[float, flo
     weights += last * outputs
     # no gradient of the inputs
     return 2 * weights, 6 * weights - 2 * inputs * widths[1]
-
-
-def matrix_product_rate(size: int = 2048, rounds: int = 5) -> float:
-    """10^9 operations a second of this machine in a large float32 matrix product."""
-    import jax
-
-    matrix = jax.numpy.ones((size, size))
-    multiply = jax.jit(jax.numpy.matmul)
-    jax.block_until_ready(multiply(matrix, matrix))
-    times = []
-    for _ in range(rounds):
-        begin = time.perf_counter()
-        jax.block_until_ready(multiply(matrix, matrix))
-        times.append(time.perf_counter() - begin)
-    return 2 * size**3 / min(times) / 1e9

@@ -20,14 +20,7 @@ from opspo.config import ConfigError, RolloutConfig, TrainConfig, unknown_name
 from opspo.devices import claim
 from opspo.environments import check_id, make_env
 from opspo.environments.base import Environment
-from opspo.presets import preset_config
-
-
-@dataclass(frozen=True)
-class _Choice:
-    env: str = TrainConfig.env
-    algo: str = TrainConfig.algo
-    preset: str = "default"
+from opspo.presets.command import starting_config
 
 
 @dataclass(frozen=True)
@@ -128,15 +121,9 @@ def _parts(arguments: Sequence[str]) -> None:
 
 
 def _parse(name: str, arguments: Sequence[str]) -> _Learning:
-    # as in `opspo train`: environment, algorithm and preset decide which settings there are
-    choice, _ = tyro.cli(
-        _Choice,
-        args=[a for a in arguments if a not in ("-h", "--help")],
-        return_unknown_args=True,
-        add_help=False,
-    )
-    check_id(choice.env)
-    default = _Learning(config=preset_config(choice.preset, choice.env, choice.algo))
+    start, env = starting_config(arguments)
+    check_id(env)
+    default = _Learning(config=start)
     parsed = tyro.cli(_Learning, prog=f"opspo bench {name}", args=arguments, default=default)
     _check(parsed.rounds, parsed.out)
     claim(parsed.config.devices)
