@@ -86,6 +86,7 @@ def speed(env: str, rounds: int = 9) -> None:
 
     import jax
 
+    from opspo.devices import compiler_options
     from opspo.environments import make_env
     from opspo.learner import make_learner
     from opspo.presets import default_config
@@ -96,7 +97,10 @@ def speed(env: str, rounds: int = 9) -> None:
         config = default_config(env, algo)
         learner = make_learner(config, make_env(env))
         states[algo] = jax.jit(learner.init, static_argnums=0)(0)
-        iterations[algo] = jax.jit(learner.iterate, donate_argnums=0).lower(states[algo]).compile()
+        iterate = jax.jit(
+            learner.iterate, donate_argnums=0, compiler_options=compiler_options(config.policy)
+        )
+        iterations[algo] = iterate.lower(states[algo]).compile()
         steps = config.steps_per_iteration
     seconds: dict[str, list[float]] = {algo: [] for algo in ALGORITHMS}
     for _ in range(rounds + 1):

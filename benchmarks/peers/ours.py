@@ -77,13 +77,13 @@ def make_update(env: str, algo: str, settings: Settings, devices: int) -> Callab
     """One update of an algorithm, compiled by its first call; each starts from the same state."""
     import jax
 
-    from opspo.devices import claim, layout
+    from opspo.devices import claim, compiler_options, layout
 
     claim(devices)
     learner, where = learner_of(env, algo, settings), layout(devices)
     state = jax.device_put(jax.jit(learner.init, static_argnums=0)(0), where.state)
     trajectory = jax.device_put(trajectory_of(learner, state, settings), where.trajectory)
-    learn = jax.jit(learner.learn)
+    learn = jax.jit(learner.learn, compiler_options=compiler_options(learner.config.policy))
     return lambda: jax.block_until_ready(learn(state, trajectory, state.key))
 
 

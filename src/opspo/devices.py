@@ -12,11 +12,13 @@ import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from opspo.config import ConfigError
+from opspo.config import ConfigError, PolicyConfig
 from opspo.types import TrainState
 
 AXIS = "devices"
 """Name of their only axis."""
+WIDE = 128
+WITHOUT_YNNPACK = {"xla_cpu_experimental_ynn_fusion_type": ""}
 
 
 def claim(count: int) -> None:
@@ -55,6 +57,23 @@ def keep_programs() -> None:
     if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
         caches = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
         jax.config.update("jax_compilation_cache_dir", str(Path(caches) / "opspo"))
+
+
+def compiler_options(policy: PolicyConfig) -> dict[str, str]:
+    """What the compiler should know of a run with such networks, for `jax.jit`.
+
+    On a CPU, XLA hands matrix products to a library of its own (YNNPACK), which is the faster for
+    the narrow products in a recurrent scan, and the slower for thousands of rows or 128 columns:
+    benchmarks/notes.md has the figures. Nothing is asked of a jaxlib that does not know the option.
+    """
+    narrow = policy.recurrent and max(policy.hidden_sizes) < WIDE
+    if narrow or jax.default_backend() != "cpu":
+        return {}
+    try:
+        jax.jit(lambda: 0, compiler_options=WITHOUT_YNNPACK).lower().compile()
+    except jax.errors.JaxRuntimeError:
+        return {}
+    return WITHOUT_YNNPACK
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import PartitionSpec
 
-from opspo.devices import AXIS, Layout, layout
+from opspo.devices import AXIS, Layout, compiler_options, layout
 from opspo.environments.base import HostBatch, runs_on_host
 from opspo.learner import Learner, keys_of
 from opspo.rollout import host
@@ -34,7 +34,15 @@ def ready(learner: Learner, state: TrainState) -> Iterator[tuple[TrainState, Ite
     # left to the compiler, the new state might lie elsewhere, and the next call compile anew
     out_shardings = where.state, where.everywhere
     if not runs_on_host(environment):
-        yield state, jax.jit(learner.iterate, donate_argnums=0, out_shardings=out_shardings)
+        yield (
+            state,
+            jax.jit(
+                learner.iterate,
+                donate_argnums=0,
+                out_shardings=out_shardings,
+                compiler_options=compiler_options(config.policy),
+            ),
+        )
         return
     seed = np.random.SeedSequence((config.seed, int(state.iteration))).generate_state(1)[0]
     environments = environment.open(config.rollout.num_envs, int(seed) % 2**31)
@@ -65,7 +73,12 @@ def ready_together(learner: Learner, states: Sequence[TrainState]) -> tuple[Trai
         out_specs=PartitionSpec(AXIS),
         check_vma=False,
     )
-    compiled = jax.jit(iterate, donate_argnums=0, out_shardings=where.divided)
+    compiled = jax.jit(
+        iterate,
+        donate_argnums=0,
+        out_shardings=where.divided,
+        compiler_options=compiler_options(learner.config.policy),
+    )
     return jax.device_put(stacked, where.divided), compiled
 
 
@@ -82,6 +95,7 @@ def _on_host(learner: Learner, environments: HostBatch, where: Layout) -> Iterat
         learner.finish,
         donate_argnums=0,
         out_shardings=(where.state, where.everywhere),
+        compiler_options=compiler_options(learner.config.policy),
     )
     begun = False
 

@@ -15,6 +15,7 @@ from rich.table import Table
 from opspo.bench.measure import seconds_of
 from opspo.bench.training import batch_of, begin
 from opspo.config import TrainConfig
+from opspo.devices import compiler_options
 from opspo.environments import make_env
 from opspo.learner import Learner, make_learner
 from opspo.presets import preset_config
@@ -118,6 +119,6 @@ def _compiled(
         state.key, jax.eval_shape(learner.example, state), state.actor
     )
     state = state.replace(state_weight=kept)  # type: ignore[attr-defined]
-    update = jax.jit(learner.learn)
+    update = jax.jit(learner.learn, compiler_options=compiler_options(config.policy))
     jax.block_until_ready(update(state, trajectory, state.key))
     return lambda: update(state, trajectory, state.key)

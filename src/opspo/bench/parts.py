@@ -25,6 +25,7 @@ from opspo.bench.engine import playing
 from opspo.bench.measure import seconds_of
 from opspo.bench.training import batch_of, begin, flop
 from opspo.config import TrainConfig
+from opspo.devices import compiler_options
 from opspo.environments.base import Environment, runs_on_host
 from opspo.iteration import ready
 from opspo.learner import Learner
@@ -172,7 +173,7 @@ def _learning(learner: Learner, state: TrainState, trajectory: Trajectory) -> li
 
     def piece(name: str, function: Callable[..., Any], *arguments: Any) -> Any:
         """Note it, and hand on what it makes."""
-        go = jax.jit(function)
+        go = jax.jit(function, compiler_options=compiler_options(learner.config.policy))
         found.append(_Piece(name, lambda: go(*arguments), flop(function, *arguments)))
         return go(*arguments)
 

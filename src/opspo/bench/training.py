@@ -11,7 +11,7 @@ import jax
 from opspo.bench.flops import dot_flops
 from opspo.bench.measure import Timing, time_call
 from opspo.config import TrainConfig
-from opspo.devices import layout
+from opspo.devices import compiler_options, layout
 from opspo.environments.base import Environment, runs_on_host
 from opspo.iteration import ready
 from opspo.learner import Learner, make_learner
@@ -25,7 +25,7 @@ def time_update(config: TrainConfig, environment: Environment, rounds: int) -> t
     where = layout(config.devices)
     trajectory = jax.device_put(batch_of(learner, state), where.trajectory)
     state = jax.device_put(state, where.state)
-    update = jax.jit(learner.learn)
+    update = jax.jit(learner.learn, compiler_options=compiler_options(config.policy))
     timing = time_call(lambda: update(state, trajectory, state.key), rounds)
     return timing, flop(learner.learn, state, trajectory, state.key)
 
