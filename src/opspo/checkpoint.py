@@ -46,8 +46,15 @@ class Checkpoints:
 
     def __init__(self, path: Path, *, keep: int | None = None) -> None:
         self.path = path.absolute()
+        # each process writes by itself: what it is given is already whole
+        alone = ocp.options.MultiprocessingOptions(
+            primary_host=jax.process_index(), active_processes={jax.process_index()}
+        )
         options = ocp.CheckpointManagerOptions(
-            max_to_keep=keep, enable_async_checkpointing=False, create=False
+            max_to_keep=keep,
+            enable_async_checkpointing=False,
+            create=False,
+            multiprocessing_options=alone,
         )
         try:
             self.path.mkdir(parents=True, exist_ok=True)

@@ -17,6 +17,7 @@ from opspo.config import (
     ALGORITHM_CONFIGS,
     ConfigError,
     TrainConfig,
+    parse_hosts,
     parse_seeds,
     unknown_name,
 )
@@ -38,6 +39,9 @@ class _Train:
     seeds: str = ""
     """Train a run for each of these seeds, in one program: `0..7` or `0,3,5`. `devices` then
     divides the seeds, and each run is in a folder of its own, seed<seed> in run_dir."""
+    hosts: str = ""
+    """Train on several machines: address:port of the first, how many, and which this is (from 0),
+    like `10.0.0.1:9000,2,0`. The same command runs on each; `devices` counts those of all."""
     overwrite: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Replace the run folder if it exists."""
 
@@ -52,6 +56,8 @@ class _Resume:
     """Iteration to go on from; what came after it is dropped."""
     devices: int | None = None
     """Devices to divide the environments over, where not those of the run so far."""
+    hosts: str = ""
+    """As in `opspo train`; all hosts have to see the folder."""
 
 
 @dataclass(frozen=True)
@@ -88,11 +94,14 @@ def train(arguments: Sequence[str]) -> None:
     from opspo.devices import keep_programs
 
     keep_programs()
+    hosts = parse_hosts(parsed.hosts) if parsed.hosts else None
+    if parsed.seeds and hosts:
+        raise ConfigError("--seeds are trained on one host: leave out --hosts, or give one --seed.")
     if parsed.seeds:
         seeds = parse_seeds(parsed.seeds)
         results = trainer.train_seeds(parsed.config, seeds, overwrite=parsed.overwrite)
     else:
-        results = [trainer.train(parsed.config, overwrite=parsed.overwrite)]
+        results = [trainer.train(parsed.config, overwrite=parsed.overwrite, hosts=hosts)]
     for result in results:
         print(f"Done: {result.env_steps:,} steps. Everything is in {result.run_dir}/")
 
@@ -105,7 +114,8 @@ def resume(arguments: Sequence[str]) -> None:
     from opspo.trainer import resume as run
 
     keep_programs()
-    result = run(parsed.run_dir, checkpoint=parsed.checkpoint, devices=parsed.devices)
+    hosts = parse_hosts(parsed.hosts) if parsed.hosts else None
+    result = run(parsed.run_dir, checkpoint=parsed.checkpoint, devices=parsed.devices, hosts=hosts)
     print(f"Done: {result.env_steps:,} steps. Everything is in {result.run_dir}/")
 
 

@@ -10,9 +10,10 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax.experimental.multihost_utils import process_allgather, sync_global_devices
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from opspo.config import ConfigError, PolicyConfig
+from opspo.config import ConfigError, Hosts, PolicyConfig
 from opspo.types import TrainState
 
 AXIS = "devices"
@@ -21,18 +22,31 @@ WIDE = 128
 WITHOUT_YNNPACK = {"xla_cpu_experimental_ynn_fusion_type": ""}
 
 
-def claim(count: int) -> None:
+def claim(count: int, hosts: Hosts | None = None) -> None:
     """Have that many devices; a CPU is taken for as many as are asked for.
 
-    It comes before anything else of JAX, which counts its devices once.
+    It comes before anything else of JAX, which counts its devices once. With `hosts` it waits for
+    the other processes, and the devices are those of all of them: each brings an equal part.
 
     Raises:
-        ConfigError: there are fewer.
+        ConfigError: there are fewer, or they are not a multiple of the processes.
     """
-    if count == 1:
+    processes = hosts.count if hosts else 1
+    if count % processes:
+        raise ConfigError(f"devices must be a multiple of the {processes} hosts, but is {count}.")
+    if hosts:
+        # it would take SIGTERM from us
+        jax.config.update("jax_enable_preemption_service", False)
+        jax.distributed.initialize(
+            hosts.coordinator,
+            hosts.count,
+            hosts.index,
+            cluster_detection_method="deactivate",
+        )
+    elif count == 1:
         return
     try:
-        jax.config.update("jax_num_cpu_devices", count)
+        jax.config.update("jax_num_cpu_devices", count // processes)
         late = ""
     except RuntimeError:  # JAX has counted
         late = (
@@ -111,5 +125,20 @@ class Layout:
 
 
 def layout(count: int) -> Layout:
-    """Over the first `count` devices."""
-    return Layout(Mesh(np.array(jax.devices()[:count]), (AXIS,)))
+    """Over the first `count` devices; where there are several processes, each has as many."""
+    processes = jax.process_count()
+    each = [jax.local_devices(process_index=i)[: count // processes] for i in range(processes)]
+    return Layout(Mesh(np.concatenate(each), (AXIS,)))
+
+
+def on_host(tree: Any) -> Any:
+    """All of these arrays as NumPy, also what other processes hold; all of them have to ask."""
+    if jax.process_count() > 1:
+        tree = process_allgather(tree, tiled=True)
+    return jax.device_get(tree)
+
+
+def wait_for_all(reason: str) -> None:
+    """Go on when every process is here."""
+    if jax.process_count() > 1:
+        sync_global_devices(reason)

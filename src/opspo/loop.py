@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 from rich.console import Console
 
+from opspo.devices import on_host
 from opspo.environments.base import EngineError
 from opspo.evaluate import Evaluation, make_evaluator
 from opspo.iteration import Iteration, ready, ready_together
@@ -86,7 +88,8 @@ class Training:
         evaluator = self._evaluator(config.evaluation.episodes)
         begin = last = time.perf_counter()
         for iteration in range(done + 1, config.iterations + 1):
-            if self.stopped():
+            # one process that is asked to stop stops all, or they would wait for it for ever
+            if on_host(np.array([self.stopped()])).any():
                 self._interrupt(state)
             with self._saved_if_the_engine_fails(state):
                 state, metrics = iterate(state)
@@ -103,7 +106,7 @@ class Training:
 
     def _parts(self, tree: Any) -> list[Any]:
         """What belongs to each member, as NumPy."""
-        tree = jax.device_get(tree)
+        tree = on_host(tree)
         if len(self.members) == 1:
             return [tree]
         return [jax.tree.map(lambda x, i=i: x[i], tree) for i in range(len(self.members))]

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Sequence
-from contextlib import ExitStack
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +15,8 @@ import jax
 from rich.console import Console
 
 from opspo.checkpoint import Checkpoints
-from opspo.config import ConfigError, TrainConfig
-from opspo.devices import claim
+from opspo.config import ConfigError, Hosts, TrainConfig
+from opspo.devices import claim, wait_for_all
 from opspo.environments import make_env
 from opspo.environments.base import Environment, runs_on_host
 from opspo.evaluate import Evaluation, make_evaluator
@@ -22,7 +24,7 @@ from opspo.learner import make_learner
 from opspo.loop import Interrupted, Result, Training
 from opspo.member import Member, TrainingError
 from opspo.policy import load_policy
-from opspo.runs import RunError, check_free, create, cut_lines, hold, open_run
+from opspo.runs import RunError, RunFolder, check_free, create, cut_lines, hold, open_run
 from opspo.stopping import stop_flag
 
 __all__ = [
@@ -42,10 +44,12 @@ def train(
     environment: Environment | None = None,
     overwrite: bool = False,
     console: Console | None = None,
+    hosts: Hosts | None = None,
 ) -> Result:
     """Train from the start, on the environment of the config's id or on one of your own.
 
-    With your own, `config.env` is no more than its name.
+    With your own, `config.env` is no more than its name. With `hosts` this is one of several
+    processes that all call it with the same config and divide its devices between them.
 
     Raises:
         ConfigError: the environment or a setting does not exist. Nothing is written.
@@ -53,7 +57,12 @@ def train(
         TrainingError: a reward, loss or parameter is not finite.
         Interrupted: by Ctrl-C or SIGTERM.
     """
-    return _train([config], config.devices, environment, overwrite, console)[0]
+    folder = config.folder
+    with _own_folder(folder, hosts) as path:
+        if path != folder:
+            config = dataclasses.replace(config, run_dir=str(path))
+        result = _train([config], config.devices, environment, overwrite, console, hosts)[0]
+    return dataclasses.replace(result, run_dir=folder)
 
 
 def train_seeds(
@@ -95,10 +104,11 @@ def _train(
     environment: Environment | None,
     overwrite: bool,
     console: Console | None,
+    hosts: Hosts | None = None,
 ) -> list[Result]:
     """Runs that differ in seed and folder alone, from their start."""
     with stop_flag() as stopped, ExitStack() as held:
-        claim(devices)
+        claim(devices, hosts)
         shared = dataclasses.replace(configs[0], devices=devices)
         learner = make_learner(shared, environment or make_env(shared.env))
         if len(configs) > 1 and runs_on_host(learner.environment):
@@ -106,6 +116,7 @@ def _train(
                 f"{shared.env} is not simulated in JAX, so its seeds cannot share a program: "
                 "train them one at a time, with --seed."
             )
+        _check_engine(learner.environment, shared.env, hosts)
         for config in configs:
             check_free(config, overwrite=overwrite)
         folders = [create(config, overwrite=overwrite) for config in configs]
@@ -126,23 +137,32 @@ def resume(
     checkpoint: int | None = None,
     devices: int | None = None,
     console: Console | None = None,
+    hosts: Hosts | None = None,
 ) -> Result:
     """Go on from a checkpoint, by default the latest, exactly as if there had been no stop.
 
     Engines outside of JAX are not part of a checkpoint: there, new episodes begin. A run on an
     `environment` of your own has to be given it again. On another number of `devices` sums are
-    added up in another order, so that the run is the same only up to rounding.
+    added up in another order, so that the run is the same only up to rounding. With `hosts`, as
+    `train`; all of them have to see the folder.
 
     Raises:
         RunError: there is no such run or checkpoint, or it cannot be read.
         TrainingError, Interrupted: as `train`.
     """
     folder, config = open_run(run_dir)
+    whole = folder
     if devices is not None:
         config = dataclasses.replace(config, devices=devices)
-    with stop_flag() as stopped, hold(folder):
-        claim(config.devices)
+    with _own_folder(folder.path, hosts) as path, stop_flag() as stopped, ExitStack() as held:
+        claim(config.devices, hosts)
+        if path != folder.path:
+            shutil.copytree(folder.path, path)
+            folder, config = RunFolder(path), dataclasses.replace(config, run_dir=str(path))
+        wait_for_all("the run's folder was copied")
+        held.enter_context(hold(folder))
         learner = make_learner(config, environment or make_env(config.env))
+        _check_engine(learner.environment, config.env, hosts)
         checkpoints = Checkpoints(folder.checkpoints)
         found = checkpoints.iterations()
         if not found and checkpoint is None:
@@ -158,7 +178,31 @@ def resume(
         cut_lines(folder.metrics, last_iteration=iteration)
         cut_lines(folder.evaluations, last_iteration=iteration)
         training = Training(learner, [Member(config, folder)], console or Console(), stopped)
-        return training.go([state])[0]
+        result = training.go([state])[0]
+    return dataclasses.replace(result, run_dir=whole.path)
+
+
+@contextmanager
+def _own_folder(run: Path, hosts: Hosts | None) -> Iterator[Path]:
+    """Where this process writes: the run's folder, or, of several hosts, for all but the first
+    one that is thrown away. So each can work as if it were alone."""
+    if hosts is None or hosts.index == 0:
+        yield run
+        return
+    with tempfile.TemporaryDirectory() as scratch:
+        try:
+            yield Path(scratch) / "run"
+        except (Interrupted, TrainingError) as error:
+            # the paths that it names are those of the scratch folder
+            raise type(error)("Stopped like the first host, which has the run.") from error
+
+
+def _check_engine(environment: Environment, name: str, hosts: Hosts | None) -> None:
+    if hosts and runs_on_host(environment):
+        raise ConfigError(
+            f"{name} is not simulated in JAX, so it cannot be divided over hosts: train on one, "
+            "without --hosts."
+        )
 
 
 def evaluate_run(

@@ -17,6 +17,7 @@ from opspo.config.algorithms import (
 from opspo.config.density import DensityConfig
 from opspo.config.errors import ConfigError, unknown_name
 from opspo.config.files import from_json, to_json
+from opspo.config.hosts import Hosts, parse_hosts
 from opspo.config.parts import (
     CheckpointConfig,
     EvaluationConfig,
@@ -38,6 +39,7 @@ __all__ = [
     "DensityConfig",
     "EvaluationConfig",
     "HAPPOConfig",
+    "Hosts",
     "IPPOConfig",
     "MAPPOConfig",
     "OPSPOConfig",
@@ -48,6 +50,7 @@ __all__ = [
     "TrainConfig",
     "ValueConfig",
     "from_json",
+    "parse_hosts",
     "parse_seeds",
     "to_json",
     "unknown_name",
