@@ -83,7 +83,9 @@ def make_update(env: str, algo: str, settings: Settings, devices: int) -> Callab
     learner, where = learner_of(env, algo, settings), layout(devices)
     state = jax.device_put(jax.jit(learner.init, static_argnums=0)(0), where.state)
     trajectory = jax.device_put(trajectory_of(learner, state, settings), where.trajectory)
-    learn = jax.jit(learner.learn, compiler_options=compiler_options(learner.config.policy))
+    learn = jax.jit(
+        learner.divided(where.mesh).learn, compiler_options=compiler_options(learner.config.policy)
+    )
     return lambda: jax.block_until_ready(learn(state, trajectory, state.key))
 
 

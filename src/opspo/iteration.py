@@ -30,6 +30,7 @@ def ready(learner: Learner, state: TrainState) -> Iterator[tuple[TrainState, Ite
     """
     environment, config = learner.environment, learner.config
     where = layout(config.devices)
+    learner = learner.divided(where.mesh)
     state = jax.device_put(state, where.state)
     # left to the compiler, the new state might lie elsewhere, and the next call compile anew
     out_shardings = where.state, where.everywhere

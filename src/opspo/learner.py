@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import Mesh
 
 from opspo.algorithms import ALGORITHMS, Algorithm, Setting
 from opspo.config import TrainConfig
@@ -136,6 +137,11 @@ class Learner:
             state_weight=state_weight,
         )
         return learned, losses, positions
+
+    def divided(self, mesh: Mesh) -> Learner:
+        """The same, for environments that are divided over devices."""
+        step = replace(self.update.gradient_step, mesh=mesh if mesh.size > 1 else None)
+        return replace(self, update=replace(self.update, gradient_step=step))
 
     def example(self, state: TrainState) -> Batch:
         """A batch, to see its shapes."""

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from opspo.policies.linear import bias_gradient, kernel_gradient
 from opspo.types import Array
 
 
@@ -100,12 +101,9 @@ def _backward(kept: _Kept, error: Array) -> tuple[Gates, Gates, Array, Array, No
         reverse=True,
     )
 
-    def product(errors: Array) -> Array:
-        # not flattened by hand: rows divided over devices are each summed where they lie
-        return jnp.einsum("lbi,lbj->ij", kept.before, errors)
-
-    kernels = Gates(product(to_reset), product(to_update), product(to_candidate))
-    bias = to_candidate.sum((0, 1))
+    errors = Gates(to_reset, to_update, to_candidate)
+    kernels = Gates(*(kernel_gradient(kept.before, error) for error in errors))
+    bias = bias_gradient(to_candidate)
     return Gates(to_reset, to_update, to_new), kernels, bias, memory, None
 
 

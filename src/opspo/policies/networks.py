@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from opspo.policies.gru import Gates, gru
+from opspo.policies.linear import Dense
 from opspo.types import Array
 
 ACTIVATIONS: dict[str, tuple[Callable[[Array], Array], float]] = {
@@ -23,10 +24,10 @@ ACTIVATIONS: dict[str, tuple[Callable[[Array], Array], float]] = {
 """Non-linearity and the gain that keeps its variance (the paper's baselines use these)."""
 
 
-def dense(size: int, gain: float, name: str | None = None, use_bias: bool = True) -> nn.Dense:
+def dense(size: int, gain: float, name: str | None = None) -> Dense:
     """A linear layer with orthogonal weights scaled by `gain`, and a zero bias."""
     init = nn.initializers.orthogonal(gain)
-    return nn.Dense(size, kernel_init=init, use_bias=use_bias, name=name)
+    return Dense(size, kernel_init=init, name=name)
 
 
 def layer_norm() -> nn.LayerNorm:

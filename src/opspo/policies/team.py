@@ -86,10 +86,12 @@ class Members:
         return self._map(torso, params, inputs, memory, first)[0]
 
     def _map(self, apply: Any, params: Params, inputs: Array, memory: Array, first: Array) -> Any:
-        if not self.shared:
+        length, batch, members, size = inputs.shape
+        if not self.shared and members > 1:
             each = jax.vmap(apply, in_axes=(0, 2, 1, None), out_axes=(2, 1))
             return each(params, inputs, memory, first)
-        length, batch, members, size = inputs.shape
+        if not self.shared:
+            params = jax.tree.map(lambda x: x[0], params)  # a batch of one is slower than one
         output, memory = apply(
             params,
             inputs.reshape(length, batch * members, size),

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import optax
 from flax import struct
+from jax.sharding import Mesh
 
-from opspo.estimators.normalise import masked_mean
 from opspo.estimators.ratios import kl_from_log_ratio, log_ratio, others_log_ratio
 from opspo.objectives.surrogate import clipped_surrogate, is_clipped
 from opspo.objectives.value import clipped_value_loss
 from opspo.policies.team import Critic, Team
 from opspo.types import Array, Params
+from opspo.update.mean import Sums, mean_gradient, sums
 
 Metrics = dict[str, Array]
 LiveRange = Callable[[Array], tuple[Array, Array, Array]]
@@ -71,24 +73,16 @@ class Learners:
     critic_optimiser: optax.OptState
 
 
-def mean_loss(loss: Array, mask: Array, *, shared: bool) -> Array:
-    """Mean over the samples of the mask; members with parameters of their own are each averaged
-    alone and added up, so that none's gradient depends on how many are updated beside it."""
-    if shared:
-        return masked_mean(loss, mask)
-    return jax.vmap(masked_mean, in_axes=-1)(loss, mask).sum()
-
-
 def actor_loss(
     params: Params,
-    team: Team,
     batch: Sequences,
     memory: Array,
     *,
+    team: Team,
     entropy_coefficient: float,
     live_range: LiveRange | None,
-) -> tuple[Array, Metrics]:
-    """Minus the surrogate and the entropy bonus, averaged over the living agents' samples."""
+) -> tuple[Array, Sums]:
+    """Minus the surrogate and the entropy bonus, added up over the living agents' samples."""
     output, _ = team.unroll(params, batch.observation, memory, batch.first)
     distribution = team.distribution
     log_prob = distribution.log_prob(output, batch.action, batch.available_actions)
@@ -102,31 +96,31 @@ def actor_loss(
     entropy = distribution.entropy(output, batch.available_actions)
     gain = surrogate + entropy_coefficient * entropy
     held = is_clipped(change, batch.advantage, low, high)
-    metrics = {
-        "policy_loss": -masked_mean(surrogate, batch.mask),
-        "entropy": masked_mean(entropy, batch.mask),
-        "clip_fraction": masked_mean(held.astype(gain.dtype), batch.mask),
-        "kl": masked_mean(kl_from_log_ratio(change), batch.mask),
+    found = {
+        "policy_loss": -surrogate,
+        "entropy": entropy,
+        "clip_fraction": held.astype(gain.dtype),
+        "kl": kl_from_log_ratio(change),
     }
-    return -mean_loss(gain, batch.mask, shared=team.shared), metrics
+    return -jnp.where(batch.mask, gain, 0).sum(), sums(found, batch.mask)
 
 
 def critic_loss(
     params: Params,
-    critic: Critic,
     batch: Sequences,
     memory: Array,
     *,
+    critic: Critic,
     clip: float,
     huber_delta: float,
-) -> tuple[Array, Metrics]:
-    """Mean value loss over the targets of the agents under update."""
+) -> tuple[Array, Sums]:
+    """The value loss, added up over the targets of the agents under update."""
     value = critic.values(params, batch.state, memory, batch.first)
     loss = clipped_value_loss(
         value, batch.value, batch.value_target, clip=clip, huber_delta=huber_delta
     )
-    metrics = {"value_loss": masked_mean(loss, batch.target_mask)}
-    return mean_loss(loss, batch.target_mask, shared=critic.shared), metrics
+    found = sums({"value_loss": loss}, batch.target_mask)
+    return found.metrics["value_loss"], found
 
 
 @dataclass(frozen=True)
@@ -142,6 +136,8 @@ class GradientStep:
     huber_delta: float
     live_range: LiveRange | None = None
     """The others' ratio taken anew at each step, where all agents move at once (CoPPO)"""
+    mesh: Mesh | None = None
+    """Devices over which the chunks are divided, if they are"""
 
     def __call__(
         self, learners: Learners, batch: Sequences, starts: Starts, rate: Array
@@ -150,13 +146,14 @@ class GradientStep:
 
         `rate` [] scales both step sizes.
         """
-        grad, metrics = jax.grad(actor_loss, has_aux=True)(
-            learners.actor,
-            self.team,
-            batch,
-            starts.actor,
+        loss = partial(
+            actor_loss,
+            team=self.team,
             entropy_coefficient=self.entropy_coefficient,
             live_range=self.live_range,
+        )
+        grad, metrics = mean_gradient(
+            loss, learners.actor, batch, starts.actor, shared=self.team.shared, mesh=self.mesh
         )
         actor, optimiser, norm = _apply(self.actor_optimiser, rate, shared=self.team.shared)(
             learners.actor, grad, learners.actor_optimiser
@@ -169,13 +166,11 @@ class GradientStep:
         self, learners: Learners, batch: Sequences, starts: Starts, rate: Array
     ) -> tuple[Learners, Metrics]:
         """One step of the critic alone."""
-        grad, metrics = jax.grad(critic_loss, has_aux=True)(
-            learners.critic,
-            self.critic,
-            batch,
-            starts.critic,
-            clip=self.value_clip,
-            huber_delta=self.huber_delta,
+        loss = partial(
+            critic_loss, critic=self.critic, clip=self.value_clip, huber_delta=self.huber_delta
+        )
+        grad, metrics = mean_gradient(
+            loss, learners.critic, batch, starts.critic, shared=self.critic.shared, mesh=self.mesh
         )
         critic, optimiser, norm = _apply(self.critic_optimiser, rate, shared=self.critic.shared)(
             learners.critic, grad, learners.critic_optimiser

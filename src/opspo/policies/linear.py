@@ -1,0 +1,73 @@
+"""A linear layer along sequences, with gradients of its own making.
+
+They are what JAX would compute, in an order that XLA's CPU compiler is good at; benchmarks/notes.md
+has the figures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import flax.linen as nn
+import jax
+from jax import lax
+
+from opspo.types import Array
+
+
+@jax.custom_vjp
+def linear(x: Array, kernel: Array, bias: Array) -> Array:
+    """x · W + b for each sample.
+
+    Args:
+        x: [L, B, i].
+        kernel: W, [i, o].
+        bias: b, [o].
+
+    Returns:
+        [L, B, o].
+    """
+    return x @ kernel + bias[None, None, :]
+
+
+def _forward(x: Array, kernel: Array, bias: Array) -> tuple[Array, tuple[Array, Array]]:
+    return linear(x, kernel, bias), (x, kernel)
+
+
+def _backward(kept: tuple[Array, Array], error: Array) -> tuple[Array, Array, Array]:
+    x, kernel = kept
+    return error @ kernel.T, kernel_gradient(x, error), bias_gradient(error)
+
+
+linear.defvjp(_forward, _backward)
+
+
+def kernel_gradient(x: Array, error: Array) -> Array:
+    """Σ x eᵀ over the samples, of inputs [L, B, i] and errors of the outputs [L, B, o]: [i, o].
+
+    The barrier keeps the transposition out of the product, which would take twice as long with
+    both its factors turned over.
+    """
+    product = lax.dot_general(error, x, (((0, 1), (0, 1)), ((), ())))
+    return lax.optimization_barrier(product).T
+
+
+def bias_gradient(error: Array) -> Array:
+    """Σ e over the samples, of errors [L, B, o]: [o].
+
+    One axis after the other: over both at once, the sum is made in small windows.
+    """
+    return lax.optimization_barrier(error.sum(1)).sum(0)
+
+
+class Dense(nn.Module):
+    """`linear` with parameters of its own, named as those of `flax.linen.Dense`."""
+
+    size: int
+    kernel_init: Callable[..., Array]
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        """[L, B, d] → [L, B, size]."""
+        kernel = self.param("kernel", self.kernel_init, (x.shape[-1], self.size))
+        return linear(x, kernel, self.param("bias", nn.initializers.zeros, (self.size,)))
