@@ -94,8 +94,8 @@ def compiler_options(policy: PolicyConfig) -> dict[str, str]:
 class Layout:
     """The environments divided over devices in equal parts, all else on every device.
 
-    The program is the one for a single device: the compiler divides it as its arrays are, and adds
-    up over the devices what is a mean over the batch.
+    The program is the one for a single device, which the compiler divides as its arrays are; the
+    gradients alone are added up over the devices by `update.mean`.
     """
 
     mesh: Mesh

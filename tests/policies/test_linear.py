@@ -34,7 +34,7 @@ def test_gradients_are_those_of_the_formula(shape):
 
 def test_layer_starts_as_flax_has_it():
     init = nn.initializers.orthogonal(2.0)
-    x = jnp.ones((2, 3, 4))
+    x = jnp.ones((2, 3, 4), jnp.float32)
     ours = Dense(5, kernel_init=init).init(jax.random.PRNGKey(1), x)
     theirs = nn.Dense(5, kernel_init=init).init(jax.random.PRNGKey(1), x)
     jax.tree.map(np.testing.assert_array_equal, ours, theirs)
