@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
 from jax import lax
 
 from opspo.types import Array
@@ -69,5 +70,6 @@ class Dense(nn.Module):
     @nn.compact
     def __call__(self, x: Array) -> Array:
         """[L, B, d] → [L, B, size]."""
-        kernel = self.param("kernel", self.kernel_init, (x.shape[-1], self.size))
-        return linear(x, kernel, self.param("bias", nn.initializers.zeros, (self.size,)))
+        kernel = self.param("kernel", self.kernel_init, (x.shape[-1], self.size), jnp.float32)
+        bias = self.param("bias", nn.initializers.zeros, (self.size,), jnp.float32)
+        return linear(x, kernel, bias)
