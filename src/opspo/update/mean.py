@@ -67,11 +67,8 @@ def mean_gradient(
         shared: whether all members have the same parameters.
         mesh: of the devices over which C is divided, if it is.
     """
-
-    def added_up(params: Params, sequences: Any, memory: Array) -> tuple[Params, Sums]:
-        return jax.grad(loss, has_aux=True)(params, sequences, memory)
-
-    gradient, found = _over_devices(added_up, mesh)(params, sequences, memory)
+    added_up = _over_devices(jax.grad(loss, has_aux=True), mesh)
+    gradient, found = added_up(params, sequences, memory)
     each, every = jnp.maximum(found.count, 1), jnp.maximum(found.count.sum(), 1)
 
     def mean(gradient: Array) -> Array:
