@@ -97,9 +97,7 @@ def speed(env: str, rounds: int = 9) -> None:
         config = default_config(env, algo)
         learner = make_learner(config, make_env(env))
         states[algo] = jax.jit(learner.init, static_argnums=0)(0)
-        iterate = jax.jit(
-            learner.iterate, donate_argnums=0, compiler_options=compiler_options(config.policy)
-        )
+        iterate = jax.jit(learner.iterate, donate_argnums=0, compiler_options=compiler_options())
         iterations[algo] = iterate.lower(states[algo]).compile()
         steps = config.steps_per_iteration
     seconds: dict[str, list[float]] = {algo: [] for algo in ALGORITHMS}

@@ -20,7 +20,8 @@ and without GRU) and of football 5_vs_5 (whole matches of 3,000 steps; 4 environ
 and its pass of the critic alone before each epoch is made on both sides. What differs all the same:
 
 - HARL trains the critic once, behind all agents; ours takes a step with every step of an agent. So
-  HARL is also timed with as many steps of the critic as ours ("equal steps").
+  ours is also timed with HARL's way (`algorithm.critic_epochs`: "critic apart"), which makes the
+  steps the same, and HARL with as many steps of the critic as ours ("equal steps").
 - A2PO's code keeps a critic for each agent; ours is one, and takes as many steps as they together.
 - The peers' layer norms have scales and offsets. A2PO's third layer and the one behind its GRU are
   left out, and its critic sees the state in football, too.
@@ -80,19 +81,23 @@ class Side:
     code: Literal["harl", "a2po", "opspo"]
     algo: str
     """here; whose settings it takes for a peer"""
+    critic_apart: bool = False
+    """the critic is trained behind all agents"""
     equal_steps: bool = False
-    """HARL: as many steps of the critic as ours"""
+    """that, for as many steps as if it took one with each of theirs"""
 
 
 SIDES = {
-    "HARL HAPPO": Side("harl", "happo"),
-    "HARL HAPPO, equal steps": Side("harl", "happo", equal_steps=True),
+    "HARL HAPPO": Side("harl", "happo", critic_apart=True),
+    "our HAPPO, critic apart": Side("opspo", "happo", critic_apart=True),
     "our HAPPO": Side("opspo", "happo"),
+    "HARL HAPPO, equal steps": Side("harl", "happo", critic_apart=True, equal_steps=True),
     "public A2PO": Side("a2po", "a2po"),
     "our A2PO": Side("opspo", "a2po"),
     "our OPSPO": Side("opspo", "opspo"),
 }
 PAIRS = (
+    ("our HAPPO, critic apart", "HARL HAPPO"),
     ("our HAPPO", "HARL HAPPO"),
     ("our HAPPO", "HARL HAPPO, equal steps"),
     ("our A2PO", "public A2PO"),
@@ -112,9 +117,8 @@ def settings_of(case: Case, side: Side) -> Settings:
         recurrent=case.recurrent,
         two_stage=two_stage,
     )
-    if not side.equal_steps:
-        return settings
-    return dataclasses.replace(settings, critic_epochs=settings.epochs * settings.num_agents)
+    passes = settings.epochs * (settings.num_agents if side.equal_steps else 1)
+    return dataclasses.replace(settings, critic_apart=side.critic_apart, critic_epochs=passes)
 
 
 def one(arguments: argparse.Namespace) -> None:

@@ -13,6 +13,7 @@ from opspo.config import (
     CoPPOConfig,
     DensityConfig,
     EvaluationConfig,
+    HAPPOConfig,
     MAPPOConfig,
     OPSPOConfig,
     PolicyConfig,
@@ -74,6 +75,16 @@ def test_round_trip_through_json():
         (lambda: DensityConfig(ridge=0.0), "algorithm.density.ridge"),
         (lambda: DensityConfig(iterations=0), "algorithm.density.iterations"),
         (lambda: OPSPOConfig(blocks=0), "algorithm.blocks"),
+        (lambda: HAPPOConfig(critic_epochs=-1), "algorithm.critic_epochs must be at least 0"),
+        (lambda: OPSPOConfig(critic_epochs=5), "algorithm.critic_epochs must be 0 where"),
+        (
+            lambda: HAPPOConfig(critic_epochs=5, value_target="printed"),
+            "algorithm.critic_epochs must be 0 where",
+        ),
+        (
+            lambda: HAPPOConfig(critic_epochs=5, extra_critic_passes=1),
+            "algorithm.extra_critic_passes must be 0 where",
+        ),
         (lambda: TrainConfig(algorithm=OPSPOConfig(minibatches=7)), "algorithm.minibatches"),
         (lambda: TrainConfig(algo="mappo"), "MAPPOConfig"),
         (

@@ -11,7 +11,7 @@ import pytest
 from small import small_config
 
 from opspo import devices
-from opspo.config import ConfigError, PolicyConfig
+from opspo.config import ConfigError
 from opspo.devices import WITHOUT_YNNPACK, claim, compiler_options
 from opspo.runs import read_lines
 from opspo.trainer import resume, train
@@ -93,13 +93,10 @@ def test_what_was_compiled_is_there_for_the_next_process(tmp_path):
     assert programs() == first
 
 
-def test_the_compiler_keeps_its_library_for_narrow_recurrent_products_alone():
-    narrow, wide = PolicyConfig(hidden_sizes=(64,)), PolicyConfig(hidden_sizes=(128,))
-    assert compiler_options(narrow) == compiler_options(wide) == WITHOUT_YNNPACK
-    assert compiler_options(dataclasses.replace(wide, recurrent=True)) == WITHOUT_YNNPACK
-    assert compiler_options(dataclasses.replace(narrow, recurrent=True)) == {}
+def test_the_compiler_does_without_its_library():
+    assert compiler_options() == WITHOUT_YNNPACK
 
 
 def test_an_option_that_the_compiler_does_not_know_is_not_asked_for(monkeypatch):
     monkeypatch.setattr(devices, "WITHOUT_YNNPACK", {"xla_cpu_no_such_option": ""})
-    assert compiler_options(PolicyConfig()) == {}
+    assert compiler_options() == {}

@@ -195,6 +195,19 @@ def test_minibatches_and_memory_go_together(recurrent):
     assert set(history[-1]["positions"]) >= {"kl", "others_log_ratio_abs", "state_weight_ess"}
 
 
+@pytest.mark.slow
+@SHARING
+def test_the_critic_behind_all_agents_learns_and_resumes_exactly(shared, tmp_path):
+    config = small_config("probe/credit", "happo", shared=shared, minibatches=2, critic_epochs=5)
+    whole, _ = run(config, 4)
+    half, _ = run(config, 2)
+    resumed, _ = run(config, 2, through_a_checkpoint(half, tmp_path))
+    jax.tree.map(np.testing.assert_array_equal, whole, resumed)
+    state, history = run(config, 36, whole)
+    assert greedy_return(config, state) == pytest.approx(1.0, abs=0.02)
+    assert history[-1]["losses"]["value_loss"] < history[0]["losses"]["value_loss"]
+
+
 @SHARING
 def test_first_position_is_on_policy_and_later_ones_are_not(shared):
     """The diagnostics show the off-policyness that the method is about."""

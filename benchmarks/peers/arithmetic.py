@@ -17,15 +17,16 @@ def gflop(settings: Settings, code: Literal["harl", "a2po", "opspo"]) -> float:
     act, act_step = _products(settings, settings.observation_size, outputs)
     judge, judge_step = _products(settings, settings.state_size, 1)
     agents, epochs = settings.num_agents, settings.epochs
-    critic_passes = epochs * (1 + settings.extra_critic_passes)
-    total = agents * epochs * act_step
-    if code == "harl":  # the ratios before and after each agent, then the critic
-        total += 2 * agents * act + settings.critic_epochs * judge_step
+    critic_passes = agents * epochs * (1 + settings.extra_critic_passes)
+    if settings.critic_apart:
+        critic_passes = settings.critic_epochs
+    total = agents * epochs * act_step + critic_passes * judge_step
+    if code == "harl":  # the ratios before and after each agent
+        total += 2 * agents * act
     elif code == "a2po":  # each step runs all networks; the traces, all actors
-        total += agents * (critic_passes * judge_step + epochs * agents * (act + judge))
-        total += (agents - 1) * agents * act
+        total += agents * epochs * agents * (act + judge) + (agents - 1) * agents * act
     else:  # the values of the batch, and each agent's ratio behind its stage
-        total += agents * (critic_passes * judge_step + act) + judge
+        total += agents * act + judge
     return total * settings.num_steps * settings.num_envs / 1e9
 
 

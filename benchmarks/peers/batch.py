@@ -30,9 +30,10 @@ class Settings:
     recurrent: bool
     chunk_length: int
     epochs: int
+    critic_apart: bool
+    """the critic is trained behind all agents, in place of a step with each of theirs"""
     critic_epochs: int
-    """passes of the critic in a whole update; only a peer that trains it apart from the actors
-    asks for it"""
+    """its passes in a whole update, if so"""
     extra_critic_passes: int
     """of the critic alone, before each epoch"""
     learning_rate: float

@@ -62,6 +62,7 @@ def paper_settings(
         recurrent=recurrent,
         chunk_length=config.policy.chunk_length,
         epochs=config.algorithm.epochs,
+        critic_apart=False,
         critic_epochs=config.algorithm.epochs,
         extra_critic_passes=int(two_stage),
         learning_rate=config.optimiser.actor_learning_rate,
@@ -83,9 +84,7 @@ def make_update(env: str, algo: str, settings: Settings, devices: int) -> Callab
     learner, where = learner_of(env, algo, settings), layout(devices)
     state = jax.device_put(jax.jit(learner.init, static_argnums=0)(0), where.state)
     trajectory = jax.device_put(trajectory_of(learner, state, settings), where.trajectory)
-    learn = jax.jit(
-        learner.divided(where.mesh).learn, compiler_options=compiler_options(learner.config.policy)
-    )
+    learn = jax.jit(learner.divided(where.mesh).learn, compiler_options=compiler_options())
     return lambda: jax.block_until_ready(learn(state, trajectory, state.key))
 
 
@@ -100,6 +99,7 @@ def learner_of(env: str, algo: str, settings: Settings) -> Learner:
             config.algorithm,
             epochs=settings.epochs,
             extra_critic_passes=settings.extra_critic_passes,
+            critic_epochs=settings.critic_epochs if settings.critic_apart else 0,
         ),
     )
     return make_learner(config, Sizes(SPECS[env]))

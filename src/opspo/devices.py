@@ -13,12 +13,11 @@ import numpy as np
 from jax.experimental.multihost_utils import process_allgather, sync_global_devices
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from opspo.config import ConfigError, Hosts, PolicyConfig
+from opspo.config import ConfigError, Hosts
 from opspo.types import TrainState
 
 AXIS = "devices"
 """Name of their only axis."""
-WIDE = 128
 WITHOUT_YNNPACK = {"xla_cpu_experimental_ynn_fusion_type": ""}
 
 
@@ -73,15 +72,14 @@ def keep_programs() -> None:
         jax.config.update("jax_compilation_cache_dir", str(Path(caches) / "opspo"))
 
 
-def compiler_options(policy: PolicyConfig) -> dict[str, str]:
-    """What the compiler should know of a run with such networks, for `jax.jit`.
+def compiler_options() -> dict[str, str]:
+    """What the compiler should know, for `jax.jit`.
 
-    On a CPU, XLA hands matrix products to a library of its own (YNNPACK), which is the faster for
-    the narrow products in a recurrent scan, and the slower for thousands of rows or 128 columns:
-    benchmarks/notes.md has the figures. Nothing is asked of a jaxlib that does not know the option.
+    On a CPU, XLA hands matrix products and sums to a library (YNNPACK) that is the slower for
+    thousands of rows or 128 columns: benchmarks/notes.md has the figures. Nothing is asked of a
+    jaxlib that does not know the option.
     """
-    narrow = policy.recurrent and max(policy.hidden_sizes) < WIDE
-    if narrow or jax.default_backend() != "cpu":
+    if jax.default_backend() != "cpu":
         return {}
     try:
         jax.jit(lambda: 0, compiler_options=WITHOUT_YNNPACK).lower().compile()

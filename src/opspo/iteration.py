@@ -41,7 +41,7 @@ def ready(learner: Learner, state: TrainState) -> Iterator[tuple[TrainState, Ite
                 learner.iterate,
                 donate_argnums=0,
                 out_shardings=out_shardings,
-                compiler_options=compiler_options(config.policy),
+                compiler_options=compiler_options(),
             ),
         )
         return
@@ -78,7 +78,7 @@ def ready_together(learner: Learner, states: Sequence[TrainState]) -> tuple[Trai
         iterate,
         donate_argnums=0,
         out_shardings=where.divided,
-        compiler_options=compiler_options(learner.config.policy),
+        compiler_options=compiler_options(),
     )
     return jax.device_put(stacked, where.divided), compiled
 
@@ -96,7 +96,7 @@ def _on_host(learner: Learner, environments: HostBatch, where: Layout) -> Iterat
         learner.finish,
         donate_argnums=0,
         out_shardings=(where.state, where.everywhere),
-        compiler_options=compiler_options(learner.config.policy),
+        compiler_options=compiler_options(),
     )
     begun = False
 

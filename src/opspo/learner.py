@@ -257,6 +257,7 @@ def make_learner(config: TrainConfig, environment: Environment) -> Learner:
         chunk_length=config.chunk_length,
         minibatches=config.algorithm.minibatches,
         extra_critic_passes=config.algorithm.extra_critic_passes,
+        critic_epochs=config.algorithm.critic_epochs,
         normalise_advantage=config.algorithm.normalise_advantage,
         normalise_weight=config.algorithm.normalise_weight,
         further_diagnostics=(

@@ -227,6 +227,20 @@ def test_extra_critic_passes_are_the_critics_alone(algo, shared):
     assert distance(extra.critic, plain.critic) > 1e-4
 
 
+@SHARING
+@pytest.mark.parametrize("critic", ["central", "local"])
+@pytest.mark.parametrize("settings", [{}, {"advantage": "trace", "value_target": "gae"}])
+def test_the_critic_behind_all_agents_is_trained_as_mappos(shared, critic, settings):
+    """The same passes over the same targets; and the agents do not see the difference."""
+    prepared = {"probe": "death", "shared": shared, "critic": critic, "minibatches": 1}
+    with_each = updated("happo", **prepared, **settings)
+    behind = updated("happo", **prepared, **settings, critic_epochs=7)
+    assert_close(behind.actor, with_each.actor)
+    mappo = updated("mappo", **prepared, epochs=7)
+    assert_close(behind.critic, mappo.critic)
+    assert steps(behind.critic_optimiser) == 7
+
+
 def test_two_minibatches_of_everything_are_two_half_steps():
     """Both halves of the chunks are used: the step count doubles and the result moves."""
     settings = {"epochs": 1, **OFF, "blocks": 1}

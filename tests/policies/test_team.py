@@ -72,6 +72,20 @@ def test_unroll_is_each_agents_network_by_itself(shared, recurrent):
 
 
 @sharing
+def test_the_memory_is_kept_after_each_step(shared):
+    team, params, _ = build(shared, recurrent=True)
+    observation, memory, first = inputs(team)
+    output, memories = jax.jit(Team.remember, static_argnums=0)(
+        team, params, observation, memory, first
+    )
+    for step in range(STEPS):
+        now = slice(step, step + 1)
+        expected, memory = unroll(team, params, observation[now], memory, first[now])
+        np.testing.assert_allclose(output[now], expected, **CLOSE)
+        np.testing.assert_allclose(memories[step], memory, **CLOSE)
+
+
+@sharing
 @remembering
 @pytest.mark.parametrize("agents", [[2], [3, 0], [1, 2, 3]])
 def test_a_group_is_a_slice_of_the_team(shared, recurrent, agents):

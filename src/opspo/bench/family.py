@@ -119,6 +119,6 @@ def _compiled(
         state.key, jax.eval_shape(learner.example, state), state.actor
     )
     state = state.replace(state_weight=kept)  # type: ignore[attr-defined]
-    update = jax.jit(learner.learn, compiler_options=compiler_options(config.policy))
+    update = jax.jit(learner.learn, compiler_options=compiler_options())
     jax.block_until_ready(update(state, trajectory, state.key))
     return lambda: update(state, trajectory, state.key)

@@ -41,10 +41,11 @@ from opspo.types import (
     Trajectory,
 )
 from opspo.update.schedule import Plan
-from opspo.update.stage import Moved
-from opspo.update.step import GradientStep, Learners, Metrics, Sequences, Starts
+from opspo.update.stage import Moved, Update
+from opspo.update.step import Learners, Sequences, Starts, Step
 
-WEIGHTS, REST, WHOLE = "traces and weights", "the rest", "the whole"
+WEIGHTS, ACTORS, CRITIC = "traces and weights", "actors' gradient steps", "critic's"
+REST, WHOLE = "the rest", "the whole"
 
 
 @dataclass(frozen=True)
@@ -65,26 +66,6 @@ class _Piece:
     name: str
     call: Callable[[], Any]
     flop: int = 0
-
-
-class _ActorAlone(GradientStep):
-    """The step without the critic's."""
-
-    def critic_step(
-        self, learners: Learners, batch: Any, starts: Any, rate: Array
-    ) -> tuple[Learners, Metrics]:
-        """Nothing."""
-        return learners, {}
-
-
-class _CriticAlone(GradientStep):
-    """The step without the actors'."""
-
-    def __call__(
-        self, learners: Learners, batch: Any, starts: Any, rate: Array
-    ) -> tuple[Learners, Metrics]:
-        """The critic's."""
-        return self.critic_step(learners, batch, starts, rate)
 
 
 def time_parts(config: TrainConfig, environment: Environment, rounds: int) -> list[Part]:
@@ -173,7 +154,7 @@ def _learning(learner: Learner, state: TrainState, trajectory: Trajectory) -> li
 
     def piece(name: str, function: Callable[..., Any], *arguments: Any) -> Any:
         """Note it, and hand on what it makes."""
-        go = jax.jit(function, compiler_options=compiler_options(learner.config.policy))
+        go = jax.jit(function, compiler_options=compiler_options())
         found.append(_Piece(name, lambda: go(*arguments), flop(function, *arguments)))
         return go(*arguments)
 
@@ -185,9 +166,11 @@ def _learning(learner: Learner, state: TrainState, trajectory: Trajectory) -> li
     working = piece(WEIGHTS, begin_weight, kept, batch, state.actor, state.critic, key)
     data, correction = stages(WEIGHTS, stage.correct, (moved, working), batch, key)
     work = stages("division into chunks", stage.divide, correction, batch, data)
-    for name, kind in (("actors' gradient steps", _ActorAlone), ("critic's", _CriticAlone)):
-        descend = partial(stage.descend, kind, plan.epochs)
-        stages(name, descend, learners, *work, rate, key)
+    stages(ACTORS, partial(stage.train_actors, plan.epochs), learners, *work, rate, key)
+    if learner.update.critic_epochs:
+        piece(CRITIC, learner.update.train_critic, learners, batch, key)
+    else:
+        stages(CRITIC, partial(stage.train_critic, plan.epochs), learners, *work, rate, key)
     if learner.update.measures(plan):
         stages("ratios anew", stage.measure, state.actor, trajectory, moved)
     return found
@@ -236,9 +219,20 @@ class _Stage:
         mask = data.alive & active
         return self.learner.update._sequences(batch, agents, active, mask, correction)
 
-    def descend(
+    def train_actors(self, epochs: int, *given: Any) -> Learners:
+        """All epochs of a stage without the critic's steps."""
+        update = dataclasses.replace(self.learner.update, extra_critic_passes=0)
+        return self._descend(update, update.gradient_step.actor_step, epochs, *given)
+
+    def train_critic(self, epochs: int, *given: Any) -> Learners:
+        """The critic's alone."""
+        update = self.learner.update
+        return self._descend(update, update.gradient_step.critic_step, epochs, *given)
+
+    def _descend(
         self,
-        kind: type[GradientStep],
+        update: Update,
+        step: Step,
         epochs: int,
         stage: tuple[Array, ...],
         learners: Learners,
@@ -247,13 +241,8 @@ class _Stage:
         rate: Array,
         key: Array,
     ) -> Learners:
-        """All epochs of a stage with one kind of gradient step."""
-        update = self.learner.update
-        step = update.gradient_step
-        fields = {field.name: getattr(step, field.name) for field in dataclasses.fields(step)}
-        alone = dataclasses.replace(update, gradient_step=kind(**fields))
-        group = alone._select(learners, stage[0])
-        return alone._descend(group, sequences, starts, epochs=epochs, rate=rate, key=key)[0]
+        group = update._select(learners, stage[0])
+        return update._descend(group, sequences, starts, step, epochs=epochs, rate=rate, key=key)[0]
 
     def measure(
         self, stage: tuple[Array, ...], actor: Params, trajectory: Trajectory, moved: Moved

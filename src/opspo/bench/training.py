@@ -25,9 +25,7 @@ def time_update(config: TrainConfig, environment: Environment, rounds: int) -> t
     where = layout(config.devices)
     trajectory = jax.device_put(batch_of(learner, state), where.trajectory)
     state = jax.device_put(state, where.state)
-    update = jax.jit(
-        learner.divided(where.mesh).learn, compiler_options=compiler_options(config.policy)
-    )
+    update = jax.jit(learner.divided(where.mesh).learn, compiler_options=compiler_options())
     timing = time_call(lambda: update(state, trajectory, state.key), rounds)
     return timing, flop(learner.learn, state, trajectory, state.key)
 

@@ -54,6 +54,9 @@ class AlgorithmConfig:
     """Parts into which each pass is cut."""
     extra_critic_passes: int = 0
     """Passes of the critic alone before each epoch; 1 is A2PO's two-stage critic."""
+    critic_epochs: int = 0
+    """Passes of the critic alone behind all agents, as HAPPO's authors have it; 0: the critic takes
+    a step with each of the agents' (Algorithm 1)."""
     entropy_coefficient: float = 0.01
     """Weight of the entropy bonus."""
     critic: Literal["central", "local"] = "central"
@@ -95,7 +98,12 @@ class AlgorithmConfig:
     def __post_init__(self) -> None:
         require(0 < self.gamma <= 1, "algorithm.gamma", "in (0, 1]", self.gamma)
         require(0 <= self.gae_lambda <= 1, "algorithm.gae_lambda", "in [0, 1]", self.gae_lambda)
-        for name, least in (("epochs", 1), ("minibatches", 1), ("extra_critic_passes", 0)):
+        for name, least in (
+            ("epochs", 1),
+            ("minibatches", 1),
+            ("extra_critic_passes", 0),
+            ("critic_epochs", 0),
+        ):
             value = getattr(self, name)
             require(value >= least, f"algorithm.{name}", f"at least {least}", value)
         require(0 < self.clip < 1, "algorithm.clip", "in (0, 1)", self.clip)
@@ -123,7 +131,26 @@ class AlgorithmConfig:
             "off where all agents move at once, since the weight is then taken at each step",
             self.normalise_weight,
         )
+        self._check_critic_epochs()
         self._check_state_weight()
+
+    def _check_critic_epochs(self) -> None:
+        targets_move = self.value_target == "printed" or (
+            self.value_target == "advantage" and self.advantage != "gae"
+        )
+        require(
+            not (self.critic_epochs and targets_move),
+            "algorithm.critic_epochs",
+            "0 where the critic's targets change from agent to agent (else set "
+            "algorithm.value_target to 'gae')",
+            self.critic_epochs,
+        )
+        require(
+            not (self.critic_epochs and self.extra_critic_passes),
+            "algorithm.extra_critic_passes",
+            "0 where algorithm.critic_epochs trains the critic behind all agents",
+            self.extra_critic_passes,
+        )
 
     def _check_state_weight(self) -> None:
         require(

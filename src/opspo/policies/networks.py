@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from opspo.policies.gru import Gates, gru
+from opspo.policies.layer_norm import layer_norm
 from opspo.policies.linear import Dense
 from opspo.types import Array
 
@@ -28,15 +29,6 @@ def dense(size: int, gain: float, name: str | None = None) -> Dense:
     """A linear layer with orthogonal weights scaled by `gain`, and a zero bias."""
     init = nn.initializers.orthogonal(gain)
     return Dense(size, kernel_init=init, name=name)
-
-
-def layer_norm() -> nn.LayerNorm:
-    """Layer norm without scale and offset of its own.
-
-    A linear layer follows each one and can take up both, so nothing is lost; their gradients are
-    column sums over the whole batch, which cost more than the layer's matrix products.
-    """
-    return nn.LayerNorm(use_scale=False, use_bias=False)
 
 
 class GRU(nn.Module):
@@ -104,7 +96,7 @@ class Torso(nn.Module):
         function, gain = ACTIVATIONS[self.activation]
 
         def norm(x: Array) -> Array:
-            return layer_norm()(x) if self.layer_norm else x
+            return layer_norm(x) if self.layer_norm else x
 
         x = RunningNorm(name="input")(x) if self.running_normalisation else norm(x)
         for size in self.hidden_sizes:

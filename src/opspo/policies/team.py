@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import optax
@@ -13,7 +14,7 @@ from opspo.config import PolicyConfig
 from opspo.environments.base import EnvironmentSpec, Observation
 from opspo.estimators.normalise import merge_moments
 from opspo.policies.distributions import DiagonalGaussian, Distribution, MaskedCategorical
-from opspo.policies.networks import ActorNetwork, CriticNetwork, Torso
+from opspo.policies.networks import GRU, ActorNetwork, CriticNetwork, Torso
 from opspo.types import Array, Params
 
 
@@ -74,16 +75,32 @@ class Members:
 
     def features(self, params: Params, inputs: Array, memory: Array, first: Array) -> Array:
         """What the last layer sees [L, C, K, hidden], for the arguments of `unroll`."""
+        features: Array = self._watch(Torso, params, inputs, memory, first)[1]
+        return features
 
-        def torso(params: Params, *arguments: Array) -> Any:
-            _, seen = self.network.apply(
+    def remember(
+        self, params: Params, inputs: Array, memory: Array, first: Array
+    ) -> tuple[Array, Array]:
+        """`unroll` of a recurrent network, with the memory after each step [L, C, K, h]."""
+        return self._watch(GRU, params, inputs, memory, first)
+
+    def _watch(
+        self, part: type[nn.Module], params: Params, inputs: Array, memory: Array, first: Array
+    ) -> tuple[Array, Array]:
+        """The network's outputs, and those of the one part of it that is of a class."""
+
+        def watched(params: Params, *arguments: Array) -> Any:
+            (output, last), seen = self.network.apply(
                 params,
                 *arguments,
-                capture_intermediates=lambda module, _: isinstance(module, Torso),
+                capture_intermediates=lambda module, _: isinstance(module, part),
             )
-            return seen["intermediates"]["torso"]["__call__"][0]
+            # the only thing seen: one call of that part, with what goes on and its last state
+            inner, _ = jax.tree.leaves(seen)
+            return (output, inner), last
 
-        return self._map(torso, params, inputs, memory, first)[0]
+        found: tuple[Array, Array] = self._map(watched, params, inputs, memory, first)[0]
+        return found
 
     def _map(self, apply: Any, params: Params, inputs: Array, memory: Array, first: Array) -> Any:
         length, batch, members, size = inputs.shape
@@ -98,7 +115,8 @@ class Members:
             memory.reshape(batch * members, self.memory_size),
             jnp.repeat(first, members, axis=1),
         )
-        return output.reshape(length, batch, members, -1), memory.reshape(batch, members, -1)
+        output = jax.tree.map(lambda x: x.reshape(length, batch, members, -1), output)
+        return output, memory.reshape(batch, members, -1)
 
     def observe(self, params: Params, seen: Array, mask: Array) -> Params:
         """`params` with what was seen added to the inputs' running statistics, if there are any.

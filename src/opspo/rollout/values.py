@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import jax
 import jax.numpy as jnp
 
 from opspo.policies.team import Critic
@@ -33,13 +32,8 @@ def values_along(
         value, next_value = (once(x, empty) for x in (trajectory.state, trajectory.next_state))
         return empty, state.critic_memory, value, next_value
 
-    def step(memory: Array, now: tuple[Array, Array]) -> tuple[Array, tuple[Array, Array, Array]]:
-        seen, first = now
-        value, after = critic.unroll(state.critic, seen[None], memory, first[None])
-        return after, (memory, after, value[0, ..., 0])
-
-    memory, (before, after, value) = jax.lax.scan(
-        step, state.critic_memory, (trajectory.state, trajectory.first)
-    )
+    # the whole network along the batch at once: only its memory goes from step to step
+    value, after = critic.remember(params, trajectory.state, state.critic_memory, trajectory.first)
+    before = jnp.concatenate([state.critic_memory[None], after[:-1]])
     # the successor's value: one step more from the memory after this one, before any reset
-    return before, memory, value, once(trajectory.next_state, after)
+    return before, after[-1], value[..., 0], once(trajectory.next_state, after)

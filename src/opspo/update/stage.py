@@ -20,7 +20,7 @@ from opspo.update.algorithm import Algorithm
 from opspo.update.diagnostics import diagnose
 from opspo.update.minibatch import split
 from opspo.update.schedule import Plan
-from opspo.update.step import GradientStep, Learners, Metrics, Sequences, Starts
+from opspo.update.step import GradientStep, Learners, Metrics, Sequences, Starts, Step
 
 
 def _standardise_each(advantage: Array, mask: Array) -> Array:
@@ -35,6 +35,11 @@ class Moved:
     """of the objective: the mean over the action's dimensions (`estimators.ratios.log_ratio`)"""
     density_log_ratio: Array
     """of the whole action, which is what decides where the states go"""
+
+
+def _not_moved(batch: Batch) -> Moved:
+    nothing = jnp.zeros_like(batch.trajectory.alive, batch.value.dtype)
+    return Moved(nothing, nothing)
 
 
 @struct.dataclass
@@ -61,6 +66,8 @@ class Update:
     chunk_length: int
     minibatches: int
     extra_critic_passes: int
+    critic_epochs: int
+    """of the critic alone, behind the last stage; 0: it takes a step with each of the agents'"""
     normalise_advantage: bool
     normalise_weight: bool
     further_diagnostics: FurtherDiagnostics | None = None
@@ -77,33 +84,48 @@ class Update:
             agents.
         """
         begin_key, key = jax.random.split(key)
-        nothing = jnp.zeros_like(batch.trajectory.alive, batch.value.dtype)
         start = Progress(
             learners,
-            Moved(nothing, nothing),
+            _not_moved(batch),
             self.algorithm.state_weight.begin(
                 state_weight, batch, learners.actor, learners.critic, begin_key
             ),
         )
         stages = plan.agents.shape[0]
+        keys = jax.random.split(key, stages + 1)
         last, (losses, diagnostics) = jax.lax.scan(
             partial(self._stage, batch, plan.epochs, self.measures(plan)),
             start,
-            (
-                plan.agents,
-                plan.active,
-                plan.rank,
-                jnp.arange(stages),
-                jax.random.split(key, stages),
-            ),
+            (plan.agents, plan.active, plan.rank, jnp.arange(stages), keys[:-1]),
         )
+        learners = last.learners
         last_round = jax.tree.map(lambda x: x[-plan.positions :], diagnostics)
+        if self.critic_epochs:
+            learners, critic_losses = self.train_critic(learners, batch, keys[-1])
+            losses |= critic_losses
         kept = self.algorithm.state_weight.end(last.state_weight)
-        return last.learners, kept, jax.tree.map(jnp.mean, losses), last_round
+        return learners, kept, jax.tree.map(jnp.mean, losses), last_round
 
     def measures(self, plan: Plan) -> bool:
         """Whether anyone asks how far agents have moved: of a plan's only stage nobody does."""
         return plan.agents.shape[0] > 1 or self.further_diagnostics is not None
+
+    def train_critic(
+        self, learners: Learners, batch: Batch, key: Array
+    ) -> tuple[Learners, Metrics]:
+        """Train the critic alone on targets that do not depend on how far agents have moved."""
+        agents = jnp.arange(self.team.num_members)
+        data = self._view(batch, _not_moved(batch), agents, agents)
+        correction = self.algorithm.correct(data, jnp.ones_like(data.log_ratio))
+        everyone = jnp.ones_like(agents, bool)
+        return self._descend(
+            learners,
+            *self._sequences(batch, agents, everyone, data.alive, correction),
+            self.gradient_step.critic_step,
+            epochs=self.critic_epochs,
+            rate=batch.learning_rate_scale,
+            key=key,
+        )
 
     def _stage(
         self, batch: Batch, epochs: int, measure: bool, progress: Progress, now: tuple[Array, ...]
@@ -120,6 +142,7 @@ class Update:
         group, metrics = self._descend(
             self._select(progress.learners, agents),
             *self._sequences(batch, agents, active, mask, correction),
+            self.gradient_step.actor_step if self.critic_epochs else self.gradient_step,
             epochs=epochs,
             rate=batch.learning_rate_scale,
             key=descend_key,
@@ -199,6 +222,7 @@ class Update:
         group: Learners,
         sequences: Sequences,
         starts: Starts,
+        step: Step,
         *,
         epochs: int,
         rate: Array,
@@ -206,7 +230,7 @@ class Update:
     ) -> tuple[Learners, Metrics]:
         """Epochs of minibatch steps; metrics are [epochs, minibatches]."""
 
-        def run(step: Any, group: Learners, key: Array) -> tuple[Learners, Metrics]:
+        def run(step: Step, group: Learners, key: Array) -> tuple[Learners, Metrics]:
             parts = split(sequences, starts, key, self.minibatches)
             return jax.lax.scan(lambda g, part: step(g, *part, rate), group, parts)
 
@@ -214,7 +238,7 @@ class Update:
             key, *extra = jax.random.split(key, 1 + self.extra_critic_passes)
             for extra_key in extra:
                 group, _ = run(self.gradient_step.critic_step, group, extra_key)
-            return run(self.gradient_step, group, key)
+            return run(step, group, key)
 
         return jax.lax.scan(epoch, group, jax.random.split(key, epochs))
 

@@ -21,6 +21,9 @@ from opspo.types import Array, Params
 from opspo.update.mean import Sums, mean_gradient, sums
 
 Metrics = dict[str, Array]
+Step = Callable[["Learners", "Sequences", "Starts", Array], tuple["Learners", Metrics]]
+"""(learners, minibatch, memories at its start, scale of the step sizes [])
+→ learners, what was measured"""
 LiveRange = Callable[[Array], tuple[Array, Array, Array]]
 """log-ratio of the others [L, C, K] → weight, low, high"""
 
@@ -146,6 +149,14 @@ class GradientStep:
 
         `rate` [] scales both step sizes.
         """
+        learners, metrics = self.actor_step(learners, batch, starts, rate)
+        learners, critic_metrics = self.critic_step(learners, batch, starts, rate)
+        return learners, metrics | critic_metrics
+
+    def actor_step(
+        self, learners: Learners, batch: Sequences, starts: Starts, rate: Array
+    ) -> tuple[Learners, Metrics]:
+        """One step of the actors alone."""
         loss = partial(
             actor_loss,
             team=self.team,
@@ -158,8 +169,7 @@ class GradientStep:
         actor, optimiser, norm = _apply(self.actor_optimiser, rate, shared=self.team.shared)(
             learners.actor, grad, learners.actor_optimiser
         )
-        learners, critic_metrics = self.critic_step(learners, batch, starts, rate)
-        metrics |= critic_metrics | {"actor_grad_norm": jnp.mean(norm)}
+        metrics |= {"actor_grad_norm": jnp.mean(norm)}
         return learners.replace(actor=actor, actor_optimiser=optimiser), metrics  # type: ignore[attr-defined]
 
     def critic_step(
