@@ -2,22 +2,46 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import jax.numpy as jnp
 
 from opspo.types import Array, ValueStatistics
 
 
+def masked_means(values: Mapping[str, Array], mask: Array) -> dict[str, Array]:
+    """Means of some quantities over the samples of the mask; 0 if there are none.
+
+    All are added up at once, with the number of samples: one message where the samples lie divided
+    over devices.
+
+    Args:
+        values: arrays of one shape and dtype.
+        mask: bool, of the same shape.
+    """
+    *sums, count = masked_sums(list(values.values()), mask)
+    return dict(zip(values, (each / jnp.maximum(count, 1) for each in sums), strict=True))
+
+
+def masked_sums(values: Sequence[Array], mask: Array) -> Array:
+    """Sums over the samples of the mask, and last the number of these, [n + 1]."""
+    rows = jnp.stack(
+        [*(jnp.where(mask, x, 0) for x in values), mask.astype(values[0].dtype)],
+    )
+    return rows.sum(axis=tuple(range(1, rows.ndim)))
+
+
 def masked_mean(x: Array, mask: Array) -> Array:
     """Mean of x over the samples of the mask (bool, same shape); 0 if there are none."""
-    count = jnp.maximum(mask.sum(), 1).astype(x.dtype)
-    return jnp.where(mask, x, 0).sum() / count
+    return masked_means({"x": x}, mask)["x"]
 
 
 def standardise(x: Array, mask: Array, *, epsilon: float = 1e-5) -> Array:
     """x scaled to zero mean and unit variance over the samples of the mask; 0 outside it."""
-    mean = masked_mean(x, mask)
-    variance = masked_mean((x - mean) ** 2, mask)
-    return jnp.where(mask, (x - mean) / (jnp.sqrt(variance) + epsilon), 0)
+    total, count = masked_sums([x], mask)
+    count = jnp.maximum(count, 1)
+    centred = jnp.where(mask, x - total / count, 0)
+    return centred / (jnp.sqrt((centred**2).sum() / count) + epsilon)
 
 
 def merge_moments(

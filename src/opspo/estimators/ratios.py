@@ -5,6 +5,7 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
+from opspo.estimators.normalise import masked_sums
 from opspo.types import Array
 
 
@@ -68,11 +69,11 @@ def effective_sample_size(log_weight: Array, mask: Array) -> Array:
         mask: bool, of the same shape.
     """
     log_weight = jnp.where(mask, log_weight, -jnp.inf)
-    largest = jnp.where(mask.any(), log_weight.max(), 0)
-    weight = jnp.exp(log_weight - largest)
-    count = jnp.maximum(mask.sum(), 1).astype(weight.dtype)
-    square = jnp.maximum((weight**2).sum(), jnp.finfo(weight.dtype).tiny)
-    return weight.sum() ** 2 / (count * square)
+    largest = log_weight.max()
+    weight = jnp.exp(log_weight - jnp.where(largest == -jnp.inf, 0, largest))
+    total, squares, count = masked_sums([weight, weight**2], mask)
+    squares = jnp.maximum(squares, jnp.finfo(weight.dtype).tiny)
+    return total**2 / (jnp.maximum(count, 1) * squares)
 
 
 def kl_from_log_ratio(log_ratio: Array) -> Array:

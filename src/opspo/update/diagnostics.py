@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from opspo.estimators.normalise import masked_mean
+from opspo.estimators.normalise import masked_means
 from opspo.estimators.ratios import effective_sample_size
 from opspo.types import Array, Correction, StageData, TrainState, Trajectory
 
@@ -20,24 +20,27 @@ def diagnose(data: StageData, correction: Correction, mask: Array) -> dict[str, 
         correction: what was made of it.
         mask: [T, E, K] bool, alive and under update.
     """
-    return {
-        "others_log_ratio_abs": masked_mean(jnp.abs(data.log_ratio), mask),
+    means = {"others_log_ratio_abs": jnp.abs(data.log_ratio), "weight_mean": correction.weight}
+    return masked_means(means, mask) | {
         "others_ratio_ess": effective_sample_size(data.log_ratio, mask),
         "state_weight_ess": effective_sample_size(jnp.log(correction.state_weight), mask),
-        "weight_mean": masked_mean(correction.weight, mask),
     }
 
 
 def episode_metrics(trajectory: Trajectory) -> dict[str, Array]:
     """Means over the episodes that ended in the batch, and how many did; lost ones do not count."""
     done = trajectory.done if trajectory.lost is None else trajectory.done & ~trajectory.lost
+    means = {
+        "episode_return": trajectory.episode_return,
+        "episode_length": trajectory.episode_length,
+        "win_rate": trajectory.win,
+        **trajectory.outcome,
+    }
+    dtype = trajectory.reward.dtype
     return {
         "episodes": done.sum(),
-        "episode_return": masked_mean(trajectory.episode_return, done),
-        "episode_length": masked_mean(trajectory.episode_length, done),
-        "win_rate": masked_mean(trajectory.win.astype(trajectory.reward.dtype), done),
         "reward": trajectory.reward.mean(),
-        **{name: masked_mean(value, done) for name, value in trajectory.outcome.items()},
+        **masked_means({name: value.astype(dtype) for name, value in means.items()}, done),
     }
 
 
