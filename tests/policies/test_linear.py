@@ -38,3 +38,16 @@ def test_layer_starts_as_flax_has_it():
     ours = Dense(5, kernel_init=init).init(jax.random.PRNGKey(1), x)
     theirs = nn.Dense(5, kernel_init=init).init(jax.random.PRNGKey(1), x)
     jax.tree.map(np.testing.assert_array_equal, ours, theirs)
+
+
+@pytest.mark.lenient_dtypes
+def test_gradients_of_narrower_parameters_are_as_narrow():
+    x = jnp.ones((2, 3, 4))
+    kernel, bias = jnp.ones((4, 5), jnp.float32), jnp.zeros(5, jnp.float32)
+    found, expected = (
+        jax.grad(lambda *given, f=f: f(*given).sum(), argnums=(0, 1, 2))(x, kernel, bias)
+        for f in (linear, plain)
+    )
+    for ours, theirs in zip(found, expected, strict=True):
+        assert ours.dtype == theirs.dtype
+        np.testing.assert_allclose(ours, theirs, rtol=1e-6)

@@ -37,7 +37,10 @@ def _forward(x: Array, kernel: Array, bias: Array) -> tuple[Array, tuple[Array, 
 
 def _backward(kept: tuple[Array, Array], error: Array) -> tuple[Array, Array, Array]:
     x, kernel = kept
-    return error @ kernel.T, kernel_gradient(x, error), bias_gradient(error)
+    gradients = kernel_gradient(x, error), bias_gradient(error)
+    # parameters may be narrower than what goes through
+    for_kernel, for_bias = (gradient.astype(kernel.dtype) for gradient in gradients)
+    return (error @ kernel.T).astype(x.dtype), for_kernel, for_bias
 
 
 linear.defvjp(_forward, _backward)

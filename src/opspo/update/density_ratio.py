@@ -21,6 +21,7 @@ from opspo.estimators.density_ratio import (
     residual_masses,
     shares,
 )
+from opspo.policies.linear import Dense
 from opspo.types import Array, Params
 
 OPTIMISER = optax.scale_by_adam(b1=0.0)
@@ -69,10 +70,12 @@ class Perceptron(nn.Module):
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
-        """[..., d] → [...]."""
+        """[..., d] → [...], of at most three axes."""
+        shape = x.shape[:-1]
+        x = x.reshape((1,) * (3 - x.ndim) + x.shape)
         for size in self.hidden_sizes:
-            x = nn.tanh(nn.Dense(size)(x))
-        return nn.Dense(1, kernel_init=self.output_init)(x)[..., 0]
+            x = nn.tanh(Dense(size, nn.initializers.lecun_normal())(x))
+        return Dense(1, self.output_init)(x).reshape(shape)
 
 
 @dataclass(frozen=True)
@@ -112,8 +115,8 @@ class DensityRatioTrainer(ABC):
 
         def round_(now: RatioState, key: Array) -> tuple[RatioState, None]:
             step_key, start_key = jax.random.split(key)
-            chosen = _draw(step_key, steps, self.batch_size)
-            initial = samples.initial[_draw(start_key, starts, self.batch_size)]
+            chosen = draw(step_key, steps, self.batch_size)
+            initial = samples.initial[draw(start_key, starts, self.batch_size)]
             ones = jnp.ones(self.batch_size, samples.weight.dtype)
             batch = samples.replace(  # type: ignore[attr-defined]
                 state=samples.state[chosen],
@@ -233,7 +236,7 @@ def _descend(
     return optax.apply_updates(params, change), state
 
 
-def _draw(key: Array, cumulative: Array, count: int) -> Array:
+def draw(key: Array, cumulative: Array, count: int) -> Array:
     """Indices [count] with the probabilities whose cumulative sums [S] are given."""
     # (0, total]: a choice of 0 would be one of probability 0
     choice = cumulative[-1] * (1 - jax.random.uniform(key, (count,), cumulative.dtype))

@@ -17,7 +17,7 @@ from opspo.estimators.density_ratio import mixture_log_ratio
 from opspo.policies.team import Team
 from opspo.rollout.chunks import chunk_starts, to_chunks
 from opspo.types import Array, Batch, Params
-from opspo.update.density_ratio import Samples
+from opspo.update.density_ratio import Samples, draw
 from opspo.update.transitions import Transitions, successor, transitions
 
 
@@ -99,9 +99,8 @@ class History:
         available = trajectory.available_actions
         state = trajectory.state[:, :, 0]
         begins = trajectory.first.ravel()
-        starts = jax.random.categorical(
-            start_key, jnp.where(begins, 0.0, -1e9), shape=(self.sequences * length,)
-        )
+        begun = jnp.cumsum(begins.astype(trajectory.reward.dtype))
+        starts = draw(start_key, begun, self.sequences * length)
         return Sample(
             observation=cut(trajectory.observation),
             available_actions=None if available is None else cut(available),
