@@ -76,8 +76,8 @@ def compiler_options() -> dict[str, str]:
     """What the compiler should know, for `jax.jit`.
 
     On a CPU, XLA hands matrix products and sums to a library (YNNPACK) that is the slower for
-    thousands of rows or 128 columns: benchmarks/notes.md has the figures. Nothing is asked of a
-    jaxlib that does not know the option.
+    thousands of rows or 128 columns, and little the faster for narrow recurrent products:
+    benchmarks/notes.md has the figures. Nothing is asked of a jaxlib that does not know the option.
     """
     if jax.default_backend() != "cpu":
         return {}

@@ -77,7 +77,7 @@ def test_a_program_divided_over_devices_counts_all_of_them():
 
 @pytest.mark.parametrize("recurrent", [False, True])
 def test_the_actors_forward_pass(recurrent):
-    """2 × weights × rows, the layers' and the unit's."""
+    """2 × weights × rows, the layers' and the unit's, and two sums along the rows of each norm."""
     from opspo.config import PolicyConfig
     from opspo.environments import make_env
     from opspo.policies.team import make_team
@@ -88,7 +88,10 @@ def test_the_actors_forward_pass(recurrent):
     length, chunks = 5, 4
     rows = length * chunks * spec.num_agents
     weights = 6 * 8 + 8 * 16 + 16 * 2 + (6 * 16 * 16 if recurrent else 0)
+    normed = 6 + 8 + 16 + (16 if recurrent else 0)
     observation = jnp.ones((length, chunks, 2, 6))
     memory = jnp.ones((chunks, 2, team.memory_size))
     first = jnp.zeros((length, chunks), bool)
-    assert count(team.unroll, params, observation, memory, first) == 2 * weights * rows
+    assert (
+        count(team.unroll, params, observation, memory, first) == 2 * (weights + 2 * normed) * rows
+    )

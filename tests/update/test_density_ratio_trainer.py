@@ -10,7 +10,7 @@ import pytest
 from oracles.density_ratio import STATES, Problem
 
 from opspo.estimators.density_ratio import positive_mean_one
-from opspo.update.density_ratio import KernelTrainer, MinimaxTrainer, Samples
+from opspo.update.density_ratio import KernelTrainer, MinimaxTrainer, Samples, draw_indices
 
 pytestmark = pytest.mark.lenient_dtypes  # Flax keeps parameters in single precision
 
@@ -116,6 +116,15 @@ def test_samples_of_no_weight_are_never_drawn(trainer):
     more = jax.tree.map(lambda x, y: np.concatenate([y[:2], x, y[2:]]), samples, nothing)
     for x, y in zip(leaves(fitted(trainer, samples)), leaves(fitted(trainer, more)), strict=True):
         np.testing.assert_allclose(x, y, rtol=1e-5, atol=1e-7)
+
+
+def test_indices_are_drawn_with_the_probabilities_of_their_weights():
+    weights = jnp.array([0.0, 1.0, 0.0, 3.0, 0.0])
+    drawn = draw_indices(jax.random.PRNGKey(0), jnp.cumsum(weights), 4000)
+    counts = np.bincount(drawn, minlength=5)
+    assert counts[[0, 2, 4]].sum() == 0
+    np.testing.assert_allclose(counts[[1, 3]] / 4000, [0.25, 0.75], atol=0.03)  # 4 deviations
+    assert (draw_indices(jax.random.PRNGKey(0), jnp.zeros(5), 3) == 0).all()  # nothing to draw
 
 
 def test_weights_are_the_probabilities_of_being_drawn():

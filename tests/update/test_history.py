@@ -127,6 +127,17 @@ def test_more_samples_than_a_batch_has_takes_all_of_it():
     assert ring.log_prob.shape == (SLOTS, 1, 16 * 16, 2)
 
 
+def test_every_beginning_is_drawn_and_nothing_else():
+    learner, history, state = setting(recurrent=False, samples=64)
+    trajectory = collect(learner, state)
+    marked = trajectory.state.at[:, :, 0, 0].set(0).at[0, 0, 0, 0].set(1)
+    marked = marked.at[7, 3, 0, 0].set(2).at[15, 15, 0, 0].set(3)
+    first = marked[:, :, 0, 0] > 0
+    batch = learner._evaluate(state, trajectory.replace(first=first, state=marked))[0]
+    drawn = history.draw(batch, jax.random.PRNGKey(1)).initial[:, 0]
+    assert set(np.asarray(drawn)) == {1, 2, 3}
+
+
 @pytest.mark.parametrize("begun", [True, False])
 def test_initial_states_come_from_the_whole_batch_or_count_nothing(begun):
     learner, history, state = setting(recurrent=False, samples=8)

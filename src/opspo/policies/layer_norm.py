@@ -1,7 +1,7 @@
 """Layer norm along sequences, with sums along rows that are matrix products.
 
 XLA's CPU compiler adds up a row of features in a quarter of the speed of a product with a column of
-ones; benchmarks/notes.md has the figures.
+ones; benchmarks/notes.md has the figures. It was not measured elsewhere.
 """
 
 from __future__ import annotations

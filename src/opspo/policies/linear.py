@@ -23,7 +23,7 @@ def linear(x: Array, kernel: Array, bias: Array) -> Array:
     Args:
         x: [L, B, i].
         kernel: W, [i, o].
-        bias: b, [o].
+        bias: b, [o], of the kernel's dtype.
 
     Returns:
         [L, B, o].

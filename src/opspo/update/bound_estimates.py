@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import jax.numpy as jnp
 
-from opspo.estimators.normalise import masked_mean
+from opspo.estimators.normalise import masked_means
 from opspo.estimators.state_weights import stepwise_wis
 from opspo.estimators.traces import gae
 from opspo.theory import bounds
@@ -46,13 +46,13 @@ def bound_estimates(
     )
     omega = stepwise_wis(data.density_log_ratio, data.first[..., 0])
     off = jnp.broadcast_to(jnp.abs(omega - 1), mask.shape)
-    delta = jnp.minimum(masked_mean(off, mask), 2.0)  # two distributions differ by no more
     terms = {
         "alpha": distance,
         "epsilon": jnp.abs(correction.advantage),
         "xi": jnp.abs(correction.advantage - plain),
     }
-    mean = {name: masked_mean(x, mask) for name, x in terms.items()}
+    mean = masked_means(terms | {"delta": off}, mask)
+    delta = jnp.minimum(mean.pop("delta"), 2.0)  # two distributions differ by no more
     largest = {name: jnp.where(mask, x, 0.0).max() for name, x in terms.items()}
     largest["alpha"] = jnp.minimum(largest["alpha"], 1.0)  # as every total variation
     out = {"bound_delta": delta}

@@ -70,9 +70,10 @@ class Perceptron(nn.Module):
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
-        """[..., d] → [...], of at most three axes."""
+        """[..., d] → [...]."""
         shape = x.shape[:-1]
-        x = x.reshape((1,) * (3 - x.ndim) + x.shape)
+        # the time stays apart: the other axes may be divided over devices
+        x = x.reshape(*(shape[:1] if len(shape) > 1 else (1,)), -1, x.shape[-1])
         for size in self.hidden_sizes:
             x = nn.tanh(Dense(size, nn.initializers.lecun_normal())(x))
         return Dense(1, self.output_init)(x).reshape(shape)
@@ -115,8 +116,8 @@ class DensityRatioTrainer(ABC):
 
         def round_(now: RatioState, key: Array) -> tuple[RatioState, None]:
             step_key, start_key = jax.random.split(key)
-            chosen = draw(step_key, steps, self.batch_size)
-            initial = samples.initial[draw(start_key, starts, self.batch_size)]
+            chosen = draw_indices(step_key, steps, self.batch_size)
+            initial = samples.initial[draw_indices(start_key, starts, self.batch_size)]
             ones = jnp.ones(self.batch_size, samples.weight.dtype)
             batch = samples.replace(  # type: ignore[attr-defined]
                 state=samples.state[chosen],
@@ -236,7 +237,7 @@ def _descend(
     return optax.apply_updates(params, change), state
 
 
-def draw(key: Array, cumulative: Array, count: int) -> Array:
+def draw_indices(key: Array, cumulative: Array, count: int) -> Array:
     """Indices [count] with the probabilities whose cumulative sums [S] are given."""
     # (0, total]: a choice of 0 would be one of probability 0
     choice = cumulative[-1] * (1 - jax.random.uniform(key, (count,), cumulative.dtype))

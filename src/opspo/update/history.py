@@ -17,7 +17,7 @@ from opspo.estimators.density_ratio import mixture_log_ratio
 from opspo.policies.team import Team
 from opspo.rollout.chunks import chunk_starts, to_chunks
 from opspo.types import Array, Batch, Params
-from opspo.update.density_ratio import Samples, draw
+from opspo.update.density_ratio import Samples, draw_indices
 from opspo.update.transitions import Transitions, successor, transitions
 
 
@@ -100,7 +100,7 @@ class History:
         state = trajectory.state[:, :, 0]
         begins = trajectory.first.ravel()
         begun = jnp.cumsum(begins.astype(trajectory.reward.dtype))
-        starts = draw(start_key, begun, self.sequences * length)
+        starts = draw_indices(start_key, begun, self.sequences * length)
         return Sample(
             observation=cut(trajectory.observation),
             available_actions=None if available is None else cut(available),
