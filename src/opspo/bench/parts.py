@@ -41,7 +41,7 @@ from opspo.types import (
     Trajectory,
 )
 from opspo.update.schedule import Plan
-from opspo.update.stage import Moved, Update
+from opspo.update.stage import Moved, Update, not_moved
 from opspo.update.step import Learners, Sequences, Starts, Step
 
 WEIGHTS, ACTORS, CRITIC = "traces and weights", "actors' gradient steps", "critic's"
@@ -147,8 +147,6 @@ def _learning(learner: Learner, state: TrainState, trajectory: Trajectory) -> li
     """The pieces of the update, each on what the ones before it made."""
     stage, key, rate = _Stage(learner), state.key, jnp.ones(())
     plan = learner.algorithm.schedule(key, jnp.zeros(learner.team.num_members))
-    nothing = jnp.zeros(trajectory.alive.shape)
-    moved = Moved(nothing, nothing)
     learners = Learners(state.actor, state.actor_optimiser, state.critic, state.critic_optimiser)
     found: list[_Piece] = []
 
@@ -162,6 +160,7 @@ def _learning(learner: Learner, state: TrainState, trajectory: Trajectory) -> li
         return piece(name, partial(_in_every_stage, function), plan, *arguments)
 
     batch, *_ = piece("values along the batch", learner._evaluate, state, trajectory)
+    moved = not_moved(batch)
     begin_weight, kept = learner.algorithm.state_weight.begin, state.state_weight
     working = piece(WEIGHTS, begin_weight, kept, batch, state.actor, state.critic, key)
     data, correction = stages(WEIGHTS, stage.correct, (moved, working), batch, key)

@@ -37,7 +37,8 @@ class Moved:
     """of the whole action, which is what decides where the states go"""
 
 
-def _not_moved(batch: Batch) -> Moved:
+def not_moved(batch: Batch) -> Moved:
+    """Nobody has, since collection."""
     nothing = jnp.zeros_like(batch.trajectory.alive, batch.value.dtype)
     return Moved(nothing, nothing)
 
@@ -86,7 +87,7 @@ class Update:
         begin_key, key = jax.random.split(key)
         start = Progress(
             learners,
-            _not_moved(batch),
+            not_moved(batch),
             self.algorithm.state_weight.begin(
                 state_weight, batch, learners.actor, learners.critic, begin_key
             ),
@@ -115,7 +116,7 @@ class Update:
     ) -> tuple[Learners, Metrics]:
         """Train the critic alone on targets that do not depend on how far agents have moved."""
         agents = jnp.arange(self.team.num_members)
-        data = self._view(batch, _not_moved(batch), agents, agents)
+        data = self._view(batch, not_moved(batch), agents, agents)
         correction = self.algorithm.correct(data, jnp.ones_like(data.log_ratio))
         everyone = jnp.ones_like(agents, bool)
         return self._descend(
