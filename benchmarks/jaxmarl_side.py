@@ -24,6 +24,7 @@ import subprocess
 import sys
 import time
 import types
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -137,7 +138,7 @@ def measure(arguments: argparse.Namespace, side: str, task: str, *more: str) -> 
     return row | {"steps_per_second": STEPS / statistics.median(row["seconds"])}
 
 
-def speed(arguments: argparse.Namespace, task: str) -> dict[str, Any]:
+def speed(arguments: argparse.Namespace, task: str) -> None:
     """Both sides in turn, several rounds."""
     rounds = []
     for _ in range(arguments.rounds):
@@ -149,33 +150,32 @@ def speed(arguments: argparse.Namespace, task: str) -> dict[str, Any]:
         print(task, {k: round(v) for k, v in rates.items()}, f"{rounds[-1]['ratio']:.2f}")
     ratio = statistics.median(row["ratio"] for row in rounds)
     print(f"{task}: {ratio:.2f} times JaxMARL's environment steps per second", flush=True)
-    return {"ratio": ratio, "devices": arguments.devices, "rounds": rounds}
+    found = {"ratio": ratio, "devices": arguments.devices, "rounds": rounds}
+    keep(["maps", task], found)
 
 
-def learning(arguments: argparse.Namespace, task: str) -> dict[str, Any]:
+def learning(arguments: argparse.Namespace, task: str) -> None:
     """Win rates of both sides, by seed."""
-    found: dict[str, Any] = {"steps": LEARNING_ITERATIONS * STEPS}
-    for side in ("jaxmarl", "opspo"):
-        curves = {
-            seed: measure(arguments, side, task, "--learn", str(seed))["wins"]
-            for seed in arguments.learn
-        }
-        final = {seed: sum(wins[-LAST:]) / LAST for seed, wins in curves.items()}
-        print(task, side, {seed: round(rate, 3) for seed, rate in final.items()}, flush=True)
-        found[side] = {"final_win_rate": final, "curves": curves}
-    return found
+    for seed in arguments.learn:
+        for side in ("jaxmarl", "opspo"):
+            wins = measure(arguments, side, task, "--learn", str(seed))["wins"]
+            final = sum(wins[-LAST:]) / LAST
+            print(task, side, seed, round(final, 3), flush=True)
+            keep(["learning", task, side, str(seed)], {"final_win_rate": final, "curve": wins})
 
 
-def compare(arguments: argparse.Namespace) -> None:
-    """All maps, in turn; what was measured of others before is kept."""
+def keep(place: Sequence[str], found: Any) -> None:
+    """Put it there in the file; what was measured of others before stays."""
     from opspo.runs import package_versions
 
-    part, ask = ("learning", learning) if arguments.learn else ("maps", speed)
     result = json.loads(OUT.read_text()) if OUT.exists() else {}
-    for task in arguments.maps:
-        result[part] = result.get(part, {}) | {task: ask(arguments, task)}
-        result["versions"] = package_versions()
-        OUT.write_text(json.dumps(result, indent=1) + "\n")
+    *above, last = place
+    inner = result
+    for name in above:
+        inner = inner.setdefault(name, {})
+    inner[last] = found
+    result["versions"] = package_versions()
+    OUT.write_text(json.dumps(result, indent=1) + "\n")
 
 
 def main() -> None:
@@ -191,7 +191,8 @@ def main() -> None:
     if arguments.one:
         one(arguments)
     else:
-        compare(arguments)
+        for task in arguments.maps:
+            (learning if arguments.learn else speed)(arguments, task)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import dataclasses
 import subprocess
 import sys
+import threading
 
 import jax
 import numpy as np
@@ -10,9 +11,12 @@ import pytest
 from hosts import OnHost
 from small import small_config
 
+from opspo.config import ConfigError
+from opspo.environments import make_env
 from opspo.evaluate import make_evaluator
 from opspo.iteration import ready
 from opspo.learner import make_learner
+from opspo.rollout import host
 
 
 def train(environment, config):
@@ -52,11 +56,9 @@ def test_a_trajectory_holds_what_the_engine_said():
     environment = OnHost("truncation")
     config = small_config("probe/truncation")
     learner, state, _ = train(environment, dataclasses.replace(config, total_steps=256))
-    from opspo.rollout import host
-
     batch = environment.open(16, 3)
-    rollout = host.HostRollout(batch, learner.team, num_steps=16, view=learner.critic.view)
-    before = host.start(state.rollout, batch)
+    rollout = host.HostRollout([batch], learner.team, num_steps=16, view=learner.critic.view)
+    before = host.start(state.rollout, [batch])
     after, trajectory = rollout.collect(state.actor, before, jax.random.PRNGKey(0))
     done = trajectory.terminated | trajectory.truncated
     assert done.any()
@@ -71,6 +73,81 @@ def test_a_trajectory_holds_what_the_engine_said():
     for t in range(16):
         total = np.where(trajectory.first[t], 0, total) + trajectory.reward[t]
         np.testing.assert_allclose(trajectory.episode_return[t], total, rtol=1e-6)
+
+
+def in_groups(config, groups):
+    return dataclasses.replace(config, rollout=dataclasses.replace(config.rollout, groups=groups))
+
+
+class Meeting(OnHost):
+    """Its groups step only where all of them do at once."""
+
+    def __init__(self, name, groups):
+        super().__init__(name)
+        self.barrier = threading.Barrier(groups)
+
+    def open(self, num_envs, seed):
+        batch = super().open(num_envs, seed)
+        alone = batch.step
+
+        def step(action):
+            self.barrier.wait(timeout=60)
+            return alone(action)
+
+        batch.step = step
+        return batch
+
+
+def test_one_group_decides_while_others_step():
+    environment = Meeting("credit", 4)
+    _, _, rows = train(environment, in_groups(small_config("probe/credit", "mappo"), 4))
+    assert [batch.num_envs for batch in environment.opened] == [4] * 4
+    assert all(batch.closed for batch in environment.opened)
+    assert rows[-1]["episodes"]["episode_return"] > rows[0]["episodes"]["episode_return"] + 0.1
+
+
+def collect_in_groups(seeds):
+    """Eight environments of each seed, for four steps."""
+    environment = OnHost("continuous")
+    learner = make_learner(in_groups(small_config("probe/continuous"), 2), environment)
+    state = jax.jit(learner.init, static_argnums=0)(0)
+    groups = [environment.open(8, seed) for seed in seeds]
+    rollout = host.HostRollout(groups, learner.team, num_steps=4, view=learner.critic.view)
+    return rollout.collect(state.actor, host.start(state.rollout, groups), state.key)
+
+
+def test_groups_lie_side_by_side_and_draw_by_themselves():
+    """Both begin from the same state, so only what they draw tells them apart."""
+    after, trajectory = collect_in_groups([5, 5])
+    assert trajectory.reward.shape == (4, 16)
+    first, second = trajectory.observation[0, :8], trajectory.observation[0, 8:]
+    np.testing.assert_array_equal(first, second)
+    assert not (trajectory.action[:, :8] == trajectory.action[:, 8:]).any()
+    assert len(np.unique(trajectory.action)) == trajectory.action.size
+    np.testing.assert_array_equal(after.first, (trajectory.terminated | trajectory.truncated)[-1])
+    # whichever thread comes first
+    jax.tree.map(np.testing.assert_array_equal, trajectory, collect_in_groups([5, 5])[1])
+
+
+def test_a_group_that_breaks_down_is_not_passed_over():
+    class Broken(OnHost):
+        def open(self, num_envs, seed):
+            batch = super().open(num_envs, seed)
+            if len(self.opened) == 2:
+                batch.step = lambda action: 1 / 0
+            return batch
+
+    environment = Broken("credit")
+    with pytest.raises(ZeroDivisionError):
+        train(environment, in_groups(small_config("probe/credit", "mappo"), 2))
+    assert all(batch.closed for batch in environment.opened)
+
+
+def test_groups_are_equal_and_not_for_jax():
+    with pytest.raises(ConfigError, match=r"rollout\.groups must be a divisor of .*= 16, but is 3"):
+        in_groups(small_config("probe/credit"), 3)
+    with pytest.raises(ConfigError, match=r"rollout\.groups must be 1 for probe/credit, but is 2"):
+        make_learner(in_groups(small_config("probe/credit"), 2), make_env("probe/credit"))
 
 
 @pytest.mark.slow

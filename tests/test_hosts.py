@@ -102,6 +102,7 @@ def test_devices_are_parted_equally_among_hosts():
 
 def test_hosts_are_read():
     assert parse_hosts("10.0.0.1:9000,2,1") == Hosts("10.0.0.1:9000", 2, 1)
+    assert parse_hosts("") is None
 
 
 @pytest.mark.parametrize(

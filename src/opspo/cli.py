@@ -94,7 +94,7 @@ def train(arguments: Sequence[str]) -> None:
     from opspo.devices import keep_programs
 
     keep_programs()
-    hosts = parse_hosts(parsed.hosts) if parsed.hosts else None
+    hosts = parse_hosts(parsed.hosts)
     if parsed.seeds and hosts:
         raise ConfigError("--seeds are trained on one host: leave out --hosts, or give one --seed.")
     if parsed.seeds:
@@ -114,7 +114,7 @@ def resume(arguments: Sequence[str]) -> None:
     from opspo.trainer import resume as run
 
     keep_programs()
-    hosts = parse_hosts(parsed.hosts) if parsed.hosts else None
+    hosts = parse_hosts(parsed.hosts)
     result = run(parsed.run_dir, checkpoint=parsed.checkpoint, devices=parsed.devices, hosts=hosts)
     print(f"Done: {result.env_steps:,} steps. Everything is in {result.run_dir}/")
 

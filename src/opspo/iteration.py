@@ -46,11 +46,11 @@ def ready(learner: Learner, state: TrainState) -> Iterator[tuple[TrainState, Ite
         )
         return
     seed = np.random.SeedSequence((config.seed, int(state.iteration))).generate_state(1)[0]
-    environments = environment.open(config.rollout.num_envs, int(seed) % 2**31)
-    try:
-        yield state, _on_host(learner, environments, where)
-    finally:
-        environments.close()
+    size = config.rollout
+    with host.opened(
+        environment, size.num_envs, groups=size.groups, seed=int(seed) % 2**31
+    ) as groups:
+        yield state, _on_host(learner, groups, where)
 
 
 def ready_together(learner: Learner, states: Sequence[TrainState]) -> tuple[TrainState, Iteration]:
@@ -83,10 +83,10 @@ def ready_together(learner: Learner, states: Sequence[TrainState]) -> tuple[Trai
     return jax.device_put(stacked, where.divided), compiled
 
 
-def _on_host(learner: Learner, environments: HostBatch, where: Layout) -> Iteration:
+def _on_host(learner: Learner, groups: Sequence[HostBatch], where: Layout) -> Iteration:
     """Collect step by step, then learn in one compiled call."""
     rollout = host.HostRollout(
-        environments,
+        groups,
         learner.team,
         num_steps=learner.config.rollout.num_steps,
         view=learner.critic.view,
@@ -104,11 +104,12 @@ def _on_host(learner: Learner, environments: HostBatch, where: Layout) -> Iterat
         nonlocal begun
         before = jax.device_get(state.rollout)  # as `collect` goes on with it: it compiles once
         if not begun:
-            before = host.start(before, environments)
+            before = host.start(before, groups)
             begun = True
         collected = rollout.collect(state.actor, before, keys(state).collect)
         after, trajectory = jax.device_put(collected, (where.divided, where.trajectory))
         state, metrics = finish(state, after, trajectory)
-        return state, metrics | {"engine": {"lost_episodes": environments.lost_episodes}}
+        lost = sum(group.lost_episodes for group in groups)
+        return state, metrics | {"engine": {"lost_episodes": lost}}
 
     return iterate

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jax.sharding import Mesh
 
 from opspo.algorithms import ALGORITHMS, Algorithm, Setting
-from opspo.config import TrainConfig
+from opspo.config import ConfigError, TrainConfig
 from opspo.environments.base import Environment, runs_on_host
 from opspo.estimators.normalise import (
     fresh_statistics,
@@ -227,7 +227,16 @@ def keys_of(state: TrainState) -> Keys:
 
 
 def make_learner(config: TrainConfig, environment: Environment) -> Learner:
-    """Put a run together from its configuration."""
+    """Put a run together from its configuration.
+
+    Raises:
+        ConfigError: it asks for groups of environments that JAX steps all at once.
+    """
+    if config.rollout.groups > 1 and not runs_on_host(environment):
+        raise ConfigError(
+            f"rollout.groups must be 1 for {config.env}, but is {config.rollout.groups}: JAX steps "
+            "all its environments in one program. Groups are for engines outside of JAX."
+        )
     team = make_team(config.policy, environment.spec)
     critic = make_critic(config.policy, environment.spec, local=config.algorithm.critic == "local")
     setting = Setting(team=team, critic=critic, chunk_length=config.chunk_length)

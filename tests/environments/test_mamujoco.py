@@ -8,6 +8,7 @@ import pytest
 from opspo.config import ConfigError
 from opspo.environments import check_id, environment_ids, make_env
 from opspo.environments.mamujoco import MAMuJoCo, factorise, local_indices, parse
+from opspo.rollout.host import opened
 
 PAPER = [name for name in environment_ids() if name.startswith("mamujoco/")]
 
@@ -40,6 +41,16 @@ def test_the_papers_tasks_step(name):
         assert seen.observation.dtype == seen.state.dtype == step.reward.dtype == np.float32
         assert np.isfinite(seen.observation).all()
         assert np.isfinite(step.reward).all()
+
+
+def test_groups_begin_with_the_episodes_of_one():
+    environment = make_env("mamujoco/HalfCheetah-6x1")
+    starts = []
+    for groups in (1, 2):
+        with opened(environment, 4, groups=groups, seed=3) as parts:
+            starts.append(np.concatenate([part.reset().state for part in parts]))
+    np.testing.assert_array_equal(*starts)
+    assert len(np.unique(starts[0], axis=0)) == 4
 
 
 def test_an_agent_sees_the_whole_robot_and_its_number():

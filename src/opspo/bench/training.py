@@ -57,19 +57,15 @@ def batch_of(learner: Learner, state: TrainState) -> Trajectory:
     """One iteration's experience under the first policies."""
     if not runs_on_host(learner.environment):
         return jax.jit(lambda state: learner.collect(state, state.key)[1])(state)
-    environments = learner.environment.open(learner.config.rollout.num_envs, learner.config.seed)
-    try:
+    size = learner.config.rollout
+    seed = learner.config.seed
+    with host.opened(learner.environment, size.num_envs, groups=size.groups, seed=seed) as groups:
         rollout = host.HostRollout(
-            environments,
-            learner.team,
-            num_steps=learner.config.rollout.num_steps,
-            view=learner.critic.view,
+            groups, learner.team, num_steps=size.num_steps, view=learner.critic.view
         )
-        start = host.start(state.rollout, environments)
+        start = host.start(state.rollout, groups)
         # put on the device once, not in every round
         return jax.device_put(rollout.collect(state.actor, start, state.key)[1])
-    finally:
-        environments.close()
 
 
 def flop(function: Callable[..., Any], *arguments: Any) -> int:

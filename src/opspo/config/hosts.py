@@ -19,8 +19,14 @@ class Hosts:
     """From 0. The first writes the run's folder"""
 
 
-def parse_hosts(text: str) -> Hosts:
-    """`10.0.0.1:9000,2,0` → the first of two."""
+def parse_hosts(text: str) -> Hosts | None:
+    """`10.0.0.1:9000,2,0` → the first of two; of an empty text None, a run on one machine.
+
+    Raises:
+        ConfigError: it is of another form.
+    """
+    if not text:
+        return None
     found = re.fullmatch(r"([^,\s]+:\d+),(\d+),(\d+)", text)
     if found:
         hosts = Hosts(found[1], int(found[2]), int(found[3]))

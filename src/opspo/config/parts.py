@@ -16,10 +16,18 @@ class RolloutConfig:
     """Environments stepped side by side."""
     num_steps: int = 100
     """Steps of each environment in one iteration."""
+    groups: int = 1
+    """Groups of environments, each in a thread: one decides while others step. Not for JAX's."""
 
     def __post_init__(self) -> None:
         require(self.num_envs >= 1, "rollout.num_envs", "at least 1", self.num_envs)
         require(self.num_steps >= 1, "rollout.num_steps", "at least 1", self.num_steps)
+        require(
+            self.groups >= 1 and self.num_envs % self.groups == 0,
+            "rollout.groups",
+            f"a divisor of rollout.num_envs = {self.num_envs}",
+            self.groups,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,19 +1,29 @@
 """Collecting experience from environments that are stepped outside of JAX.
 
-One compiled call decides for all agents in all environments; the experience is written once, into
-the arrays that the update then reads.
+One compiled call decides for all agents in all environments of a group; the experience is written
+once, into the arrays that the update then reads.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing, contextmanager
 from functools import partial
+from threading import Lock
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from opspo.environments.base import EnvironmentSpec, HostBatch, Observation, Step
+from opspo.environments.base import (
+    EnvironmentSpec,
+    HostBatch,
+    HostEnvironment,
+    Observation,
+    Step,
+)
 from opspo.policies.team import Team
 from opspo.rollout import scan
 from opspo.rollout.scan import View
@@ -40,10 +50,25 @@ def blank(spec: EnvironmentSpec, team: Team, num_envs: int) -> RolloutState:
     )
 
 
-def start(state: RolloutState, environments: HostBatch) -> RolloutState:
+@contextmanager
+def opened(
+    environment: HostEnvironment, num_envs: int, *, groups: int, seed: int
+) -> Iterator[tuple[HostBatch, ...]]:
+    """The engine started, its environments in equal groups."""
+    size = num_envs // groups
+    with ExitStack() as stack:
+        yield tuple(
+            # an engine that counts on from its seed gives all the same as in one group
+            stack.enter_context(closing(environment.open(size, (seed + begin) % 2**31)))
+            for begin in range(0, num_envs, size)
+        )
+
+
+def start(state: RolloutState, groups: Sequence[HostBatch]) -> RolloutState:
     """Every environment at the start of an episode; used at the start and after a resume."""
+    observation = [group.reset() for group in groups]
     fresh: RolloutState = state.replace(  # type: ignore[attr-defined]
-        observation=environments.reset(),
+        observation=_join(observation),
         first=np.ones_like(state.first),
         episode_return=np.zeros_like(state.episode_return),
         episode_length=np.zeros_like(state.episode_length),
@@ -65,10 +90,16 @@ def blank_trajectory(
 
 
 class HostRollout:
-    """A batch of environments and the compiled decision, kept from iteration to iteration."""
+    """Groups of environments and the compiled decision, kept from iteration to iteration.
 
-    def __init__(self, environments: HostBatch, team: Team, *, num_steps: int, view: View) -> None:
-        self.environments = environments
+    Several groups each go on in a thread of their own, so that one is decided for while others
+    step.
+    """
+
+    def __init__(
+        self, groups: Sequence[HostBatch], team: Team, *, num_steps: int, view: View
+    ) -> None:
+        self._groups = groups
         self._num_steps = num_steps
         self._view = view
         self._act = jax.jit(partial(_decide, team))
@@ -77,24 +108,64 @@ class HostRollout:
         self, params: Params, state: RolloutState, key: Array
     ) -> tuple[RolloutState, Trajectory]:
         """`num_steps` steps of every environment; see `scan.collect`."""
-        out: Trajectory | None = None
+        num_envs = len(state.first)
+        record = _Record(self._num_steps, num_envs)
+        size = num_envs // len(self._groups)
+        parts = [slice(begin, begin + size) for begin in range(0, num_envs, size)]
+        with ThreadPoolExecutor(len(parts)) as threads:
+            first, *others = (
+                partial(self._collect, i, parts[i], record, params, state, key)
+                for i in range(len(parts))
+            )
+            begun = [threads.submit(other) for other in others]
+            after = [first(), *(other.result() for other in begun)]
+        return _join(after), record.trajectory
+
+    def _collect(
+        self, i: int, part: slice, record: _Record, params: Params, state: RolloutState, key: Array
+    ) -> RolloutState:
+        """Group i, the environments `part` of all."""
+        state = jax.tree.map(lambda x: x[part], state)
         for t in range(self._num_steps):
-            action, log_prob, memory = self._act(params, state, key, t)
-            step, following = self.environments.step(np.asarray(action))
+            # no draw of another group or step has this number
+            number = i * self._num_steps + t
+            action, log_prob, memory = self._act(params, state, key, number)
+            step, following = self._groups[i].step(np.asarray(action))
             after, ended = _advance(state, step, following, memory)
-            row = scan.record(state, action, log_prob, step, ended, self._view)
-            if out is None:
-                out = jax.tree.map(partial(_buffer, self._num_steps), row)
-            jax.tree.map(partial(_put, t), out, row)
+            record.put(t, part, scan.record(state, action, log_prob, step, ended, self._view))
             state = after
-        assert out is not None
-        return state, out
+        return state
+
+
+class _Record:
+    """The trajectory as it fills. Its arrays are made when the first row tells of them."""
+
+    def __init__(self, num_steps: int, num_envs: int) -> None:
+        self._size = num_steps, num_envs
+        self._lock = Lock()
+        self.trajectory: Any = None
+
+    def put(self, t: int, part: slice, row: Trajectory) -> None:
+        """Write a step of the environments `part`."""
+        with self._lock:
+            if self.trajectory is None:
+                self.trajectory = jax.tree.map(self._blank, row)
+        for buffer, x in zip(jax.tree.leaves(self.trajectory), jax.tree.leaves(row), strict=True):
+            buffer[t, part] = x
+
+    def _blank(self, x: Any) -> np.ndarray:
+        return np.empty((*self._size, *x.shape[1:]), x.dtype)
+
+
+def _join(groups: Sequence[Any]) -> Any:
+    """The groups' environments side by side, on the leading axis of every array."""
+    return jax.tree.map(lambda *parts: np.concatenate(parts), *groups)
 
 
 def _decide(
-    team: Team, params: Params, state: RolloutState, key: Array, t: Array
+    team: Team, params: Params, state: RolloutState, key: Array, number: Array
 ) -> tuple[Array, Array, Array]:
-    return scan.act(team, params, state, jax.random.fold_in(key, t))
+    return scan.act(team, params, state, jax.random.fold_in(key, number))
 
 
 def _advance(
@@ -116,11 +187,3 @@ def _advance(
         episode_length=np.where(done, np.int32(0), ended.episode_length),
     )
     return after, ended
-
-
-def _buffer(num_steps: int, x: Any) -> np.ndarray:
-    return np.empty((num_steps, *x.shape), x.dtype)
-
-
-def _put(t: int, buffer: np.ndarray, x: Any) -> None:
-    buffer[t] = x
