@@ -13,7 +13,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from small import FAST_TO_COMPILE, small_config
+from small import small_config
 
 from opspo.config import ALGORITHM_CONFIGS, TrainConfig
 from opspo.environments import make_env
@@ -107,22 +107,19 @@ def _learner(config: TrainConfig, games: tuple[str, ...], where: tuple[Any, Any]
     return make_learner(config, Arcade(tuple(map(probe_of, games)), *where))
 
 
-compiled = partial(jax.jit, compiler_options=FAST_TO_COMPILE)
-
-
-@partial(compiled, static_argnames=("config", "games"))
+@partial(jax.jit, static_argnames=("config", "games"))
 def _init(where, seed, *, config, games):
     return _learner(config, games, where).init(seed)
 
 
-@partial(compiled, static_argnames=("config", "games"))
+@partial(jax.jit, static_argnames=("config", "games"))
 def _greedy_return(where, actor, *, config, games):
     learner = _learner(config, games, where)
     play = partial(_play, learner.environment, learner.team, True, actor, 5)
     return jax.vmap(play)(jnp.arange(64))[0].mean()
 
 
-@partial(compiled, static_argnames=("config", "games"))
+@partial(jax.jit, static_argnames=("config", "games"))
 def _value_at_start(where, state, *, config, games):
     learner = _learner(config, games, where)
     _, seen = learner.environment.reset(jax.random.PRNGKey(0))
@@ -141,7 +138,7 @@ class Machine:
 
     def __init__(self, config: TrainConfig, games: tuple[str, ...]) -> None:
         self.games = games
-        self._iterate = compiled(lambda where, state: _learner(config, games, where).iterate(state))
+        self._iterate = jax.jit(lambda where, state: _learner(config, games, where).iterate(state))
         # without state weights that learn, algorithms differ in the update only, so that the
         # other programs are the same for all
         algo = "ippo" if config.algorithm.critic == "local" else "mappo"

@@ -21,9 +21,6 @@ from opspo.environments import make_env
 from opspo.learner import Learner, make_learner
 from opspo.types import TrainState, Trajectory
 
-FAST_TO_COMPILE = {"xla_backend_optimization_level": 0, "xla_cpu_use_fusion_emitters": False}
-"""For programs that run for less time than they take to compile"""
-
 
 def small_config(
     env: str,
@@ -58,7 +55,7 @@ def small_config(
 def learner_of(config: TrainConfig) -> tuple[Learner, Any]:
     """The learner and its compiled iteration, which does not depend on the seed."""
     learner = make_learner(config, make_env(config.env))
-    return learner, jax.jit(learner.iterate, compiler_options=FAST_TO_COMPILE)
+    return learner, jax.jit(learner.iterate)
 
 
 def run(

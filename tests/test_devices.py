@@ -7,12 +7,15 @@ import sys
 from pathlib import Path
 
 import jax
+import numpy as np
 import pytest
 from small import small_config
 
 from opspo import devices
 from opspo.config import ConfigError
 from opspo.devices import WITHOUT_YNNPACK, claim, compiler_options
+from opspo.environments import make_env
+from opspo.learner import make_learner
 from opspo.runs import read_lines
 from opspo.trainer import resume, train
 
@@ -27,7 +30,7 @@ def one_device():
 
 @pytest.mark.slow
 def test_on_four_devices():
-    flags = {"XLA_FLAGS": "--xla_force_host_platform_device_count=4"}
+    flags = {"XLA_FLAGS": f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count=4"}
     shown = subprocess.run(
         [sys.executable, "-m", "pytest", "-p", "no:xdist", str(HERE / "on_four_devices.py")],
         env=os.environ | flags,
@@ -80,7 +83,9 @@ def test_what_was_compiled_is_there_for_the_next_process(tmp_path):
     flags += ["--rollout.num-envs", "4", "--rollout.num-steps", "16", "--policy.hidden-sizes", "16"]
     flags += ["--evaluation.final-episodes", "0", "--run-dir", str(tmp_path / "run"), "--overwrite"]
     caches = {"XDG_CACHE_HOME": str(tmp_path), "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
-    environment = {k: v for k, v in os.environ.items() if k != "JAX_COMPILATION_CACHE_DIR"} | caches
+    # as a user would have it, optimised to the full
+    ours = ("JAX_COMPILATION_CACHE_DIR", "XLA_FLAGS")
+    environment = {k: v for k, v in os.environ.items() if k not in ours} | caches
 
     def programs():
         subprocess.run(
@@ -91,6 +96,20 @@ def test_what_was_compiled_is_there_for_the_next_process(tmp_path):
     first = programs()
     assert any(name.startswith("jit_iterate") for name in first)
     assert programs() == first
+
+
+@pytest.mark.slow
+def test_what_the_compiler_optimises_comes_to_the_same():
+    """The other tests compile quickly, users to the full."""
+    config = small_config("probe/memory", recurrent=True, shared=False)
+    learner = make_learner(config, make_env(config.env))
+    state = jax.jit(learner.init, static_argnums=0)(0)
+    full = {"xla_backend_optimization_level": 3, "xla_cpu_use_fusion_emitters": True}
+    quick, optimised = (
+        jax.jit(learner.iterate, compiler_options=options)(state) for options in ({}, full)
+    )
+    for one, other in zip(jax.tree.leaves(quick), jax.tree.leaves(optimised), strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-5)
 
 
 def test_the_compiler_does_without_its_library():

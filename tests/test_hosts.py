@@ -1,6 +1,5 @@
 """Runs of several processes, here on one machine."""
 
-import os
 import signal
 import socket
 import subprocess
@@ -22,14 +21,9 @@ FLAGS += ["--checkpoint.every-steps", "128", "--evaluation.final-episodes", "2"]
 
 
 def start(*arguments):
-    """A command of ours, which compiles for longer than it runs."""
-    flags = {"XLA_FLAGS": "--xla_backend_optimization_level=0"}
-    return subprocess.Popen(
-        [sys.executable, "-m", "opspo", *map(str, arguments)],
-        env=os.environ | flags,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    """A command of ours."""
+    command = [sys.executable, "-m", "opspo", *map(str, arguments)]
+    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
 
 
 def start_both(*arguments):

@@ -37,7 +37,7 @@ def returns(algo, seed):
     config = small_config("probe/overshoot", algo, shared=False, epochs=20, seed=seed)
     config = dataclasses.replace(
         config,
-        rollout=RolloutConfig(num_envs=1024, num_steps=8),
+        rollout=RolloutConfig(num_envs=512, num_steps=8),
         algorithm=dataclasses.replace(config.algorithm, entropy_coefficient=0.0),
     )
     learner, iterate = learner_of(dataclasses.replace(config, seed=0))

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from oracles import training as oracle
-from small import FAST_TO_COMPILE, collect, learn, learner_of, small_config
+from small import collect, learn, learner_of, small_config
 
 from opspo.config import ALGORITHM_CONFIGS
 from opspo.environments.base import EnvironmentSpec, Observation, Step
@@ -72,13 +72,13 @@ def wide(tree):
 def prepare(config, environment=None):
     """Learner, state and a batch of experience, in 64 bits."""
     learner = make_learner(config, environment) if environment else learner_of(config)[0]
-    state = jax.jit(learner.init, compiler_options=FAST_TO_COMPILE)(0)
-    trajectory = jax.jit(lambda s: collect(learner, s), compiler_options=FAST_TO_COMPILE)(state)
+    state = jax.jit(learner.init)(0)
+    trajectory = jax.jit(lambda s: collect(learner, s))(state)
     return learner, wide(state), wide(trajectory)
 
 
 def update(learner, state, trajectory):
-    run = jax.jit(lambda s, t: learn(learner, s, t), compiler_options=FAST_TO_COMPILE)
+    run = jax.jit(lambda s, t: learn(learner, s, t))
     return run(state, trajectory)
 
 
@@ -118,7 +118,7 @@ def written_out(learner, state, trajectory, gain):
             epochs=learner.config.algorithm.epochs,
         )
 
-    return jax.jit(train, compiler_options=FAST_TO_COMPILE)(state, batch)
+    return jax.jit(train)(state, batch)
 
 
 def assert_is_written_out(learner, state, trajectory, gain):

@@ -20,7 +20,6 @@ from opspo.config import from_json
 from opspo.environments import make_env
 from opspo.learner import make_learner
 
-QUICK = {"XLA_FLAGS": "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"}
 SMALL = [
     *("--rollout.num-envs", "4", "--rollout.num-steps", "10", "--policy.hidden-sizes", "8"),
     *("--algorithm.epochs", "1"),
@@ -31,7 +30,6 @@ def bench(tmp_path, *arguments):
     out = tmp_path / "out.json"
     subprocess.run(
         [sys.executable, "-m", "opspo", "bench", *arguments, "--out", str(out)],
-        env=os.environ | QUICK,
         check=True,
         capture_output=True,
     )

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from small import FAST_TO_COMPILE, run, small_config
+from small import run, small_config
 
 from opspo.config import ConfigError
 from opspo.environments import make_env
@@ -57,7 +57,7 @@ def play(name, steps=30, num_envs=2):
         return jax.lax.scan(one, env.reset(key), jax.random.split(key, steps))[1]
 
     keys = jax.random.split(KEY, num_envs)
-    compiled = jax.jit(jax.vmap(episode), compiler_options=FAST_TO_COMPILE)
+    compiled = jax.jit(jax.vmap(episode))
     return env, *jax.device_get(compiled(keys))
 
 

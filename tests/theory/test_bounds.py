@@ -11,7 +11,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from oracles import theory as oracle
-from small import FAST_TO_COMPILE
 
 from opspo.theory import bounds, checks, games, surrogates
 from opspo.theory.claims import CLAIMS
@@ -107,7 +106,7 @@ def test_uncorrected_states_make_opspos_bound_looser_than_a2pos():
 def drawn(family):
     """Problems of a family, solved, with all pairs of estimates and the library's facts."""
 
-    @partial(jax.jit, compiler_options=FAST_TO_COMPILE)
+    @jax.jit
     @jax.vmap
     def draw(key):
         problem_key, estimate_key = jax.random.split(key)
@@ -408,7 +407,6 @@ def test_the_shift_is_attained():
 
 def test_what_holds_and_what_does_not(monkeypatch):
     """On 1002 problems. MAPPO's to the letter is broken by the search alone (test_checks.py)."""
-    monkeypatch.setattr(jax, "jit", partial(jax.jit, compiler_options=FAST_TO_COMPILE))
     monkeypatch.setattr(checks, "_worst", lambda *_: None)  # draws one problem more for each claim
     sizes = {"states": 3, "agents": 3, "actions": 2}
     families = tuple(
@@ -543,7 +541,7 @@ def test_the_factor_has_no_limit():
         assert error < bounds.corrected(**found, xi=Fraction(0), gamma=HALF)
 
 
-@partial(jax.jit, compiler_options=FAST_TO_COMPILE)
+@jax.jit
 def example(game, old, new):
     """An update with d^π and the exact advantage: facts, gains, and the bounds of all claims."""
     update = solve(game, old, new, gamma=0.5)

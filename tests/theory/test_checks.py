@@ -9,7 +9,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from oracles import theory as oracle
-from small import FAST_TO_COMPILE
 
 from opspo.cli import main
 from opspo.theory import checks, command, figure, games, report
@@ -35,7 +34,6 @@ PROBLEMS, SEED = 28, 12
 def quick():
     """Programs that run for less time than they take to compile, and some of the claims only."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(jax, "jit", partial(jax.jit, compiler_options=FAST_TO_COMPILE))
         patch.setattr(checks, "CLAIMS", tuple(BY_NAME[name] for name in CHOSEN))
         yield
 

@@ -7,7 +7,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from oracles.theory import joint_actions
-from small import FAST_TO_COMPILE
 
 from opspo.theory import games, tabular
 from opspo.theory.checks import FAMILIES
@@ -35,7 +34,7 @@ def drawn(name, agents):
     """A batch of games of the family, in NumPy."""
     draw, _, _ = family(name, agents)
     keys = jax.random.split(jax.random.PRNGKey(agents), DRAWS)
-    return jax.device_get(jax.jit(jax.vmap(draw), compiler_options=FAST_TO_COMPILE)(keys))
+    return jax.device_get(jax.jit(jax.vmap(draw))(keys))
 
 
 def one_by_one(batch):

@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from oracles import theory as oracle
-from small import FAST_TO_COMPILE
 
 from opspo.estimators.traces import aec_trace
 from opspo.theory import estimates, games, sequence, tabular
@@ -19,15 +18,14 @@ STATES, AGENTS, ACTIONS, GAMMA = 4, 3, 2, 0.8
 FOREVER = 200
 """Steps after which γ^t is below rounding"""
 
-compiled = partial(jax.jit, compiler_options=FAST_TO_COMPILE)
-solve = compiled(tabular.solve)
+solve = jax.jit(tabular.solve)
 
 
 @lru_cache
 def solved(agents=AGENTS, states=STATES):
     """A game, and the update of its team, in NumPy."""
 
-    @compiled
+    @jax.jit
     def draw(key):
         game_key, old_key, step_key = jax.random.split(key, 3)
         sizes = {"states": states, "agents": agents, "actions": ACTIONS}
@@ -207,7 +205,7 @@ def test_pairs_of_estimates():
     """Index i − 1 is what agent i has: all of π̂^{i−1}, or of π."""
     game, update = solved()
     key = jax.random.PRNGKey(0)
-    pairs = compiled(partial(estimates.estimates, gamma=GAMMA, gae_lambda=0.9))(game, update, key)
+    pairs = jax.jit(partial(estimates.estimates, gamma=GAMMA, gae_lambda=0.9))(game, update, key)
     named = {
         name: (pairs.distribution[j], pairs.advantage[j]) for j, name in enumerate(estimates.PAIRS)
     }

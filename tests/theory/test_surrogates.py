@@ -7,17 +7,14 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 from oracles import theory as oracle
-from small import FAST_TO_COMPILE
 
 from opspo.theory import games, sequence, surrogates
 from opspo.theory.estimates import Estimate, of_the_data
 
 STATES, AGENTS, ACTIONS, GAMMA = 3, 3, 2, 0.8
 
-compiled = partial(jax.jit, compiler_options=FAST_TO_COMPILE)
 
-
-@partial(compiled, static_argnames="agents")
+@partial(jax.jit, static_argnames="agents")
 def draw(key, *, agents):
     """A game, the update of its team, and estimates for it, wrong in both."""
     game_key, old_key, step_key, given_key = jax.random.split(key, 4)
