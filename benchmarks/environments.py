@@ -3,12 +3,14 @@
     python benchmarks/environments.py papers [--tasks smax/3s5z ...]
     python benchmarks/environments.py table
     python benchmarks/environments.py robot [--rounds 5]
+    python benchmarks/environments.py groups [--tasks mamujoco/HalfCheetah-6x1 ...] [--rounds 9]
 
 `papers` takes the paper's tasks at the paper's settings, OPSPO: the engine under random available
 actions, then whole iterations (the first, which compiles, is not counted). `robot` times training
 (MAPPO, layers of 64 without memory, 5 epochs, 32 environments) and Gymnasium-Robotics'
-mamujoco_v1 alone in one process on HalfCheetah 6x1, in turn. Results go to
-benchmarks/environments.json and benchmarks/robot.json.
+mamujoco_v1 alone in one process on HalfCheetah 6x1, in turn. `groups` collects the experience of
+one iteration at the paper's settings (those of the library where it has none) with the environments
+in 1, 2 and 4 groups, in turn. Results go to benchmarks/environments.json, robot.json, groups.json.
 """
 
 from __future__ import annotations
@@ -19,15 +21,18 @@ import json
 import os
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).parent
-PAPERS, ROBOT = HERE / "environments.json", HERE / "robot.json"
+PAPERS, ROBOT, GROUPS = (HERE / f"{name}.json" for name in ("environments", "robot", "groups"))
 ENGINE_STEPS, ENGINE_ROUNDS = 50, 9
 REFERENCE_SECONDS = 5.0
 ITERATIONS = 3
+ON_HOST = ("mamujoco/HalfCheetah-6x1", "mamujoco/Hopper-3x1", "pettingzoo/mpe2.simple_spread_v3")
+COUNTS = (1, 2, 4)
 
 
 def engine_rate(environment: Any, num_envs: int) -> float:
@@ -134,21 +139,70 @@ def robot(rounds: int) -> None:
     ROBOT.write_text(json.dumps(data, indent=1) + "\n")
 
 
+@contextmanager
+def collecting(env: str, count: int) -> Iterator[Callable[[], Any]]:
+    """A function that collects an iteration's experience with so many groups, and goes on."""
+    import jax
+
+    from opspo.bench.training import begin
+    from opspo.environments import make_env
+    from opspo.presets import default_config, preset_config
+    from opspo.rollout import host
+
+    papers = env.startswith(("mamujoco/", "football/"))
+    config = preset_config("paper", env, "opspo") if papers else default_config(env, "opspo")
+    environment, size = make_env(env), config.rollout
+    learner, state = begin(config, environment)
+    with host.opened(environment, size.num_envs, groups=count, seed=0) as groups:
+        rollout = host.HostRollout(
+            groups, learner.team, num_steps=size.num_steps, view=learner.critic.view
+        )
+        before = host.start(jax.device_get(state.rollout), groups)
+
+        def collect() -> Any:
+            nonlocal before
+            before, trajectory = rollout.collect(state.actor, before, state.key)
+            return trajectory
+
+        yield collect
+
+
+def groups(tasks: Sequence[str], rounds: int) -> None:
+    """Collecting with several numbers of groups, in turn; what was measured before is kept."""
+    from opspo.bench.measure import seconds_of
+    from opspo.runs import package_versions
+
+    found = json.loads(GROUPS.read_text())["tasks"] if GROUPS.exists() else {}
+    for env in tasks:
+        with ExitStack() as stack:
+            calls = {n: stack.enter_context(collecting(env, n)) for n in COUNTS}
+            for call in calls.values():
+                call()  # compiles
+            times = [{n: seconds_of(call) for n, call in calls.items()} for _ in range(rounds)]
+        ratios = {n: statistics.median(row[1] / row[n] for row in times) for n in COUNTS}
+        found[env] = {"seconds": times, "times_as_fast_as_one": ratios}
+        print(env, {n: round(ratio, 2) for n, ratio in ratios.items()}, flush=True)
+        GROUPS.write_text(
+            json.dumps({"tasks": found, "versions": package_versions()}, indent=1) + "\n"
+        )
+
+
 def main() -> None:
     """Measure or print."""
     from opspo.presets.paper import tasks
 
     everything = [env for env in tasks() if not env.startswith("smac/")]
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("command", choices=["papers", "table", "robot"])
-    parser.add_argument("--tasks", nargs="*", default=everything)
+    parser.add_argument("command", choices=["papers", "table", "robot", "groups"])
+    parser.add_argument("--tasks", nargs="*")
     parser.add_argument("--rounds", type=int, default=5)
     arguments = parser.parse_args()
     os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", ".jax_cache")
     commands: dict[str, Callable[[], None]] = {
-        "papers": lambda: papers(arguments.tasks),
+        "papers": lambda: papers(arguments.tasks or everything),
         "table": table,
         "robot": lambda: robot(arguments.rounds),
+        "groups": lambda: groups(arguments.tasks or ON_HOST, arguments.rounds),
     }
     commands[arguments.command]()
 

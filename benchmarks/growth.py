@@ -27,6 +27,7 @@ import jax.numpy as jnp
 from opspo.bench.measure import seconds_of
 from opspo.bench.training import batch_of, begin
 from opspo.config import ALGORITHM_CONFIGS, PolicyConfig, RolloutConfig, TrainConfig
+from opspo.devices import compiler_options
 from opspo.environments.base import Observation
 from opspo.environments.probe import Probe, nothing, spec
 from opspo.estimators.traces import aec_trace, td_error
@@ -82,7 +83,7 @@ def configure(sizes: dict[str, int], *, shared: bool) -> TrainConfig:
 
 def cost(function: Callable[..., Any], *arguments: Any) -> dict[str, float]:
     """Seconds of a call, in the median, and bytes of the compiled program."""
-    compiled = jax.jit(function).lower(*arguments).compile()
+    compiled = jax.jit(function, compiler_options=compiler_options()).lower(*arguments).compile()
     sizes = compiled.memory_analysis()
     seconds_of(lambda: compiled(*arguments))
     return {

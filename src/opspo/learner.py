@@ -232,11 +232,7 @@ def make_learner(config: TrainConfig, environment: Environment) -> Learner:
     Raises:
         ConfigError: it asks for groups of environments that JAX steps all at once.
     """
-    if config.rollout.groups > 1 and not runs_on_host(environment):
-        raise ConfigError(
-            f"rollout.groups must be 1 for {config.env}, but is {config.rollout.groups}: JAX steps "
-            "all its environments in one program. Groups are for engines outside of JAX."
-        )
+    _check_groups(config, environment)
     team = make_team(config.policy, environment.spec)
     critic = make_critic(config.policy, environment.spec, local=config.algorithm.critic == "local")
     setting = Setting(team=team, critic=critic, chunk_length=config.chunk_length)
@@ -280,3 +276,11 @@ def make_learner(config: TrainConfig, environment: Environment) -> Learner:
         ),
     )
     return Learner(config, environment, team, critic, algorithm, update)
+
+
+def _check_groups(config: TrainConfig, environment: Environment) -> None:
+    if config.rollout.groups > 1 and not runs_on_host(environment):
+        raise ConfigError(
+            f"rollout.groups must be 1 for {config.env}, but is {config.rollout.groups}: JAX steps "
+            "all its environments in one program. Groups are for engines outside of JAX."
+        )
