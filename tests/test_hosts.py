@@ -89,6 +89,15 @@ def test_asking_one_host_to_stop_stops_both_and_saves(tmp_path):
     assert done > 0 and Checkpoints(tmp_path / "run" / "checkpoints").iterations()[-1] == done
 
 
+@pytest.mark.slow
+def test_a_host_that_cannot_begin_keeps_no_other_waiting(tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "config.json").write_text("{}")
+    said, codes = end(start_both("train", *FLAGS, "--run-dir", tmp_path / "run"))
+    assert codes[0] == codes[1] != 0, said
+    assert "--overwrite" in said[0] and "Another host could not begin" in said[1]
+
+
 def test_devices_are_parted_equally_among_hosts():
     with pytest.raises(ConfigError, match="a multiple of the 2 hosts, but is 3"):
         claim(3, Hosts("localhost:1", 2, 0))

@@ -136,6 +136,13 @@ def on_host(tree: Any) -> Any:
     return jax.device_get(tree)
 
 
+def all_agree(here: bool) -> bool:
+    """Whether it holds in every process; each has to ask."""
+    if jax.process_count() == 1:
+        return here
+    return bool(process_allgather(np.array(here)).all())
+
+
 def wait_for_all(reason: str) -> None:
     """Go on when every process is here."""
     if jax.process_count() > 1:

@@ -16,7 +16,7 @@ from rich.console import Console
 
 from opspo.checkpoint import Checkpoints
 from opspo.config import ConfigError, Hosts, TrainConfig
-from opspo.devices import claim, wait_for_all
+from opspo.devices import all_agree, claim, wait_for_all
 from opspo.environments import make_env
 from opspo.environments.base import Environment, runs_on_host
 from opspo.evaluate import Evaluation, make_evaluator
@@ -117,13 +117,14 @@ def _train(
                 "train them one at a time, with --seed."
             )
         _check_engine(learner.environment, shared.env, hosts)
-        for config in configs:
-            check_free(config, overwrite=overwrite)
-        folders = [create(config, overwrite=overwrite) for config in configs]
-        spec = dataclasses.asdict(learner.environment.spec)
-        for folder in folders:
-            folder.environment.write_text(json.dumps(spec, indent=2) + "\n")
-            held.enter_context(hold(folder))
+        with _all_or_none():
+            for config in configs:
+                check_free(config, overwrite=overwrite)
+            folders = [create(config, overwrite=overwrite) for config in configs]
+            spec = dataclasses.asdict(learner.environment.spec)
+            for folder in folders:
+                folder.environment.write_text(json.dumps(spec, indent=2) + "\n")
+                held.enter_context(hold(folder))
         init = jax.jit(learner.init)  # the seed as an argument: compiled once for all
         states = [init(config.seed) for config in configs]
         members = [Member(*each) for each in zip(configs, folders, strict=True)]
@@ -160,7 +161,8 @@ def resume(
             shutil.copytree(folder.path, path)
             folder, config = RunFolder(path), dataclasses.replace(config, run_dir=str(path))
         wait_for_all("the run's folder was copied")
-        held.enter_context(hold(folder))
+        with _all_or_none():
+            held.enter_context(hold(folder))
         learner = make_learner(config, environment or make_env(config.env))
         _check_engine(learner.environment, config.env, hosts)
         checkpoints = Checkpoints(folder.checkpoints)
@@ -195,6 +197,22 @@ def _own_folder(run: Path, hosts: Hosts | None) -> Iterator[Path]:
         except (Interrupted, TrainingError) as error:
             # the paths that it names are those of the scratch folder
             raise type(error)("Stopped like the first host, which has the run.") from error
+
+
+@contextmanager
+def _all_or_none() -> Iterator[None]:
+    """What one host cannot do stops the others too, which would wait for it.
+
+    Raises:
+        RunError: another host has failed.
+    """
+    try:
+        yield
+    except Exception:
+        all_agree(False)
+        raise
+    if not all_agree(True):
+        raise RunError("Another host could not begin with the run's folder; it says why.")
 
 
 def _check_engine(environment: Environment, name: str, hosts: Hosts | None) -> None:
