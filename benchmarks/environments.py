@@ -3,7 +3,7 @@
     python benchmarks/environments.py papers [--tasks smax/3s5z ...]
     python benchmarks/environments.py table
     python benchmarks/environments.py robot [--rounds 5]
-    python benchmarks/environments.py groups [--tasks mamujoco/HalfCheetah-6x1 ...] [--rounds 9]
+    python benchmarks/environments.py groups [--tasks mamujoco/HalfCheetah-6x1 ...]
 
 `papers` takes the paper's tasks at the paper's settings, OPSPO: the engine under random available
 actions, then whole iterations (the first, which compiles, is not counted). `robot` times training
@@ -139,25 +139,30 @@ def robot(rounds: int) -> None:
     ROBOT.write_text(json.dumps(data, indent=1) + "\n")
 
 
+def collecting_config(env: str) -> Any:
+    """The paper's settings, or the library's for a task that the paper has not."""
+    from opspo.presets import default_config, preset_config
+    from opspo.presets.paper import tasks
+
+    return preset_config("paper", env, "opspo") if env in tasks() else default_config(env, "opspo")
+
+
 @contextmanager
-def collecting(env: str, count: int) -> Iterator[Callable[[], Any]]:
+def collecting(config: Any, count: int) -> Iterator[Callable[[], Any]]:
     """A function that collects an iteration's experience with so many groups, and goes on."""
     import jax
 
     from opspo.bench.training import begin
     from opspo.environments import make_env
-    from opspo.presets import default_config, preset_config
     from opspo.rollout import host
 
-    papers = env.startswith(("mamujoco/", "football/"))
-    config = preset_config("paper", env, "opspo") if papers else default_config(env, "opspo")
-    environment, size = make_env(env), config.rollout
+    environment, size = make_env(config.env), config.rollout
     learner, state = begin(config, environment)
-    with host.opened(environment, size.num_envs, groups=count, seed=0) as groups:
+    with host.opened(environment, size.num_envs, groups=count, seed=0) as batches:
         rollout = host.HostRollout(
-            groups, learner.team, num_steps=size.num_steps, view=learner.critic.view
+            batches, learner.team, num_steps=size.num_steps, view=learner.critic.view
         )
-        before = host.start(jax.device_get(state.rollout), groups)
+        before = host.start(jax.device_get(state.rollout), batches)
 
         def collect() -> Any:
             nonlocal before
@@ -174,13 +179,18 @@ def groups(tasks: Sequence[str], rounds: int) -> None:
 
     found = json.loads(GROUPS.read_text())["tasks"] if GROUPS.exists() else {}
     for env in tasks:
+        config = collecting_config(env)
         with ExitStack() as stack:
-            calls = {n: stack.enter_context(collecting(env, n)) for n in COUNTS}
+            calls = {n: stack.enter_context(collecting(config, n)) for n in COUNTS}
             for call in calls.values():
                 call()  # compiles
             times = [{n: seconds_of(call) for n, call in calls.items()} for _ in range(rounds)]
         ratios = {n: statistics.median(row[1] / row[n] for row in times) for n in COUNTS}
-        found[env] = {"seconds": times, "times_as_fast_as_one": ratios}
+        found[env] = {
+            "rollout": dataclasses.asdict(config.rollout),
+            "seconds": times,
+            "times_as_fast_as_one": ratios,
+        }
         print(env, {n: round(ratio, 2) for n, ratio in ratios.items()}, flush=True)
         GROUPS.write_text(
             json.dumps({"tasks": found, "versions": package_versions()}, indent=1) + "\n"

@@ -161,7 +161,8 @@ def learning(arguments: argparse.Namespace, task: str) -> None:
             wins = measure(arguments, side, task, "--learn", str(seed))["wins"]
             final = sum(wins[-LAST:]) / LAST
             print(task, side, seed, round(final, 3), flush=True)
-            keep(["learning", task, side, str(seed)], {"final_win_rate": final, "curve": wins})
+            found = {"steps": LEARNING_ITERATIONS * STEPS, "final_win_rate": final, "curve": wins}
+            keep(["learning", task, side, str(seed)], found)
 
 
 def keep(place: Sequence[str], found: Any) -> None:

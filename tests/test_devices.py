@@ -99,12 +99,18 @@ def test_what_was_compiled_is_there_for_the_next_process(tmp_path):
 
 
 @pytest.mark.slow
-def test_what_the_compiler_optimises_comes_to_the_same():
+@pytest.mark.parametrize(
+    ("name", "recurrent", "shared"), [("memory", True, False), ("continuous", False, True)]
+)
+def test_what_the_compiler_optimises_comes_to_the_same(name, recurrent, shared):
     """The other tests compile quickly, users to the full."""
-    config = small_config("probe/memory", recurrent=True, shared=False)
+    config = small_config(f"probe/{name}", recurrent=recurrent, shared=shared)
     learner = make_learner(config, make_env(config.env))
     state = jax.jit(learner.init, static_argnums=0)(0)
-    full = {"xla_backend_optimization_level": 3, "xla_cpu_use_fusion_emitters": True}
+    full = compiler_options() | {
+        "xla_backend_optimization_level": 3,
+        "xla_cpu_use_fusion_emitters": True,
+    }
     quick, optimised = (
         jax.jit(learner.iterate, compiler_options=options)(state) for options in ({}, full)
     )

@@ -4,6 +4,7 @@ import dataclasses
 import subprocess
 import sys
 import threading
+import time
 
 import jax
 import numpy as np
@@ -106,41 +107,81 @@ def test_one_group_decides_while_others_step():
     assert rows[-1]["episodes"]["episode_return"] > rows[0]["episodes"]["episode_return"] + 0.1
 
 
-def collect_in_groups(seeds):
-    """Eight environments of each seed, for four steps."""
-    environment = OnHost("continuous")
+def rollout_in_groups(environment, groups):
+    """Of four steps, with the state to begin from and what else `collect` takes."""
     learner = make_learner(in_groups(small_config("probe/continuous"), 2), environment)
     state = jax.jit(learner.init, static_argnums=0)(0)
-    groups = [environment.open(8, seed) for seed in seeds]
     rollout = host.HostRollout(groups, learner.team, num_steps=4, view=learner.critic.view)
-    return rollout.collect(state.actor, host.start(state.rollout, groups), state.key)
+    return rollout, state.actor, host.start(state.rollout, groups), state.key
 
 
-def test_groups_lie_side_by_side_and_draw_by_themselves():
-    """Both begin from the same state, so only what they draw tells them apart."""
-    after, trajectory = collect_in_groups([5, 5])
+def test_groups_lie_side_by_side():
+    environment = OnHost("continuous")
+    groups = [environment.open(8, seed) for seed in (5, 6)]
+    rollout, actor, before, key = rollout_in_groups(environment, groups)
+    after, trajectory = rollout.collect(actor, before, key)
     assert trajectory.reward.shape == (4, 16)
-    first, second = trajectory.observation[0, :8], trajectory.observation[0, 8:]
-    np.testing.assert_array_equal(first, second)
-    assert not (trajectory.action[:, :8] == trajectory.action[:, 8:]).any()
-    assert len(np.unique(trajectory.action)) == trajectory.action.size
-    np.testing.assert_array_equal(after.first, (trajectory.terminated | trajectory.truncated)[-1])
-    # whichever thread comes first
-    jax.tree.map(np.testing.assert_array_equal, trajectory, collect_in_groups([5, 5])[1])
+    for part, seed in (slice(8), 5), (slice(8, 16), 6):
+        alone = environment.open(8, seed).reset().observation
+        np.testing.assert_array_equal(trajectory.observation[0, part], alone)
+    assert (trajectory.observation[0, :8] != trajectory.observation[0, 8:]).any()
+    last = after.observation.observation
+    assert (last[:8] != last[8:]).any()
+    further = rollout.collect(actor, after, key)[1]
+    np.testing.assert_array_equal(further.observation[0], last)
+    np.testing.assert_array_equal(further.first[0], after.first)
 
 
-def test_a_group_that_breaks_down_is_not_passed_over():
-    class Broken(OnHost):
-        def open(self, num_envs, seed):
-            batch = super().open(num_envs, seed)
-            if len(self.opened) == 2:
-                batch.step = lambda action: 1 / 0
-            return batch
+def test_groups_draw_by_themselves_and_the_same_each_time():
+    """Both begin from the same state, so only what they draw tells them apart."""
+    actions = []
+    for _ in range(2):
+        environment = OnHost("continuous")
+        groups = [environment.open(8, 5) for _ in range(2)]
+        rollout, *arguments = rollout_in_groups(environment, groups)
+        actions.append(rollout.collect(*arguments)[1].action)
+    np.testing.assert_array_equal(*actions)
+    assert len(np.unique(actions[0])) == actions[0].size
 
-    environment = Broken("credit")
+
+@pytest.mark.parametrize("broken", [0, 1])
+def test_a_group_that_breaks_down_stops_the_others(broken):
+    environment = OnHost("continuous")
+    groups = [environment.open(8, 5) for _ in range(2)]
+    rollout, *arguments = rollout_in_groups(environment, groups)
+    failed, steps = threading.Event(), []
+    steady = groups[1 - broken].step
+
+    def fail(action):
+        failed.set()
+        raise ZeroDivisionError
+
+    def wait(action):
+        assert failed.wait(timeout=60)
+        steps.append(action)
+        time.sleep(0.5)  # for the other to be done with
+        return steady(action)
+
+    groups[broken].step, groups[1 - broken].step = fail, wait
     with pytest.raises(ZeroDivisionError):
-        train(environment, in_groups(small_config("probe/credit", "mappo"), 2))
-    assert all(batch.closed for batch in environment.opened)
+        rollout.collect(*arguments)
+    assert len(steps) == 1
+
+
+def test_an_engine_that_does_not_start_closes_the_groups_before():
+    class Second(OnHost):
+        def open(self, num_envs, seed):
+            if self.opened:
+                raise FileNotFoundError
+            return super().open(num_envs, seed)
+
+    environment = Second("credit")
+    with (
+        pytest.raises(FileNotFoundError),
+        host.opened(environment, 4, groups=2, seed=0),
+    ):
+        pass
+    assert environment.opened[0].closed
 
 
 def test_groups_are_equal_and_not_for_jax():

@@ -10,7 +10,7 @@ from typing import Any
 
 import jax
 import numpy as np
-from jax.experimental.multihost_utils import process_allgather, sync_global_devices
+from jax.experimental.multihost_utils import process_allgather
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from opspo.config import ConfigError, Hosts
@@ -141,9 +141,3 @@ def all_agree(here: bool) -> bool:
     if jax.process_count() == 1:
         return here
     return bool(process_allgather(np.array(here)).all())
-
-
-def wait_for_all(reason: str) -> None:
-    """Go on when every process is here."""
-    if jax.process_count() > 1:
-        sync_global_devices(reason)

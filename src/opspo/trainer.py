@@ -16,7 +16,7 @@ from rich.console import Console
 
 from opspo.checkpoint import Checkpoints
 from opspo.config import ConfigError, Hosts, TrainConfig
-from opspo.devices import all_agree, claim, wait_for_all
+from opspo.devices import all_agree, claim
 from opspo.environments import make_env
 from opspo.environments.base import Environment, runs_on_host
 from opspo.evaluate import Evaluation, make_evaluator
@@ -157,11 +157,10 @@ def resume(
         config = dataclasses.replace(config, devices=devices)
     with _own_folder(folder.path, hosts) as path, stop_flag() as stopped, ExitStack() as held:
         claim(config.devices, hosts)
-        if path != folder.path:
-            shutil.copytree(folder.path, path)
-            folder, config = RunFolder(path), dataclasses.replace(config, run_dir=str(path))
-        wait_for_all("the run's folder was copied")
-        with _all_or_none():
+        with _all_or_none():  # no checkpoint is taken away before all have their copy
+            if path != folder.path:
+                shutil.copytree(folder.path, path)
+                folder, config = RunFolder(path), dataclasses.replace(config, run_dir=str(path))
             held.enter_context(hold(folder))
         learner = make_learner(config, environment or make_env(config.env))
         _check_engine(learner.environment, config.env, hosts)

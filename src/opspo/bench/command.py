@@ -113,6 +113,11 @@ def _parts(arguments: Sequence[str]) -> None:
             f"devices must be 1 for `opspo bench parts`, but is {config.devices}: pieces by "
             "themselves are timed on one. `opspo bench train` times whole iterations on several."
         )
+    if config.rollout.groups != 1:
+        raise ConfigError(
+            f"rollout.groups must be 1 for `opspo bench parts`, but is {config.rollout.groups}: "
+            "pieces of several groups run at the same time. `opspo bench train` times the whole."
+        )
     parts = time_parts(config, make_env(config.env), parsed.rounds)
     most = product_rate()
     print_parts(f"An iteration of {config.algo} on {config.env}", parts, most)

@@ -128,7 +128,11 @@ class HostEnvironment(Protocol):
         """The sizes."""
 
     def open(self, num_envs: int, seed: int) -> HostBatch:
-        """Start the engine. The same seed and actions give the same episodes."""
+        """Start the engine. The same seed and actions give the same episodes.
+
+        Several may be open at once, each stepped by a thread of its own (`rollout.groups`): nothing
+        that they draw from may be shared.
+        """
 
 
 Environment = JaxEnvironment | HostEnvironment

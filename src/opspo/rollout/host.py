@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from functools import partial
-from threading import Lock
+from threading import Event, Lock
 from typing import Any
 
 import jax
@@ -54,7 +54,7 @@ def blank(spec: EnvironmentSpec, team: Team, num_envs: int) -> RolloutState:
 def opened(
     environment: HostEnvironment, num_envs: int, *, groups: int, seed: int
 ) -> Iterator[tuple[HostBatch, ...]]:
-    """The engine started, its environments in equal groups."""
+    """The engine started, its environments in equal groups of `num_envs / groups`."""
     size = num_envs // groups
     with ExitStack() as stack:
         yield tuple(
@@ -66,7 +66,8 @@ def opened(
 
 def start(state: RolloutState, groups: Sequence[HostBatch]) -> RolloutState:
     """Every environment at the start of an episode; used at the start and after a resume."""
-    observation = [group.reset() for group in groups]
+    with ThreadPoolExecutor(len(groups)) as threads:  # an engine may take a minute to start
+        observation = list(threads.map(lambda group: group.reset(), groups))
     fresh: RolloutState = state.replace(  # type: ignore[attr-defined]
         observation=_join(observation),
         first=np.ones_like(state.first),
@@ -92,8 +93,8 @@ def blank_trajectory(
 class HostRollout:
     """Groups of environments and the compiled decision, kept from iteration to iteration.
 
-    Several groups each go on in a thread of their own, so that one is decided for while others
-    step.
+    The first group is stepped by the caller's thread, each further one by a thread of its own, so
+    that one is decided for while others step.
     """
 
     def __init__(
@@ -107,50 +108,80 @@ class HostRollout:
     def collect(
         self, params: Params, state: RolloutState, key: Array
     ) -> tuple[RolloutState, Trajectory]:
-        """`num_steps` steps of every environment; see `scan.collect`."""
+        """`num_steps` steps of every environment; see `scan.collect`.
+
+        What stops one group, an interruption among it, stops the others at their next step.
+        """
         num_envs = len(state.first)
         record = _Record(self._num_steps, num_envs)
         size = num_envs // len(self._groups)
         parts = [slice(begin, begin + size) for begin in range(0, num_envs, size)]
-        with ThreadPoolExecutor(len(parts)) as threads:
-            first, *others = (
-                partial(self._collect, i, parts[i], record, params, state, key)
-                for i in range(len(parts))
-            )
+        stop = Event()
+        first, *others = (
+            partial(self._collect, i, part, record, stop, params, state, key)
+            for i, part in enumerate(parts)
+        )
+        with ThreadPoolExecutor(len(parts)) as threads, _setting(stop):
             begun = [threads.submit(other) for other in others]
             after = [first(), *(other.result() for other in begun)]
-        return _join(after), record.trajectory
+        return _join(after), record.whole
 
     def _collect(
-        self, i: int, part: slice, record: _Record, params: Params, state: RolloutState, key: Array
+        self,
+        i: int,
+        part: slice,
+        record: _Record,
+        stop: Event,
+        params: Params,
+        state: RolloutState,
+        key: Array,
     ) -> RolloutState:
-        """Group i, the environments `part` of all."""
+        """Group i, the environments `part` of all, until another stops."""
         state = jax.tree.map(lambda x: x[part], state)
-        for t in range(self._num_steps):
-            # no draw of another group or step has this number
-            number = i * self._num_steps + t
-            action, log_prob, memory = self._act(params, state, key, number)
-            step, following = self._groups[i].step(np.asarray(action))
-            after, ended = _advance(state, step, following, memory)
-            record.put(t, part, scan.record(state, action, log_prob, step, ended, self._view))
-            state = after
+        with _setting(stop):
+            for t in range(self._num_steps):
+                if stop.is_set():
+                    break
+                # no draw of another group or step has this number
+                number = i * self._num_steps + t
+                action, log_prob, memory = self._act(params, state, key, number)
+                step, following = self._groups[i].step(np.asarray(action))
+                after, ended = _advance(state, step, following, memory)
+                record.put(t, part, scan.record(state, action, log_prob, step, ended, self._view))
+                state = after
         return state
 
 
+@contextmanager
+def _setting(stop: Event) -> Iterator[None]:
+    """Set it if this does not come to its end."""
+    try:
+        yield
+    except BaseException:
+        stop.set()
+        raise
+
+
 class _Record:
-    """The trajectory as it fills. Its arrays are made when the first row tells of them."""
+    """The trajectory [T, E, ...] as it fills. Its arrays are made when the first row is there."""
 
     def __init__(self, num_steps: int, num_envs: int) -> None:
         self._size = num_steps, num_envs
         self._lock = Lock()
-        self.trajectory: Any = None
+        self._trajectory: Trajectory | None = None
+
+    @property
+    def whole(self) -> Trajectory:
+        """All of it."""
+        assert self._trajectory is not None
+        return self._trajectory
 
     def put(self, t: int, part: slice, row: Trajectory) -> None:
-        """Write a step of the environments `part`."""
+        """Write step t of the environments `part`, arrays [E of the part, ...]."""
         with self._lock:
-            if self.trajectory is None:
-                self.trajectory = jax.tree.map(self._blank, row)
-        for buffer, x in zip(jax.tree.leaves(self.trajectory), jax.tree.leaves(row), strict=True):
+            if self._trajectory is None:
+                self._trajectory = jax.tree.map(self._blank, row)
+        for buffer, x in zip(jax.tree.leaves(self._trajectory), jax.tree.leaves(row), strict=True):
             buffer[t, part] = x
 
     def _blank(self, x: Any) -> np.ndarray:
