@@ -71,6 +71,8 @@ def test_train_help_shows_types_defaults_and_docs_of_the_chosen_algorithm(capsys
         (["bench", "train", "--out", "no/where.json"], ["there is no folder no"]),
         (["bench", "train", "--out", "."], ["is a folder"]),
         (["bench", "update", "--env", "smax/3mm"], ["Did you mean 'smax/3m'"]),
+        (["bench", "parts", "--rollout.groups", "2"], ["rollout.groups must be 1", "bench train"]),
+        (["bench", "parts", "--devices", "1", "--rollout.groups", "3"], ["divisor of rollout"]),
         (["bench", "update", "--preset", "papre"], ["Did you mean 'paper'"]),
         (["trian"], ["Did you mean 'train'", "resume", "eval"]),
         (["eval", "--run-dir", "nowhere"], ["no run folder", "opspo train"]),
