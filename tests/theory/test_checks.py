@@ -32,7 +32,7 @@ PROBLEMS, SEED = 28, 12
 
 @pytest.fixture(autouse=True, scope="module")
 def quick():
-    """Programs that run for less time than they take to compile, and some of the claims only."""
+    """Some of the claims only."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(checks, "CLAIMS", tuple(BY_NAME[name] for name in CHOSEN))
         yield
