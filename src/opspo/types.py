@@ -31,9 +31,9 @@ class Trajectory:
     next_state: Array
     """[T, E, M, s] the true successor, also where an episode ended"""
     available_actions: Array | None
-    """[T, E, N, A] bool; None with continuous actions"""
+    """[T, E, N, A] or [T, E, N, D, A] bool; None with continuous actions"""
     action: Array
-    """[T, E, N] int, or [T, E, N, D]"""
+    """[T, E, N] int, or [T, E, N, D] int or float"""
     log_prob: Array
     """[T, E, N, D] under the policy that acted, for each action dimension (D = 1 if discrete)"""
     alive: Array

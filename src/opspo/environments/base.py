@@ -25,11 +25,21 @@ class EnvironmentSpec:
     observation_size: int
     state_size: int
     num_actions: int = 0
-    """Discrete actions of each agent; 0 where actions are continuous."""
+    """Discrete choices of each agent, the most in any of its decisions; 0 where actions are
+    continuous."""
     action_size: int = 0
-    """Dimensions of each agent's continuous action, in [-1, 1]; 0 where actions are discrete."""
+    """Dimensions of each agent's action: numbers in [-1, 1], or, with `num_actions`, decisions at
+    one step (MultiDiscrete). 0 where the action is one decision."""
+    action_sizes: tuple[int, ...] = ()
+    """Each agent's own dimensions, where some have fewer than `action_size`: what is beyond does
+    nothing and does not count. () where all have all of them."""
+    action_counts: tuple[int, ...] = ()
+    """Each agent's own number of choices, where some have fewer than `num_actions`. () where all
+    have as many."""
+    agents: tuple[str, ...] = ()
+    """The agents' names in the order of the axis N; () where they have none."""
     episode_limit: int = 0
-    """Most steps of an episode."""
+    """Most steps of an episode, at which it is truncated; 0 where there is no limit."""
     has_win: bool = False
     """Whether episodes are won or lost."""
     outcomes: tuple[str, ...] = ()
@@ -47,7 +57,8 @@ class Observation:
     state: Array
     """[s]"""
     available_actions: Array | None
-    """[N, A] bool, at least one for each agent; None with continuous actions"""
+    """[N, A] bool, or [N, D, A] of D decisions, at least one for each; None with continuous
+    actions"""
     alive: Array
     """[N] bool"""
 
@@ -85,7 +96,7 @@ class JaxEnvironment(Protocol):
         """Start an episode."""
 
     def step(self, key: Array, state: Any, action: Array) -> tuple[Any, Step]:
-        """Take the joint action, int [N] or float [N, D]."""
+        """Take the joint action, int [N] or [N, D], or float [N, D]."""
 
 
 class HostBatch(Protocol):
@@ -99,7 +110,7 @@ class HostBatch(Protocol):
         """Start an episode in every environment."""
 
     def step(self, action: np.ndarray) -> tuple[Step, Observation]:
-        """Take the joint actions, int [E, N] or float [E, N, D].
+        """Take the joint actions, int [E, N] or [E, N, D], or float [E, N, D].
 
         Returns:
             What came of them, with the true last observation where an episode ended; and the
