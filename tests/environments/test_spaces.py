@@ -50,6 +50,13 @@ IMAGE = Box(0, 255, (8, 8, 3), np.uint8)
             {"observation": [0.1, 0.2], "action_mask": [1, 0]},
             [0.1, 0.2],
         ),
+        # a mask of which the space does not tell
+        (
+            Dict(observation=Box(-1, 1, (2,))),
+            {"observation": [0.1, 0.2], "action_mask": [1, 0]},
+            [0.1, 0.2],
+        ),
+        (Box(-1, 1, (2,)), {"observation": [0.1, 0.2], "action_mask": [1, 0]}, [0.1, 0.2]),
         # beside "observation" everything counts, however deep
         (
             Dict(
@@ -144,7 +151,7 @@ def test_what_does_not_fit_its_space_is_an_error(space, value):
         (MultiBinary((2, 1)), [0, 1], [[0], [1]]),
         (Box(0, 4, (3,)), [-1, 0, 1], [0, 2, 4]),
         (Box(0, 4, (3,)), [-7, 0.5, 7], [0, 3, 4]),
-        (Box(np.array([[0, -2]]), np.array([[1, 2]])), [0, 0.5], [[0.5, 1]]),
+        (Box(np.float32([[0, -2]]), np.float32([[1, 2]])), [0, 0.5], [[0.5, 1]]),
         # from its one end on in its own direction
         (Box(2, INF, (3,)), [-1, 0, 1], [2, 3, 4]),
         (Box(-INF, 2, (3,)), [-1, 0, 1], [0, 1, 2]),
@@ -184,7 +191,7 @@ def test_a_dict_and_a_tuple_of_one_kind_are_taken_apart():
     "space",
     [
         Box(-3, 7, (2, 3)),
-        Box(np.array([2, -INF, -INF, 0.1]), np.array([INF, 2, INF, 0.3]), dtype=np.float32),
+        Box(np.float32([2, -INF, -INF, 0.1]), np.float32([INF, 2, INF, 0.3])),
         Box(0, 3, (2,), np.uint8),
         MultiDiscrete([[3, 2], [5, 1]], start=[[1, 2], [3, 4]]),
         Dict(a=Discrete(3, start=-1), b=MultiBinary(2)),

@@ -50,7 +50,17 @@ def view_of(space: Any, who: str) -> View:
         if not rest:
             raise ConfigError(f"{who} observes nothing but its {MASK}. Add what it sees.")
         return _parts({key: _view(part, f"{who}, '{key}',") for key, part in rest.items()})
-    return _view(space, who)
+    view = _view(space, who)
+    if isinstance(space, spaces.Dict):
+        return view
+    return View(view.size, lambda value: view.encode(_without_mask(value)))
+
+
+def _without_mask(value: Any) -> Any:
+    """What is seen, where a mask comes along of which the space does not tell."""
+    if isinstance(value, Mapping) and set(value) == {"observation", MASK}:
+        return value["observation"]
+    return value
 
 
 def _view(space: Any, who: str) -> View:
