@@ -253,18 +253,31 @@ def test_with_a_state_that_always_fails_it_is_the_observations_in_a_row(state):
     assert [step.observation.state[0].tolist() for step, _ in rows] == [[1.0] * 3, [2.0] * 3]
 
 
-def test_a_state_that_fails_in_between_is_not_hidden():
-    with pytest.raises(IndexError):
-        play(ending(fails=staticmethod(lambda engine: engine.t == 1)), 2)
-    with pytest.raises(ConfigError, match=r"state\(\) gave 1 numbers, and 2 at the start"):
-        play(ending(state=lambda self: np.ones(2 - self.t % 2)), 2)
+@pytest.mark.parametrize(
+    ("attributes", "says"),
+    [
+        # multiwalker's, where a fallen walker is removed and the others go on
+        ({"fails": staticmethod(lambda engine: len(engine.agents) < 3)}, "raised IndexError: .*"),
+        ({"state": lambda self: np.ones(len(self.agents))}, "gave 2 numbers, and 3 before"),
+    ],
+)
+def test_a_state_that_fails_in_between_is_not_hidden(attributes, says):
+    kind = type("Failing", (Moving,), attributes)
+    make = lambda: kind({"b": FELL}, {}, {"a": CUT, "c": CUT})  # noqa: E731
+    with pytest.raises(ConfigError, match=rf"state\(\) {says}, in the middle.*own_state=False"):
+        play(make, 1)
+    environment = opspo.from_pettingzoo(make, own_state=False)
+    batch = environment.open(1, 0)
+    assert batch.reset().state.tolist() == [[0.0] * 3]
+    step, _ = batch.step(np.zeros((1, 3), int))
+    assert step.observation.state.tolist() == [[1.0, 0.0, 1.0]]
 
 
 @pytest.mark.parametrize(
     ("state", "says"),
     [
-        (np.zeros((8, 8, 3), np.uint8), "image.*NotImplementedError"),
-        ({"x": 1}, "must give an array"),
+        (np.zeros((8, 8, 3), np.uint8), "image.*own_state=False"),
+        ({"x": 1}, "must give an array.*own_state=False"),
     ],
 )
 def test_a_state_that_is_no_vector_is_refused(state, says):

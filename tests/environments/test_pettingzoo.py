@@ -153,6 +153,32 @@ def test_by_its_module_name():
     assert (spec.action_counts, spec.action_sizes, spec.action_size) == ((), (), 0)
 
 
+def test_knights_and_archers_die_one_after_the_other():
+    knights = pytest.importorskip("pettingzoo.butterfly.knights_archers_zombies_v11")
+    environment = opspo.from_pettingzoo(lambda: knights.parallel_env(spawn_delay=2))
+    spec = environment.spec
+    assert spec.agents == ("archer_0", "archer_1", "knight_0", "knight_1")
+    assert (spec.observation_size, spec.num_actions) == (27 * 5, 6)
+    batch = environment.open(1, 0)
+    batch.reset()
+    living = []
+    while True:
+        step, after = batch.step(np.full((1, 4), 4))  # all strike where they stand
+        if step.terminated[0]:
+            break
+        living.append(int(after.alive[0].sum()))
+        assert (after.observation[0].any(-1) == after.alive[0]).all()
+    assert living == sorted(living, reverse=True)
+    assert len(set(living)) > 1
+    batch.close()
+
+
+def test_a_real_image_is_refused():
+    pong = pytest.importorskip("pettingzoo.butterfly.cooperative_pong_v6")
+    with pytest.raises(ConfigError, match="agent 'paddle_0' observes an image"):
+        opspo.from_pettingzoo(pong.parallel_env)
+
+
 class Spaces(ParallelEnv):
     """Any spaces; it keeps what it is told, and may have masks in its infos."""
 

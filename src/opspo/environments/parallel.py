@@ -15,6 +15,10 @@ from opspo.environments.decisions import Action, allowed, choices_of
 from opspo.environments.joint import joint_spaces
 from opspo.environments.spaces import MASK, View
 
+NO_STATE = (
+    "pass own_state=False to opspo.from_pettingzoo: then the critic sees the observations in a row"
+)
+"""What to do about a `state()` that will not do"""
 MakeParallel = Callable[[], Any]
 """() → a parallel environment"""
 
@@ -183,22 +187,22 @@ class Joint(gymnasium.Env):
             sizes = (view.size for view in environment.views.values())
             return np.concatenate([seen[i, :size] for i, size in enumerate(sizes)])
         try:
-            return self._own_state()
-        except Exception:
-            if not over:
-                raise
+            state = np.asarray(self._engine.state(), np.float32).reshape(-1)
+        except Exception as error:
+            if over:
+                return self._state
+            raise self._no_state(f"raised {type(error).__name__}: {error}") from error
+        if state.size == environment.spec.state_size:
+            return state
+        if over:
             return self._state
+        raise self._no_state(f"gave {state.size} numbers, and {self._state.size} before")
 
-    def _own_state(self) -> np.ndarray:
-        state = np.asarray(self._engine.state(), np.float32).reshape(-1)
-        size = self._environment.spec.state_size
-        if state.size != size:
-            raise ConfigError(
-                f"{self._environment.spec.name}: state() gave {state.size} numbers, and {size} at "
-                "the start. Let it keep its size; or let it raise NotImplementedError always, and "
-                "the critic sees the observations in a row."
-            )
-        return state
+    def _no_state(self, why: str) -> ConfigError:
+        return ConfigError(
+            f"{self._environment.spec.name}: state() {why}, in the middle of an episode. Let it "
+            f"give a vector of one size throughout, or {NO_STATE}."
+        )
 
 
 def random_rewards(joint: Joint, agents: list[Any], *, steps: int, seconds: float) -> np.ndarray:

@@ -20,7 +20,7 @@ from opspo.environments.base import EnvironmentSpec
 from opspo.environments.decisions import team_sizes
 from opspo.environments.joint import JointBatch
 from opspo.environments.opponents import OPPONENTS, is_known_game, opposed_pair
-from opspo.environments.parallel import Joint, MakeParallel, random_rewards
+from opspo.environments.parallel import NO_STATE, Joint, MakeParallel, random_rewards
 from opspo.environments.spaces import action_of, view_of
 
 PROBE_STEPS, PROBE_SECONDS = 100, 5.0
@@ -49,7 +49,9 @@ def from_module(name: str) -> PettingZoo:
     )
 
 
-def from_pettingzoo(make: MakeParallel, *, name: str = "", workers: bool = False) -> PettingZoo:
+def from_pettingzoo(
+    make: MakeParallel, *, name: str = "", workers: bool = False, own_state: bool = True
+) -> PettingZoo:
     """An environment of your own with PettingZoo's parallel API, for `opspo.train`.
 
     Args:
@@ -58,11 +60,13 @@ def from_pettingzoo(make: MakeParallel, *, name: str = "", workers: bool = False
         workers: step each in a process of its own, which is started again if it dies. Worth it
             from about a millisecond a step. A script that does this keeps what it runs behind
             `if __name__ == "__main__":`, since every worker imports it.
+        own_state: let the critic see the environment's `state()` where it has one, and not the
+            observations in a row.
 
     Raises:
         ConfigError: its spaces or its agents are not what opspo can train.
     """
-    return PettingZoo(make, name, workers=workers)
+    return PettingZoo(make, name, workers=workers, own_state=own_state)
 
 
 def _package(module: str) -> str:
@@ -76,7 +80,13 @@ class PettingZoo:
     """A `HostEnvironment` of any parallel environment."""
 
     def __init__(
-        self, make: MakeParallel, name: str = "", *, workers: bool = False, engine: str = ""
+        self,
+        make: MakeParallel,
+        name: str = "",
+        *,
+        workers: bool = False,
+        own_state: bool = True,
+        engine: str = "",
     ) -> None:
         self.make = make
         self.workers = workers
@@ -90,7 +100,7 @@ class PettingZoo:
             self.views = {a: view_of(probe.observation_space(a), who[a]) for a in self.agents}
             self.actions = {a: action_of(probe.action_space(a), who[a]) for a in self.agents}
             sizes = [view.size for view in self.views.values()]
-            state_size = _state_size(probe, name)
+            state_size = _state_size(probe, name) if own_state else None
             self.has_state = state_size is not None
             self.spec = EnvironmentSpec(
                 name=name,
@@ -153,11 +163,12 @@ def _state_size(engine: Any, name: str) -> int | None:
         numbers = np.asarray(state)
         size = numbers.astype(np.float32).size
     except (TypeError, ValueError) as error:
-        raise ConfigError(f"{name}: state() must give an array, not {state}.") from error
+        raise ConfigError(
+            f"{name}: state() must give an array, not {state}. Let it; or {NO_STATE}."
+        ) from error
     if numbers.ndim == 3 and numbers.dtype == np.uint8:
         raise ConfigError(
             f"{name}: state() gives an image, {list(numbers.shape)}, and opspo's networks take "
-            "vectors. Wrap the environment so that it gives a vector of features, or raises "
-            "NotImplementedError: then the critic sees the observations in a row."
+            f"vectors. Let it give a vector of features, or {NO_STATE}."
         )
     return size
