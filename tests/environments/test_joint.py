@@ -123,6 +123,15 @@ def test_every_environment_has_a_seed_of_its_own():
     assert len(set(batch.reset().observation[:, 0, 0].tolist())) == 3
 
 
+def test_several_decisions_have_an_axis_of_their_own():
+    spec = dataclasses.replace(SPEC, num_actions=4, action_size=3)
+    seen, acts = joint_spaces(spec)
+    assert seen["available_actions"].shape == (2, 3, 4)
+    assert acts.nvec.tolist() == [[4] * 3] * 2
+    seen, acts = joint_spaces(SPEC)
+    assert (seen["available_actions"].shape, acts.nvec.tolist()) == ((2, 2), [2, 2])
+
+
 @pytest.mark.parametrize("how", [fail, die])
 def test_a_worker_that_dies_starts_again_and_its_episode_is_lost(tmp_path, how):
     marker = str(tmp_path / "broken")

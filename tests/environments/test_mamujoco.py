@@ -36,6 +36,8 @@ def test_the_papers_tasks_step(name):
     sizes = {"Ant": 111, "HalfCheetah": 17, "Hopper": 11, "Walker2d": 17}
     assert spec.state_size == sizes.get(environment.robot.task, 376)
     assert spec.observation_size == spec.state_size + agents
+    assert spec.agents == tuple(f"agent_{i}" for i in range(agents))
+    assert spec.action_sizes == ((9, 8) if agents == 2 else ())
     for seen, _, step, _ in roll(environment, 3):
         assert seen.observation.shape == (3, agents, spec.observation_size)
         assert seen.observation.dtype == seen.state.dtype == step.reward.dtype == np.float32
