@@ -24,6 +24,7 @@ from opspo.environments.base import (
     Observation,
     Step,
 )
+from opspo.environments.checks.first import FirstLook
 from opspo.policies.team import Team
 from opspo.rollout import scan
 from opspo.rollout.scan import View
@@ -59,9 +60,13 @@ def opened(
     with ExitStack() as stack:
         yield tuple(
             # an engine that counts on from its seed gives all the same as in one group
-            stack.enter_context(closing(environment.open(size, (seed + begin) % 2**31)))
+            stack.enter_context(closing(_looked_at(environment, size, (seed + begin) % 2**31)))
             for begin in range(0, num_envs, size)
         )
+
+
+def _looked_at(environment: HostEnvironment, num_envs: int, seed: int) -> HostBatch:
+    return FirstLook(environment.open(num_envs, seed), environment.spec, num_envs)
 
 
 def start(state: RolloutState, groups: Sequence[HostBatch]) -> RolloutState:

@@ -1,0 +1,95 @@
+"""Exceptions in a user's environment, cut to the frames that are the user's."""
+
+from __future__ import annotations
+
+import re
+import sysconfig
+import traceback
+from pathlib import Path
+from types import ModuleType
+
+import flax
+import gymnasium
+import jax
+import jaxlib
+import numpy as np
+
+import opspo
+
+MOST_FRAMES = 5
+"""The innermost ones are shown"""
+
+
+def _folder(module: ModuleType) -> Path:
+    return Path(str(module.__file__)).parent
+
+
+_OURS = _folder(opspo)
+_LIBRARIES = tuple(_folder(module) for module in (jax, jaxlib, np, flax, gymnasium))
+_PYTHON = Path(sysconfig.get_paths()["stdlib"])
+
+
+def is_users(filename: str) -> bool:
+    """Whether a frame is neither of this library nor of what it stands on.
+
+    An environment may be installed, so packages other than those count as the user's.
+    """
+    path = Path(filename)
+    if not path.is_absolute():
+        return not filename.startswith("<frozen")
+    if any(folder in path.parents for folder in (_OURS, *_LIBRARIES)):
+        return False
+    return _PYTHON not in path.parents or "site-packages" in path.parts
+
+
+def user_frames(error: BaseException) -> str:
+    """The user's part of an exception's traceback, the innermost frame last; "" if there is none.
+
+    The text of a worker's exception is its traceback, of which the same is kept.
+    """
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if is_users(f.filename)]
+    if frames:
+        return "".join(traceback.format_list(frames[-MOST_FRAMES:])).rstrip()
+    return _in_text(str(error))
+
+
+def _in_text(text: str) -> str:
+    """The user's frames of a traceback in words."""
+    entries = re.findall(r'^  File "([^"]+)".*\n(?:    .*\n)*', text, flags=re.MULTILINE)
+    blocks = re.finditer(r'^  File "[^"]+".*\n(?:    .*\n)*', text, flags=re.MULTILINE)
+    kept = [b[0] for name, b in zip(entries, blocks, strict=True) if is_users(name)]
+    return "".join(kept[-MOST_FRAMES:]).rstrip()
+
+
+def described(error: BaseException) -> str:
+    """The exception's name and the first line of its message; the last of a traceback."""
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    if any(line.startswith("Traceback ") for line in lines):
+        return lines[-1]
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+
+
+_CONDITION = (
+    "Python's `if`, `while`, `and`, `assert`, `int()` and `float()` need a number, and there is "
+    "none while JAX compiles: use `jnp.where`, `jax.lax.cond` or `jax.lax.while_loop`."
+)
+_ARRAY = "NumPy needs numbers, and there are none while JAX compiles: use `jax.numpy`."
+_LEAK = (
+    "A value of one call was kept (in an attribute, a list or a global) and used in another: keep "
+    "it in the state that `reset` and `step` return."
+)
+_TRACING: tuple[tuple[type[Exception], str], ...] = (
+    (jax.errors.TracerArrayConversionError, _ARRAY),
+    (jax.errors.TracerIntegerConversionError, _CONDITION),
+    (
+        jax.errors.NonConcreteBooleanIndexError,
+        "A boolean index gives an array of unknown size: use `jnp.where` with three arguments.",
+    ),
+    (jax.errors.ConcretizationTypeError, _CONDITION),
+    (jax.errors.UnexpectedTracerError, _LEAK),
+)
+
+
+def tracing_fix(error: BaseException) -> str:
+    """What to do about an exception that JAX raises while it compiles; "" for any other."""
+    return next((fix for kind, fix in _TRACING if isinstance(error, kind)), "")
