@@ -24,7 +24,7 @@ def look(environment: Any, recorder: Recorder) -> Faults:
     """Trace `reset` and `step` without running them, and compare the forms of what they return.
 
     Raises:
-        Stop: they cannot be traced.
+        Stop: they cannot be traced, or states change their shape.
     """
     spec: EnvironmentSpec = environment.spec
     key = jax.eval_shape(lambda: jax.random.PRNGKey(0))
@@ -32,9 +32,11 @@ def look(environment: Any, recorder: Recorder) -> Faults:
     faults = observation_faults(spec, seen, lead=(), where="in `reset`")
     after, step = traced(recorder, environment, "step", key, state, joint_action(spec))
     recorder.add(*faults.values(), *_state_problems(state, after))
-    further = step_faults(spec, step, lead=(), where="in `step`")
-    recorder.add(*further.values())
-    return further | faults
+    rest = step_faults(spec, step, lead=(), where="in `step`")
+    recorder.add(*rest.values())
+    if jax.tree.map(np.shape, state) != jax.tree.map(np.shape, after):
+        raise Stop
+    return rest | faults
 
 
 def joint_action(spec: EnvironmentSpec) -> jax.ShapeDtypeStruct:

@@ -145,9 +145,14 @@ def _check_parallel(
     recorder.name = f"pettingzoo/{getattr(made, 'metadata', {}).get('name', type(made).__name__)}"
     if lacks(made, recorder):
         raise Stop
-    with reported(recorder, "Making it"):
-        adapter = from_pettingzoo(spied(make, recorder), name=recorder.name)
-    return playing(adapter, Subject(adapter.spec, PARALLEL, recorder, set()))
+    later = Recorder()
+    try:
+        with reported(later, "Making it"):
+            adapter = from_pettingzoo(spied(make, recorder), name=recorder.name)
+        return playing(adapter, Subject(adapter.spec, PARALLEL, later, set()))
+    finally:
+        # what the adapter makes of a fault, after what was seen of it in the dictionaries
+        recorder.follow(later)
 
 
 def _check_adapted(adapter: PettingZoo, recorder: Recorder, playing: Play) -> tuple[int, int]:
@@ -155,7 +160,11 @@ def _check_adapted(adapter: PettingZoo, recorder: Recorder, playing: Play) -> tu
     adapter = copy.copy(adapter)
     if not adapter.workers:
         adapter.make = spied(adapter.make, recorder)
-    return playing(adapter, Subject(adapter.spec, PARALLEL, recorder, set()))
+    later = Recorder()
+    try:
+        return playing(adapter, Subject(adapter.spec, PARALLEL, later, set()))
+    finally:
+        recorder.follow(later)
 
 
 def _copied(environment: Any) -> Any:

@@ -45,27 +45,36 @@ def is_users(filename: str) -> bool:
 def user_frames(error: BaseException) -> str:
     """The user's part of an exception's traceback, the innermost frame last; "" if there is none.
 
-    The text of a worker's exception is its traceback, of which the same is kept.
+    A worker's exception and that of a callback have theirs as a text.
     """
+    text = _in_text(str(error))
+    if text:
+        return text
     frames = [f for f in traceback.extract_tb(error.__traceback__) if is_users(f.filename)]
-    if frames:
-        return "".join(traceback.format_list(frames[-MOST_FRAMES:])).rstrip()
-    return _in_text(str(error))
+    return "".join(traceback.format_list(frames[-MOST_FRAMES:])).rstrip()
 
 
 def _in_text(text: str) -> str:
-    """The user's frames of a traceback in words."""
-    entries = re.findall(r'^  File "([^"]+)".*\n(?:    .*\n)*', text, flags=re.MULTILINE)
-    blocks = re.finditer(r'^  File "[^"]+".*\n(?:    .*\n)*', text, flags=re.MULTILINE)
-    kept = [b[0] for name, b in zip(entries, blocks, strict=True) if is_users(name)]
+    """The user's frames of a traceback in words, those that this library's have called."""
+    found = list(_FRAME.finditer(text))
+    ours = [i for i, frame in enumerate(found) if _OURS in Path(frame["file"]).parents]
+    kept = [frame[0] for frame in found[max(ours, default=-1) + 1 :] if is_users(frame["file"])]
     return "".join(kept[-MOST_FRAMES:]).rstrip()
 
 
+_FRAME = re.compile(r'^  File "(?P<file>[^"]+)".*\n(?:    .*\n)*', flags=re.MULTILINE)
+
+
 def described(error: BaseException) -> str:
-    """The exception's name and the first line of its message; the last of a traceback."""
-    lines = [line for line in str(error).splitlines() if line.strip()]
-    if any(line.startswith("Traceback ") for line in lines):
-        return lines[-1]
+    """The exception's name and the first line of its message.
+
+    Of an exception whose message is a traceback, what that ends with.
+    """
+    lines = [line.rstrip() for line in str(error).splitlines() if line.strip()]
+    begun = [i for i, line in enumerate(lines) if "Traceback (most recent call last)" in line]
+    if begun:
+        ends = [line for line in lines[begun[-1] + 1 :] if not line.startswith(" ")]
+        return ends[0] if ends else type(error).__name__
     return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
 
 

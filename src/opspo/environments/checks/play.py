@@ -55,27 +55,24 @@ def reported(recorder: Recorder, doing: str, where: str = "") -> Iterator[None]:
     Raises:
         Stop: it raised.
     """
-    known = len(recorder.problems)
     try:
         yield
     except Stop:
         raise
     except Exception as error:
-        # else it follows from what was found in the same call
-        if len(recorder.problems) == known:
-            _record(recorder, error, doing, where)
+        _record(recorder, error, doing, where)
         raise Stop from error
 
 
 def _record(recorder: Recorder, error: Exception, doing: str, where: str) -> None:
     if isinstance(error, ConfigError):
-        recorder.problem("cannot be", str(error), where=where)
+        recorder.problem("refused", str(error), where=where)
         return
     broke = " and cannot go on" if isinstance(error, EngineError) else ""
     recorder.problem(
         f"raises: {doing}",
         f"{doing} raises{broke}: {described(error)}.",
-        "It must not raise, whatever the available actions and whenever the episode ends.",
+        "It must not raise, whenever it is called and whatever the available actions.",
         where=where,
         trace=user_frames(error),
     )
@@ -128,14 +125,15 @@ class _Play:
         """A batch with all that it needs, closed at the end."""
         with reported(self._recorder, doing):
             batch = environment.open(self._num_envs, self._seed)
-        for name in ("reset", "step", "close", "lost_episodes"):
-            if not hasattr(batch, name):
-                self._recorder.problem(
-                    f"missing: {name}",
-                    f"What `open` returns has no `{name}`.",
-                    "opspo.environments.base.HostBatch lists what a batch has: `reset`, `step`, "
-                    "`close` and `lost_episodes`.",
-                )
+        parts = ("reset", "step", "close", "lost_episodes")
+        missing = [f"`{name}`" for name in parts if not hasattr(batch, name)]
+        if missing:
+            self._recorder.problem(
+                "missing: batch",
+                f"What `open` returns has no {', '.join(missing)}.",
+                "opspo.environments.base.HostBatch shows what a batch has: `reset`, `step`, "
+                "`close` and `lost_episodes`.",
+            )
         if not (hasattr(batch, "reset") and hasattr(batch, "step")):
             raise Stop
         if hasattr(batch, "close"):
@@ -205,7 +203,8 @@ class _Play:
             self._twin = None
             self._recorder.problem(
                 "not deterministic",
-                f"The same seed and the same actions gave another {self._subject.words[field]}.",
+                "Two plays with the same seed and the same actions differ, first in "
+                f"{self._subject.words[field]}.",
                 "Draw only from the seed or key that is given, and share nothing between "
                 "environments: no global random numbers, no clock, no class attribute.",
                 where=where,

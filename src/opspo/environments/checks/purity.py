@@ -49,14 +49,17 @@ def check_purity(environment: Any, recorder: Recorder) -> None:
     action = joint_action(environment.spec)
     state, _ = traced(recorder, environment, "reset", key)
     arguments = {"reset": (key,), "step": (key, state, action)}
-    before = _attributes(environment)
     for name, given in arguments.items():
+        before = _attributes(environment)
         one, other = (_program(getattr(environment, name), given) for _ in range(2))
         changed = _changed(before, _attributes(environment))
         if changed:
             _impure(recorder, f"`{name}` changes the environment's attribute `{changed}`.")
         if one != other:
             _impure(recorder, f"`{name}` is another function each time that it is compiled.")
+    kept = _keeps_tracer(environment)
+    if kept:
+        _impure(recorder, f"`reset` or `step` keeps what it computes in the attribute `{kept}`.")
     several = jax.tree.map(lambda x: jax.ShapeDtypeStruct((2, *x.shape), x.dtype), arguments)
     for name in SIGNATURES:
         traced(recorder, environment, name, *several[name], transform=jax.vmap)
@@ -85,8 +88,6 @@ def _attributes(environment: Any) -> dict[str, Any]:
 
 def _kept(value: Any, depth: int = 3) -> Any:
     """What tells whether it is the same later, even if it changes in place."""
-    if isinstance(value, jax.core.Tracer):
-        return object()  # a value of the compilation is never the same again
     if isinstance(value, np.random.Generator):
         value = value.bit_generator.state
     elif isinstance(value, np.random.RandomState):
@@ -101,6 +102,14 @@ def _kept(value: Any, depth: int = 3) -> Any:
         return tuple(_kept(part, depth - 1) for part in value)
     simple = value is None or isinstance(value, bool | int | float | str | bytes)
     return value if simple else id(value)
+
+
+def _keeps_tracer(environment: Any) -> str:
+    """The name of an attribute with a value that was there while JAX compiled; "" if none."""
+    for name, value in getattr(environment, "__dict__", {}).items():
+        if any(isinstance(x, jax.core.Tracer) for x in jax.tree.leaves(value)):
+            return name
+    return ""
 
 
 def _changed(before: dict[str, Any], after: dict[str, Any]) -> str:

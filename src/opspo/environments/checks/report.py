@@ -63,6 +63,10 @@ class Report:
         return "\n".join(lines)
 
 
+INDEPENDENT = ("not deterministic", "never ends")
+"""Kinds of problems that do not follow from others"""
+
+
 class Stop(Exception):
     """What was found makes it impossible to go on; it is recorded."""
 
@@ -90,6 +94,16 @@ class Recorder:
         """Problems that were found elsewhere."""
         for finding in findings:
             self._problems.setdefault(finding.kind, finding)
+
+    def follow(self, other: Recorder) -> None:
+        """Take over what was found after these, by what they may have misled.
+
+        Where there are problems already, only what no other problem can bring about.
+        """
+        alone = not self._problems
+        self.add(*(p for p in other.problems if alone or p.kind in INDEPENDENT))
+        for note in other.notes if alone else ():
+            self._notes.setdefault(note.kind, note)
 
     def problem(
         self, kind: str, what: str, fix: str = "", *, where: str = "", trace: str = ""

@@ -124,7 +124,7 @@ def playable(faults: Faults) -> bool:
 def _no_struct(expected: str, found: Any, where: str) -> Finding:
     return Finding(
         f"missing: {expected}",
-        f"{expected.capitalize()} is expected, but came {found_kind(found)}.",
+        f"{expected[0].upper()}{expected[1:]} is expected, but came {found_kind(found)}.",
         "Both classes are in opspo.environments.base; docs/environments/own.md has an example.",
         where,
     )

@@ -56,7 +56,8 @@ class Watch:
         done = check_ends(self._subject, step, self._numbers, self.where)
         self._deaths(step.observation, done)
         self._limit(done)
-        self._changes |= not same(step.observation, self._before)
+        seen, before = step.observation.observation, self._before.observation
+        self._changes |= not equal(np.asarray(seen), np.asarray(before))
         self._go_on(step.observation, following, done)
 
     def finish(self) -> None:
@@ -66,7 +67,7 @@ class Watch:
         if self.steps and not self._changes:
             recorder.note(
                 "constant observation",
-                f"{words['observation']} never changed in {self.steps} steps.",
+                f"{words['observation']} never changed within an episode, in {self.steps} steps.",
                 "If the agents should see what happens, make it from the current state.",
             )
             return
@@ -120,7 +121,7 @@ class Watch:
                 where=self.where(e, i),
             )
         self._alive = alive
-        if "observation" in subject.faulty:
+        if "observation" in subject.faulty or subject.words.adapted:
             return
         # at an end, all may be dead and see the last of it
         seeing = np.asarray(seen.observation).any(-1) & ~alive & ~done[:, None]

@@ -15,6 +15,8 @@ class Words:
     fields: Mapping[str, str]
     end: str
     """How an episode is ended"""
+    adapted: bool = False
+    """Whether an adapter of this library makes the observations of the dead"""
 
     def __getitem__(self, field: str) -> str:
         """The name of a field; outcomes are called `outcome: <name>`."""
@@ -53,6 +55,7 @@ PARALLEL = Words(
         "outcome": "the outcome '{name}'",
     },
     end="set `truncations[agent]` to True for every agent at the last step of an episode",
+    adapted=True,
 )
 """Environments with PettingZoo's parallel API"""
 
