@@ -165,6 +165,13 @@ def theory(arguments: Sequence[str]) -> None:
     run(arguments)
 
 
+def check(arguments: Sequence[str]) -> None:
+    """Play an environment at random and report what does not fit."""
+    from opspo.environments.checks.command import command
+
+    command(arguments)
+
+
 def list_environments(arguments: Sequence[str]) -> None:
     """List the environments, with their sizes and what is missing."""
     from opspo.catalogue import command
@@ -190,6 +197,7 @@ COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {
     "watch": watch,
     "bench": bench,
     "theory": theory,
+    "check": check,
     "envs": list_environments,
     "algos": list_algorithms,
 }

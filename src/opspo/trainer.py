@@ -19,6 +19,7 @@ from opspo.config import ConfigError, Hosts, TrainConfig
 from opspo.devices import all_agree, claim
 from opspo.environments import make_env
 from opspo.environments.base import Environment, runs_on_host
+from opspo.environments.checks.first import sound
 from opspo.environments.entry import as_made, entered
 from opspo.evaluate import Evaluation, make_evaluator
 from opspo.learner import make_learner
@@ -112,7 +113,7 @@ def _train(
     with stop_flag() as stopped, ExitStack() as held:
         claim(devices, hosts)
         shared = dataclasses.replace(configs[0], devices=devices)
-        learner = make_learner(shared, environment or make_env(shared.env))
+        learner = make_learner(shared, sound(environment or make_env(shared.env)))
         check_inputs(shared, learner.environment.spec)
         if len(configs) > 1 and runs_on_host(learner.environment):
             raise ConfigError(
