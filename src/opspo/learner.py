@@ -237,28 +237,11 @@ def make_learner(config: TrainConfig, environment: Environment) -> Learner:
     critic = make_critic(config.policy, environment.spec, local=config.algorithm.critic == "local")
     setting = Setting(team=team, critic=critic, chunk_length=config.chunk_length)
     algorithm = ALGORITHMS[config.algo](config.algorithm, setting)
-    optimiser = config.optimiser
-    actor_optimiser, critic_optimiser = (
-        make_optimiser(
-            rate, adam_epsilon=optimiser.adam_epsilon, max_grad_norm=optimiser.max_grad_norm
-        )
-        for rate in (optimiser.actor_learning_rate, optimiser.critic_learning_rate)
-    )
-    gradient_step = GradientStep(
-        team=team,
-        critic=critic,
-        actor_optimiser=actor_optimiser,
-        critic_optimiser=critic_optimiser,
-        entropy_coefficient=config.algorithm.entropy_coefficient,
-        value_clip=config.value.clip,
-        huber_delta=config.value.huber_delta,
-        live_range=algorithm.live_range,
-    )
     update = Update(
         team=team,
         critic=critic,
         algorithm=algorithm,
-        gradient_step=gradient_step,
+        gradient_step=_gradient_step(config, team, critic, algorithm),
         chunk_length=config.chunk_length,
         minibatches=config.algorithm.minibatches,
         extra_critic_passes=config.algorithm.extra_critic_passes,
@@ -276,6 +259,29 @@ def make_learner(config: TrainConfig, environment: Environment) -> Learner:
         ),
     )
     return Learner(config, environment, team, critic, algorithm, update)
+
+
+def _gradient_step(
+    config: TrainConfig, team: Team, critic: Critic, algorithm: Algorithm
+) -> GradientStep:
+    optimiser = config.optimiser
+    actor_optimiser, critic_optimiser = (
+        make_optimiser(
+            rate, adam_epsilon=optimiser.adam_epsilon, max_grad_norm=optimiser.max_grad_norm
+        )
+        for rate in (optimiser.actor_learning_rate, optimiser.critic_learning_rate)
+    )
+    return GradientStep(
+        team=team,
+        critic=critic,
+        actor_optimiser=actor_optimiser,
+        critic_optimiser=critic_optimiser,
+        entropy_coefficient=config.algorithm.entropy_coefficient,
+        value_clip=config.value.clip,
+        huber_delta=config.value.huber_delta,
+        action_ratio=algorithm.action_ratio,
+        live_range=algorithm.live_range,
+    )
 
 
 def _check_groups(config: TrainConfig, environment: Environment) -> None:

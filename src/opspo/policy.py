@@ -48,12 +48,13 @@ class Policy:
 
         Args:
             observation: [N, d], or [B, N, d] for B teams side by side.
-            available_actions: [..., N, A] bool; by default every action is.
+            available_actions: [..., N, A] bool, or [..., N, D, A] of D decisions; by default every
+                action is.
             greedy: take the most probable action; else sample with `key`.
             key: PRNG key, needed to sample.
 
         Returns:
-            Actions int [..., N], or float [..., N, D].
+            Actions int [..., N] or [..., N, D], or float [..., N, D].
 
         Raises:
             ValueError: a shape does not fit, an agent has no available action, or the key is
@@ -118,7 +119,7 @@ class Policy:
         if available is None or self.spec.num_actions == 0:
             return observation, None
         available = np.asarray(available, bool)
-        expected = (*observation.shape[:-1], self.spec.num_actions)
+        expected = (*observation.shape[:-1], *self.spec.choices)
         if available.shape != expected:
             raise ValueError(
                 f"Expected available_actions {list(expected)}, but got {list(available.shape)}."

@@ -102,10 +102,10 @@ class StageData:
     log_ratio: Array
     """[T, E, K] log of the joint ratio of the other agents, as it counts in weights and ranges"""
     trace_log_ratio: Array
-    """[T, E, K] the same, as it counts in traces"""
+    """[T, E, K] of whole actions, the product over their dimensions, as it counts in traces"""
     density_log_ratio: Array
-    """[T, E, K] as in weights, but of whole actions: of continuous ones all dimensions count, where
-    the objective takes the mean of their ratios"""
+    """[T, E, K] of whole actions, as it counts in state weights; `log_ratio` may be the mean over
+    an action's dimensions instead"""
     position: Array
     """[K] place in the order over the number of agents, in (0, 1]; 1 where all move at once"""
     alive: Array

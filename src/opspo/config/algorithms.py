@@ -14,6 +14,7 @@ from typing import ClassVar, Literal
 from opspo.config.density import DensityConfig
 from opspo.config.errors import require
 
+ActionRatioName = Literal["product", "mean"]
 AdvantageName = Literal["gae", "td", "vtrace_next", "trace"]
 ValueTargetName = Literal["advantage", "printed", "gae"]
 StateWeightName = Literal[
@@ -65,6 +66,11 @@ class AlgorithmConfig:
     normalise_advantage: bool = True
     """Scale advantages to zero mean and unit variance over the living agents' samples; with
     separate parameters, each agent's over its own."""
+
+    action_ratio: ActionRatioName = "product"
+    """Ratio of an action of several dimensions, as the objective takes it: the `product` over them,
+    which is the ratio of the policies (public A2PO and HARL), or their `mean` (OPSPO's paper for
+    MA-MuJoCo). Traces and density ratios always take the product."""
 
     advantage: AdvantageName = "gae"
     """Advantage estimator: `gae`, or AEC as `td`, `vtrace_next` or `trace` (erratum E3)."""

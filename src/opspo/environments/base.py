@@ -47,6 +47,14 @@ class EnvironmentSpec:
     engine: str = ""
     """What simulates it, with the version."""
 
+    @property
+    def choices(self) -> tuple[int, ...]:
+        """Shape of one agent's available actions: [A], or [D, A] of D decisions; () of none."""
+        if self.num_actions == 0:
+            return ()
+        decisions = (self.action_size,) if self.action_size else ()
+        return (*decisions, self.num_actions)
+
 
 @struct.dataclass
 class Observation:

@@ -13,7 +13,12 @@ import optax
 from opspo.config import PolicyConfig
 from opspo.environments.base import EnvironmentSpec, Observation
 from opspo.estimators.normalise import merge_moments
-from opspo.policies.distributions import DiagonalGaussian, Distribution, MaskedCategorical
+from opspo.policies.distributions import (
+    Decisions,
+    DiagonalGaussian,
+    Distribution,
+    MaskedCategorical,
+)
 from opspo.policies.networks import GRU, ActorNetwork, CriticNetwork, Torso
 from opspo.types import Array, Params
 
@@ -155,6 +160,18 @@ class Team(Members):
     """The policies of all N agents as one object; outputs are those of the distribution."""
 
     distribution: Distribution
+    action_sizes: tuple[int, ...] = ()
+    """Each agent's own dimensions of the action, where some have fewer; see `EnvironmentSpec`"""
+
+    def own_dimensions(self, agents: Array) -> Array | None:
+        """[K, D] bool, which dimensions of the action are those of a group of agents [K].
+
+        None where all are.
+        """
+        if not self.action_sizes:
+            return None
+        sizes = jnp.array(self.action_sizes, jnp.int32)[agents]
+        return jnp.arange(max(self.action_sizes)) < sizes[:, None]
 
     def log_prob(
         self,
@@ -211,21 +228,28 @@ def _torso(config: PolicyConfig) -> Torso:
 
 def make_team(config: PolicyConfig, spec: EnvironmentSpec) -> Team:
     """The actors for an environment's observations and actions."""
-    continuous = spec.action_size > 0
+    continuous = spec.num_actions == 0
     network = ActorNetwork(
         torso=_torso(config),
-        head_size=spec.action_size if continuous else spec.num_actions,
+        head_size=max(spec.action_size, 1) * max(spec.num_actions, 1),
         output_gain=config.output_gain,
         initial_log_std=config.initial_log_std if continuous else None,
     )
     return Team(
         network=network,
-        distribution=DiagonalGaussian() if continuous else MaskedCategorical(),
+        distribution=_distribution(spec),
+        action_sizes=spec.action_sizes,
         num_members=spec.num_agents,
         input_size=spec.observation_size,
         shared=config.share_parameters,
         memory_size=config.memory_size,
     )
+
+
+def _distribution(spec: EnvironmentSpec) -> Distribution:
+    if spec.num_actions == 0:
+        return DiagonalGaussian()
+    return Decisions(spec.action_size) if spec.action_size else MaskedCategorical()
 
 
 def make_critic(config: PolicyConfig, spec: EnvironmentSpec, *, local: bool = False) -> Critic:

@@ -39,7 +39,7 @@ def blank(spec: EnvironmentSpec, team: Team, num_envs: int) -> RolloutState:
             observation=jnp.zeros((*agents, spec.observation_size)),
             state=jnp.zeros((num_envs, spec.state_size)),
             available_actions=(
-                jnp.ones((*agents, spec.num_actions), bool) if spec.num_actions else None
+                jnp.ones((*agents, *spec.choices), bool) if spec.num_actions else None
             ),
             alive=jnp.ones(agents, bool),
         ),
