@@ -14,6 +14,7 @@ import numpy as np
 
 from opspo.checkpoint import Checkpoints
 from opspo.environments.base import EnvironmentSpec
+from opspo.environments.entry import entered_spec, with_agent_id
 from opspo.policies.team import Team, make_team
 from opspo.runs import RunError, RunFolder, open_run
 from opspo.types import Array, Params
@@ -25,10 +26,15 @@ class Policy:
     The object keeps the agents' memory from call to call; `reset` starts an episode.
     """
 
-    def __init__(self, team: Team, params: Params, spec: EnvironmentSpec) -> None:
+    def __init__(
+        self, team: Team, params: Params, spec: EnvironmentSpec, agent_ids: np.ndarray | None = None
+    ) -> None:
         self.team = team
         self.params = params
         self.spec = spec
+        """Sizes of the environment; `act` takes its observations"""
+        self._agent_ids = agent_ids
+        """[n, N] what is appended to what each of the n agents here sees; None: nothing"""
         self._memory: Array | None = None
         self._decide = jax.jit(self._decide_batch, static_argnames="greedy")
 
@@ -81,7 +87,8 @@ class Policy:
         if not 0 <= index < self.team.num_members:
             raise ValueError(f"Agent {index} does not exist: there are {self.team.num_members}.")
         params = self.team.select(self.params, jnp.array([index]))
-        return Policy(dataclasses.replace(self.team, num_members=1), params, self.spec)
+        ids = None if self._agent_ids is None else self._agent_ids[index : index + 1]
+        return Policy(dataclasses.replace(self.team, num_members=1), params, self.spec, ids)
 
     def _decide_batch(
         self,
@@ -93,6 +100,8 @@ class Policy:
         *,
         greedy: bool,
     ) -> tuple[Array, Array]:
+        if self._agent_ids is not None:
+            observation = with_agent_id(observation, self._agent_ids)
         agents, size = observation.shape[-2:]
         flat = observation.reshape(1, -1, agents, size)
         output, after = self.team.unroll(
@@ -110,7 +119,7 @@ class Policy:
 
     def _check(self, observation: Any, available: Any) -> tuple[Array, Array | None]:
         observation = jnp.asarray(observation, jnp.float32)
-        agents, size = self.team.num_members, self.team.input_size
+        agents, size = self.team.num_members, self.spec.observation_size
         if observation.ndim not in (2, 3) or observation.shape[-2:] != (agents, size):
             raise ValueError(
                 f"Expected observations [{agents}, {size}] or [B, {agents}, {size}] (agents, "
@@ -153,10 +162,12 @@ def load_policy(
         raise RunError(
             f"{folder.environment} cannot be read: {error}. Train again to have it written."
         ) from error
-    team = make_team(config.policy, spec)
+    appends = config.policy.appends_agent_id
+    team = make_team(config.policy, entered_spec(spec, agent_id=appends))
     template = jax.eval_shape(team.init, jax.random.PRNGKey(0))
     checkpoints, iteration = find_checkpoint(folder, checkpoint)
-    return Policy(team, checkpoints.restore_actor(iteration, template), spec)
+    params = checkpoints.restore_actor(iteration, template)
+    return Policy(team, params, spec, np.eye(spec.num_agents) if appends else None)
 
 
 def find_checkpoint(

@@ -19,10 +19,12 @@ from opspo.config import ConfigError, Hosts, TrainConfig
 from opspo.devices import all_agree, claim
 from opspo.environments import make_env
 from opspo.environments.base import Environment, runs_on_host
+from opspo.environments.entry import as_made, entered
 from opspo.evaluate import Evaluation, make_evaluator
 from opspo.learner import make_learner
 from opspo.loop import Interrupted, Result, Training
 from opspo.member import Member, TrainingError
+from opspo.policies.team import check_inputs
 from opspo.policy import load_policy
 from opspo.runs import RunError, RunFolder, check_free, create, cut_lines, hold, open_run
 from opspo.stopping import stop_flag
@@ -111,6 +113,7 @@ def _train(
         claim(devices, hosts)
         shared = dataclasses.replace(configs[0], devices=devices)
         learner = make_learner(shared, environment or make_env(shared.env))
+        check_inputs(shared, learner.environment.spec)
         if len(configs) > 1 and runs_on_host(learner.environment):
             raise ConfigError(
                 f"{shared.env} is not simulated in JAX, so its seeds cannot share a program: "
@@ -121,7 +124,7 @@ def _train(
             for config in configs:
                 check_free(config, overwrite=overwrite)
             folders = [create(config, overwrite=overwrite) for config in configs]
-            spec = dataclasses.asdict(learner.environment.spec)
+            spec = dataclasses.asdict(as_made(learner.environment).spec)
             for folder in folders:
                 folder.environment.write_text(json.dumps(spec, indent=2) + "\n")
                 held.enter_context(hold(folder))
@@ -237,5 +240,11 @@ def evaluate_run(
     """
     _, config = open_run(run_dir)
     policy = load_policy(run_dir, checkpoint=checkpoint)
-    evaluator = make_evaluator(make_env(config.env), policy.team, episodes=episodes, greedy=greedy)
+    evaluator = make_evaluator(
+        entered(make_env(config.env), agent_id=config.policy.appends_agent_id),
+        policy.team,
+        episodes=episodes,
+        greedy=greedy,
+        episode_limit=config.evaluation.episode_limit,
+    )
     return evaluator(policy.params, seed)

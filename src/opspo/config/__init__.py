@@ -19,6 +19,7 @@ from opspo.config.errors import ConfigError, unknown_name
 from opspo.config.files import from_json, to_json
 from opspo.config.hosts import Hosts, parse_hosts
 from opspo.config.parts import (
+    LEAST_NORMALISED,
     CheckpointConfig,
     EvaluationConfig,
     OptimiserConfig,
@@ -31,6 +32,7 @@ from opspo.config.seeds import parse_seeds
 
 __all__ = [
     "ALGORITHM_CONFIGS",
+    "LEAST_NORMALISED",
     "A2POConfig",
     "AlgorithmConfig",
     "CheckpointConfig",

@@ -16,6 +16,7 @@ import numpy as np
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode
 
 from opspo.environments.base import EngineError
+from opspo.environments.blame import users_frames
 
 Make = Callable[[], gymnasium.Env]
 """() → a joint environment. In worker processes it is made there, and once here for its sizes, so
@@ -234,7 +235,7 @@ class _Traced(gymnasium.Wrapper):
         try:
             return call(*arguments, **named)
         except Exception:
-            raise WorkerFailure(traceback.format_exc()) from None
+            raise WorkerFailure(users_frames(traceback.format_exc())) from None
 
 
 def _made_in_worker(make: Make, trainer: int) -> gymnasium.Env:

@@ -148,6 +148,11 @@ def paper(env: str, algo: str) -> TrainConfig:
             hidden_sizes=family.hidden_sizes,
             recurrent=row.recurrent,
             output_gain=row.output_gain,
+            # each vector over its own features; the observation tells agents apart, or is
+            # SMAC's, as A2PO has it
+            layer_norm=True,
+            running_normalisation=False,
+            agent_id=False,
         ),
         optimiser=OptimiserConfig(
             actor_learning_rate=row.learning_rate, critic_learning_rate=row.learning_rate
