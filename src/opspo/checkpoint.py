@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import orbax.checkpoint as ocp
 
+from opspo.estimators.normalise import from_raw_moments
 from opspo.runs import RunError
 from opspo.types import Params
 
@@ -26,7 +27,24 @@ def _flatten(tree: Any) -> dict[str, Any]:
     }
 
 
+def _of_today(flat: dict[str, Any]) -> dict[str, Any]:
+    """What earlier versions wrote, under the names of today."""
+    names = [f"value_statistics.{name}" for name in ("mean", "mean_square", "weight")]
+    if names[1] not in flat:
+        return flat
+    statistics = from_raw_moments(*(jnp.asarray(flat[name]) for name in names))
+    kept = {name: x for name, x in flat.items() if name not in names}
+    return kept | _flatten({"value_statistics": statistics})
+
+
 def _unflatten(template: Any, flat: dict[str, Any]) -> Any:
+    expected = set(_flatten(template))
+    if expected != set(flat):
+        raise ValueError(
+            f"it has {sorted(set(flat) - expected) or 'nothing more'} and lacks "
+            f"{sorted(expected - set(flat)) or 'nothing'}"
+        )
+
     def leaf(path: Any, like: Any) -> Any:
         if like.size == 0:
             return jnp.zeros(like.shape, like.dtype)
@@ -90,12 +108,9 @@ class Checkpoints:
             RunError: it is missing, torn, or of another program or configuration.
         """
         self._check(iteration)
-        target = {
-            name: jax.ShapeDtypeStruct(x.shape, x.dtype) for name, x in _flatten(template).items()
-        }
         try:
-            flat = self._manager.restore(iteration, args=ocp.args.StandardRestore(target))
-            return _unflatten(template, flat)
+            flat = self._manager.restore(iteration, args=ocp.args.StandardRestore())
+            return _unflatten(template, _of_today(flat))
         except Exception as error:  # Orbax and TensorStore raise many kinds
             raise self._unreadable(iteration, error) from error
 

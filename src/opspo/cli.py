@@ -5,6 +5,7 @@ JAX and the engines are imported only once a command needs them.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import sys
 from collections.abc import Callable, Sequence
@@ -34,6 +35,9 @@ class _Train:
     preset: str = "default"
     """Start from these settings: `default`, `paper` (Tables 2 to 4), or `literal` (OPSPO as
     printed); flags given beside it come on top."""
+    variant: str = ""
+    """Change the preset before those flags come on top: `equal_steps` gives algorithms that update
+    all agents at once as many gradient steps as those in turn."""
     from_config: str = ""
     """Start from the settings in this config.json; flags given beside it come on top."""
     seeds: str = ""
@@ -83,12 +87,9 @@ def train(arguments: Sequence[str]) -> None:
 
     default, env = starting_config(arguments)
     check_id(env)
-    parsed = tyro.cli(
-        _Train,
-        prog="opspo train",
-        args=arguments,
-        default=_Train(config=default),
-    )
+    parsed = _parse_train(arguments, default)
+    if parsed.variant:
+        parsed = _parse_train(arguments, _varied(parsed, default))
 
     from opspo import trainer
     from opspo.devices import keep_programs
@@ -104,6 +105,37 @@ def train(arguments: Sequence[str]) -> None:
         results = [trainer.train(parsed.config, overwrite=parsed.overwrite, hosts=hosts)]
     for result in results:
         print(f"Done: {result.env_steps:,} steps. Everything is in {result.run_dir}/")
+
+
+def _parse_train(arguments: Sequence[str], default: TrainConfig) -> _Train:
+    return tyro.cli(_Train, prog="opspo train", args=arguments, default=_Train(config=default))
+
+
+def _varied(parsed: _Train, default: TrainConfig) -> TrainConfig:
+    """A preset's settings with the variant that a command line asks for.
+
+    Which parameters are shared and what the critic sees are those of the command line: they decide
+    who takes which steps.
+    """
+    from opspo.environments import make_env
+    from opspo.presets import VARIANTS, variant_config
+
+    if parsed.variant not in VARIANTS:
+        raise unknown_name("variant", parsed.variant, VARIANTS)
+    if parsed.from_config:
+        raise ConfigError(
+            "--variant changes a preset, but --from-config has the settings of a run, which may be "
+            "changed already. Leave one of the two out."
+        )
+    asked = parsed.config
+    base = dataclasses.replace(
+        default,
+        env=asked.env,
+        policy=dataclasses.replace(default.policy, share_parameters=asked.policy.share_parameters),
+        algorithm=dataclasses.replace(default.algorithm, critic=asked.algorithm.critic),
+    )
+    num_agents = make_env(asked.env).spec.num_agents
+    return variant_config(parsed.variant, base, num_agents=num_agents, preset=parsed.preset)
 
 
 def resume(arguments: Sequence[str]) -> None:

@@ -184,4 +184,7 @@ def _algorithm(algo: str, family: Family, row: Row) -> Any:
         minibatches=row.minibatches,
         **own.get(algo, baseline | {"epochs": row.baseline_epochs}),
     )
-    return replace(config, blocks=row.blocks) if config.sequential else config  # type: ignore[call-arg]
+    if not config.sequential:
+        return config
+    # sequential_train of A2PO's public code, onpolicy/algorithms/r_mappo/r_mappo.py
+    return replace(config, blocks=row.blocks, block_epochs="divided")  # type: ignore[call-arg]
