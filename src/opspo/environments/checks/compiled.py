@@ -9,9 +9,9 @@ import jax
 import numpy as np
 
 from opspo.environments.base import EnvironmentSpec, JaxEnvironment, Observation, Step
-from opspo.environments.frames import described, tracing_fix, user_frames
 from opspo.environments.checks.report import Finding, Recorder, Stop
 from opspo.environments.checks.shapes import Faults, found_kind, observation_faults, step_faults
+from opspo.environments.frames import described, tracing_fix, user_frames
 from opspo.types import Array
 
 SIGNATURES = {

@@ -13,9 +13,9 @@ from opspo.environments.checks.dictionaries import (
     check_observation,
     check_reward,
 )
-from opspo.environments.frames import described, user_frames
 from opspo.environments.checks.report import Recorder
 from opspo.environments.checks.shapes import found_kind
+from opspo.environments.frames import described, user_frames
 
 NEEDED = ("possible_agents", "reset", "step", "observation_space", "action_space", "close")
 STEP = ("observations", "rewards", "terminations", "truncations", "infos")

@@ -15,7 +15,6 @@ from opspo.environments.base import (
     HostEnvironment,
     Observation,
 )
-from opspo.environments.frames import described, user_frames
 from opspo.environments.checks.report import Recorder, Stop
 from opspo.environments.checks.shapes import (
     found_kind,
@@ -26,6 +25,7 @@ from opspo.environments.checks.shapes import (
 from opspo.environments.checks.twins import difference, random_actions
 from opspo.environments.checks.values import Subject
 from opspo.environments.checks.watch import Watch
+from opspo.environments.frames import described, user_frames
 
 REPEATED = 200
 """Steps that are played twice"""
