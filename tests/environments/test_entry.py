@@ -60,8 +60,8 @@ class Counting:
         return Observation(
             observation=jnp.full((2, 4), t, self.seen),
             state=jnp.full(4, t, self.seen),
-            available_actions=jnp.ones((2, 2), jnp.int32),
-            alive=jnp.ones(2, jnp.uint8),
+            available_actions=jnp.ones((2, 2), bool),
+            alive=jnp.ones(2, bool),
         )
 
 

@@ -45,14 +45,12 @@ def test_the_papers_tasks_step(name):
         assert np.isfinite(step.reward).all()
 
 
-def test_groups_begin_with_the_episodes_of_one():
+def test_every_environment_of_every_group_begins_with_an_episode_of_its_own():
     environment = make_env("mamujoco/HalfCheetah-6x1")
-    starts = []
-    for groups in (1, 2):
+    for groups in (1, 2, 4):
         with opened(environment, 4, groups=groups, seed=3) as parts:
-            starts.append(np.concatenate([part.reset().state for part in parts]))
-    np.testing.assert_array_equal(*starts)
-    assert len(np.unique(starts[0], axis=0)) == 4
+            starts = np.concatenate([part.reset().state for part in parts])
+        assert len(np.unique(starts, axis=0)) == 4
 
 
 def test_an_agent_sees_the_whole_robot_and_its_number():
