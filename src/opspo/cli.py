@@ -5,11 +5,12 @@ JAX and the engines are imported only once a command needs them.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
 
@@ -17,6 +18,7 @@ from opspo.config import (
     ALGORITHM_CONFIGS,
     ConfigError,
     TrainConfig,
+    parse_checkpoint,
     parse_hosts,
     parse_seeds,
     unknown_name,
@@ -34,8 +36,16 @@ class _Train:
     preset: str = "default"
     """Start from these settings: `default`, `paper` (Tables 2 to 4), or `literal` (OPSPO as
     printed); flags given beside it come on top."""
+    variant: str = ""
+    """Change the preset before those flags come on top: `equal_steps` gives algorithms that update
+    all agents at once as many gradient steps as those in turn."""
     from_config: str = ""
     """Start from the settings in this config.json; flags given beside it come on top."""
+    init_from: str = ""
+    """Start from the parameters of the run in this folder, wherever they fit: on another map, with
+    another algorithm or seed. What fits is printed, and kept in init.json."""
+    init_checkpoint: str = "latest"
+    """Of that run: `latest`, `best`, or an iteration."""
     seeds: str = ""
     """Train a run for each of these seeds, in one program: `0..7` or `0,3,5`. `devices` then
     divides the seeds, and each run is in a folder of its own, seed<seed> in run_dir."""
@@ -48,12 +58,20 @@ class _Train:
 
 @dataclass(frozen=True)
 class _Resume:
-    """Go on with a run from its latest checkpoint, exactly as if it had not stopped."""
+    """Go on with a run from its latest checkpoint, exactly as if it had not stopped.
+
+    The settings are those of its config.json. Those that the checkpoint hangs on must not be
+    changed there (docs/runs.md lists them).
+    """
 
     run_dir: str
     """Folder of the run."""
     checkpoint: int | None = None
     """Iteration to go on from; what came after it is dropped."""
+    total_steps: int | None = None
+    """Go on to this many steps instead, also after the end. Annealed step sizes then fall to 0 at
+    the new end: they go on from where a run of that length would be, so they rise again. With none
+    annealed, it is the run that had this length from the start."""
     devices: int | None = None
     """Devices to divide the environments over, where not those of the run so far."""
     hosts: str = ""
@@ -83,12 +101,9 @@ def train(arguments: Sequence[str]) -> None:
 
     default, env = starting_config(arguments)
     check_id(env)
-    parsed = tyro.cli(
-        _Train,
-        prog="opspo train",
-        args=arguments,
-        default=_Train(config=default),
-    )
+    parsed = _parse_train(arguments, default)
+    if parsed.variant:
+        parsed = _parse_train(arguments, _varied(parsed, default))
 
     from opspo import trainer
     from opspo.devices import keep_programs
@@ -97,13 +112,48 @@ def train(arguments: Sequence[str]) -> None:
     hosts = parse_hosts(parsed.hosts)
     if parsed.seeds and hosts:
         raise ConfigError("--seeds are trained on one host: leave out --hosts, or give one --seed.")
+    start: dict[str, Any] = {
+        "init_from": parsed.init_from or None,
+        "init_checkpoint": parse_checkpoint(parsed.init_checkpoint),
+        "overwrite": parsed.overwrite,
+    }
     if parsed.seeds:
-        seeds = parse_seeds(parsed.seeds)
-        results = trainer.train_seeds(parsed.config, seeds, overwrite=parsed.overwrite)
+        results = trainer.train_seeds(parsed.config, parse_seeds(parsed.seeds), **start)
     else:
-        results = [trainer.train(parsed.config, overwrite=parsed.overwrite, hosts=hosts)]
+        results = [trainer.train(parsed.config, hosts=hosts, **start)]
     for result in results:
         print(f"Done: {result.env_steps:,} steps. Everything is in {result.run_dir}/")
+
+
+def _parse_train(arguments: Sequence[str], default: TrainConfig) -> _Train:
+    return tyro.cli(_Train, prog="opspo train", args=arguments, default=_Train(config=default))
+
+
+def _varied(parsed: _Train, default: TrainConfig) -> TrainConfig:
+    """A preset's settings with the variant that a command line asks for.
+
+    Which parameters are shared and what the critic sees are those of the command line: they decide
+    who takes which steps.
+    """
+    from opspo.environments import make_env
+    from opspo.presets import VARIANTS, variant_config
+
+    if parsed.variant not in VARIANTS:
+        raise unknown_name("variant", parsed.variant, VARIANTS)
+    if parsed.from_config:
+        raise ConfigError(
+            "--variant changes a preset, but --from-config has the settings of a run, which may be "
+            "changed already. Leave one of the two out."
+        )
+    asked = parsed.config
+    base = dataclasses.replace(
+        default,
+        env=asked.env,
+        policy=dataclasses.replace(default.policy, share_parameters=asked.policy.share_parameters),
+        algorithm=dataclasses.replace(default.algorithm, critic=asked.algorithm.critic),
+    )
+    num_agents = make_env(asked.env).spec.num_agents
+    return variant_config(parsed.variant, base, num_agents=num_agents, preset=parsed.preset)
 
 
 def resume(arguments: Sequence[str]) -> None:
@@ -115,16 +165,20 @@ def resume(arguments: Sequence[str]) -> None:
 
     keep_programs()
     hosts = parse_hosts(parsed.hosts)
-    result = run(parsed.run_dir, checkpoint=parsed.checkpoint, devices=parsed.devices, hosts=hosts)
+    result = run(
+        parsed.run_dir,
+        checkpoint=parsed.checkpoint,
+        devices=parsed.devices,
+        total_steps=parsed.total_steps,
+        hosts=hosts,
+    )
     print(f"Done: {result.env_steps:,} steps. Everything is in {result.run_dir}/")
 
 
 def evaluate(arguments: Sequence[str]) -> None:
     """Play episodes with a trained policy and print JSON."""
     parsed = tyro.cli(_Eval, prog="opspo eval", args=arguments)
-    checkpoint = parsed.checkpoint
-    if checkpoint not in ("latest", "best") and not checkpoint.isdigit():
-        raise unknown_name("checkpoint", checkpoint, ("latest", "best", "<iteration>"))
+    checkpoint = parse_checkpoint(parsed.checkpoint)
     if parsed.episodes < 1:
         raise ConfigError(f"--episodes must be at least 1, but is {parsed.episodes}.")
     if not 0 <= parsed.seed < 2**31:
@@ -139,7 +193,7 @@ def evaluate(arguments: Sequence[str]) -> None:
         episodes=parsed.episodes,
         seed=parsed.seed,
         greedy=parsed.greedy,
-        checkpoint=int(checkpoint) if checkpoint.isdigit() else checkpoint,
+        checkpoint=checkpoint,
     )
     print(json.dumps(evaluation.summary()))
 
@@ -163,6 +217,13 @@ def theory(arguments: Sequence[str]) -> None:
     from opspo.theory.command import theory as run
 
     run(arguments)
+
+
+def check(arguments: Sequence[str]) -> None:
+    """Play an environment at random and report what does not fit."""
+    from opspo.environments.checks.command import command
+
+    command(arguments)
 
 
 def list_environments(arguments: Sequence[str]) -> None:
@@ -190,6 +251,7 @@ COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {
     "watch": watch,
     "bench": bench,
     "theory": theory,
+    "check": check,
     "envs": list_environments,
     "algos": list_algorithms,
 }

@@ -13,6 +13,7 @@ from jax.sharding import Mesh
 from opspo.algorithms import ALGORITHMS, Algorithm, Setting
 from opspo.config import ConfigError, TrainConfig
 from opspo.environments.base import Environment, runs_on_host
+from opspo.environments.entry import entered
 from opspo.estimators.normalise import (
     fresh_statistics,
     mean_and_deviation,
@@ -227,12 +228,13 @@ def keys_of(state: TrainState) -> Keys:
 
 
 def make_learner(config: TrainConfig, environment: Environment) -> Learner:
-    """Put a run together from its configuration.
+    """Put a run together from its configuration; the environment enters by `entered`.
 
     Raises:
         ConfigError: it asks for groups of environments that JAX steps all at once.
     """
     _check_groups(config, environment)
+    environment = entered(environment, agent_id=config.policy.appends_agent_id)
     team = make_team(config.policy, environment.spec)
     critic = make_critic(config.policy, environment.spec, local=config.algorithm.critic == "local")
     setting = Setting(team=team, critic=critic, chunk_length=config.chunk_length)

@@ -12,6 +12,7 @@ from rich.progress import Progress
 
 from opspo.checkpoint import Checkpoints
 from opspo.config import TrainConfig
+from opspo.environments.families import FAMILIES
 from opspo.evaluate import Evaluation
 from opspo.metrics import Log
 from opspo.runs import RunFolder, read_lines
@@ -30,8 +31,10 @@ class Member:
     def __init__(self, config: TrainConfig, folder: RunFolder) -> None:
         self.config = config
         self.folder = folder
-        self._checkpoints = Checkpoints(folder.checkpoints, keep=config.checkpoint.keep)
-        self._best = Checkpoints(folder.best, keep=1)
+        self._checkpoints = Checkpoints(
+            folder.checkpoints, keep=config.checkpoint.keep, config=config
+        )
+        self._best = Checkpoints(folder.best, keep=1, config=config)
         self._evaluations = read_lines(folder.evaluations)
         rows = read_lines(folder.metrics)
         self.earlier_seconds: float = rows[-1]["wall_seconds"] if rows else 0.0
@@ -101,8 +104,11 @@ class Member:
 
     @property
     def how_to_resume(self) -> str:
-        """The command."""
-        return f"opspo resume --run-dir {shlex.quote(str(self.folder.path))}"
+        """The command; for an environment that has no id of ours, the call."""
+        path = str(self.folder.path)
+        if self.config.env.partition("/")[0] in FAMILIES:
+            return f"opspo resume --run-dir {shlex.quote(path)}"
+        return f"opspo.resume({path!r}, environment=...)"
 
 
 def _score(row: dict[str, Any]) -> tuple[float, float]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import operator
 from pathlib import Path
 from typing import Any, Literal
@@ -13,7 +12,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from opspo.checkpoint import Checkpoints
+from opspo.config import TrainConfig
 from opspo.environments.base import EnvironmentSpec
+from opspo.environments.entry import entered_spec, with_agent_id
+from opspo.environments.identity import HasSpec, check_same, stored_spec
 from opspo.policies.team import Team, make_team
 from opspo.runs import RunError, RunFolder, open_run
 from opspo.types import Array, Params
@@ -22,13 +24,19 @@ from opspo.types import Array, Params
 class Policy:
     """Decentralised execution: each agent's action from what that agent has seen.
 
-    The object keeps the agents' memory from call to call; `reset` starts an episode.
+    The object keeps the agents' memory from call to call; `reset` starts an episode. `spec` has
+    the sizes, and the agents' names in the order of their axis.
     """
 
-    def __init__(self, team: Team, params: Params, spec: EnvironmentSpec) -> None:
+    def __init__(
+        self, team: Team, params: Params, spec: EnvironmentSpec, agent_ids: np.ndarray | None = None
+    ) -> None:
         self.team = team
         self.params = params
         self.spec = spec
+        """Sizes of the environment; `act` takes its observations"""
+        self._agent_ids = agent_ids
+        """[n, N] what is appended to what each of the n agents here sees; None: nothing"""
         self._memory: Array | None = None
         self._decide = jax.jit(self._decide_batch, static_argnames="greedy")
 
@@ -81,7 +89,8 @@ class Policy:
         if not 0 <= index < self.team.num_members:
             raise ValueError(f"Agent {index} does not exist: there are {self.team.num_members}.")
         params = self.team.select(self.params, jnp.array([index]))
-        return Policy(dataclasses.replace(self.team, num_members=1), params, self.spec)
+        ids = None if self._agent_ids is None else self._agent_ids[index : index + 1]
+        return Policy(dataclasses.replace(self.team, num_members=1), params, self.spec, ids)
 
     def _decide_batch(
         self,
@@ -93,6 +102,8 @@ class Policy:
         *,
         greedy: bool,
     ) -> tuple[Array, Array]:
+        if self._agent_ids is not None:
+            observation = with_agent_id(observation, self._agent_ids)
         agents, size = observation.shape[-2:]
         flat = observation.reshape(1, -1, agents, size)
         output, after = self.team.unroll(
@@ -110,7 +121,7 @@ class Policy:
 
     def _check(self, observation: Any, available: Any) -> tuple[Array, Array | None]:
         observation = jnp.asarray(observation, jnp.float32)
-        agents, size = self.team.num_members, self.team.input_size
+        agents, size = self.team.num_members, self.spec.observation_size
         if observation.ndim not in (2, 3) or observation.shape[-2:] != (agents, size):
             raise ValueError(
                 f"Expected observations [{agents}, {size}] or [B, {agents}, {size}] (agents, "
@@ -133,34 +144,40 @@ class Policy:
 
 
 def load_policy(
-    run_dir: str | Path, *, checkpoint: int | Literal["latest", "best"] = "latest"
+    run_dir: str | Path,
+    *,
+    checkpoint: int | Literal["latest", "best"] = "latest",
+    environment: HasSpec | None = None,
 ) -> Policy:
     """The policy of a run.
 
     Args:
         run_dir: the run's folder.
         checkpoint: its `latest`, the one evaluated `best`, or an iteration.
+        environment: where it is going to play, to be compared with the one that it was trained
+            for: sizes, and the agents' names in their order.
 
     Raises:
-        RunError: there is no such run or checkpoint, or it cannot be read.
+        RunError: there is no such run or checkpoint, or it cannot be read; or the environment is
+            another, and the message lists every difference.
     """
     folder, config = open_run(run_dir)
-    try:
-        sizes = json.loads(folder.environment.read_text())
-        # JSON has no tuples
-        spec = EnvironmentSpec(**sizes | {"outcomes": tuple(sizes.get("outcomes", ()))})
-    except (OSError, ValueError, TypeError) as error:
-        raise RunError(
-            f"{folder.environment} cannot be read: {error}. Train again to have it written."
-        ) from error
-    team = make_team(config.policy, spec)
+    stored = stored_spec(folder)
+    if environment is not None:
+        check_same(folder, environment, stored)
+    spec, appends = stored.spec, config.policy.appends_agent_id
+    team = make_team(config.policy, entered_spec(spec, agent_id=appends))
     template = jax.eval_shape(team.init, jax.random.PRNGKey(0))
-    checkpoints, iteration = find_checkpoint(folder, checkpoint)
-    return Policy(team, checkpoints.restore_actor(iteration, template), spec)
+    checkpoints, iteration = find_checkpoint(folder, checkpoint, config=config)
+    params = checkpoints.restore_actor(iteration, template)
+    return Policy(team, params, spec, np.eye(spec.num_agents) if appends else None)
 
 
 def find_checkpoint(
-    folder: RunFolder, checkpoint: int | Literal["latest", "best"]
+    folder: RunFolder,
+    checkpoint: int | Literal["latest", "best"],
+    *,
+    config: TrainConfig | None = None,
 ) -> tuple[Checkpoints, int]:
     """Where a checkpoint lies, and its iteration.
 
@@ -175,7 +192,7 @@ def find_checkpoint(
                 f"checkpoint must be 'latest', 'best' or an iteration, but is {checkpoint!r}."
             ) from None
     path = folder.best if checkpoint == "best" else folder.checkpoints
-    checkpoints = Checkpoints(path) if path.is_dir() else None
+    checkpoints = Checkpoints(path, config=config) if path.is_dir() else None
     found = checkpoints.iterations() if checkpoints else []
     if checkpoints is None or not found:
         raise RunError(

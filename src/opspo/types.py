@@ -127,12 +127,15 @@ class Correction:
 
 @struct.dataclass
 class ValueStatistics:
-    """Running moments of the value targets."""
+    """Running moments of the value targets, each [] and free of a bias towards the start."""
 
     mean: Array
-    mean_square: Array
+    rest: Array
+    """What the mean's last place has no room for: the exact mean is `mean` + `rest`"""
+    variance: Array
+    """about the mean"""
     weight: Array
-    """Sum of the decayed weights so far, which removes the bias towards 0"""
+    """Sum of the decayed weights so far, which says how much a new batch counts"""
 
 
 @struct.dataclass

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import jax.numpy as jnp
 
@@ -74,10 +73,19 @@ def at_once(config: AlgorithmConfig, setting: Setting) -> Algorithm:
 def in_turn(config: SequentialConfig, setting: Setting) -> Algorithm:
     """One agent after another; with shared parameters in blocks (A2PO's public settings)."""
     order, team = ORDERS[config.order], setting.team
-    sizes: dict[str, Any] = {"num_agents": team.num_members, "epochs": config.epochs}
-    blocks: dict[str, Any] = {"blocks": config.blocks, "cumulative": config.cumulative_blocks}
+    agents = team.num_members
     return Algorithm(
-        schedule=in_blocks(order, **sizes, **blocks) if team.shared else one_by_one(order, **sizes),
+        schedule=(
+            in_blocks(
+                order,
+                num_agents=agents,
+                rounds=config.rounds(agents),
+                blocks=config.blocks,
+                cumulative=config.cumulative_blocks,
+            )
+            if team.shared
+            else one_by_one(order, num_agents=agents, epochs=config.epochs)
+        ),
         correct=corrector(config),
         state_weight=make_state_weight(config, setting),
         trace_agents=COUNTED[config.trace_agents],

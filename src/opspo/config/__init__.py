@@ -14,11 +14,13 @@ from opspo.config.algorithms import (
     OPSPOConfig,
     SequentialConfig,
 )
+from opspo.config.checkpoints import parse_checkpoint
 from opspo.config.density import DensityConfig
 from opspo.config.errors import ConfigError, unknown_name
-from opspo.config.files import from_json, to_json
+from opspo.config.files import from_json, to_json, to_plain
 from opspo.config.hosts import Hosts, parse_hosts
 from opspo.config.parts import (
+    LEAST_NORMALISED,
     CheckpointConfig,
     EvaluationConfig,
     OptimiserConfig,
@@ -31,6 +33,7 @@ from opspo.config.seeds import parse_seeds
 
 __all__ = [
     "ALGORITHM_CONFIGS",
+    "LEAST_NORMALISED",
     "A2POConfig",
     "AlgorithmConfig",
     "CheckpointConfig",
@@ -50,8 +53,10 @@ __all__ = [
     "TrainConfig",
     "ValueConfig",
     "from_json",
+    "parse_checkpoint",
     "parse_hosts",
     "parse_seeds",
     "to_json",
+    "to_plain",
     "unknown_name",
 ]

@@ -24,6 +24,7 @@ import numpy as np
 from opspo.config import ConfigError
 from opspo.environments.base import EnvironmentSpec, Observation, Step
 from opspo.environments.decisions import unless_equal
+from opspo.environments.seeds import spread
 
 TASKS = (
     "Ant",
@@ -191,8 +192,10 @@ class MAMuJoCo:
             options["use_contact_force"] = True
         # by default it takes a thread for each environment, and they crowd each other out
         threads = min(num_envs, len(os.sched_getaffinity(0)))
+        # of one number it would give each environment the next one up, which are other seeds' first
+        seeds = spread(seed, num_envs)
         return envpool.make_gymnasium(
-            self.robot.engine_id, num_envs=num_envs, num_threads=threads, seed=seed, **options
+            self.robot.engine_id, num_envs=num_envs, num_threads=threads, seed=seeds, **options
         )
 
 

@@ -10,7 +10,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from opspo.config import PolicyConfig
+from opspo.config import LEAST_NORMALISED, PolicyConfig, TrainConfig
+from opspo.config.errors import require
 from opspo.environments.base import EnvironmentSpec, Observation
 from opspo.estimators.normalise import merge_moments
 from opspo.policies.distributions import (
@@ -224,6 +225,29 @@ def _torso(config: PolicyConfig) -> Torso:
         layer_norm=config.layer_norm,
         output_sizes=config.output_sizes,
     )
+
+
+def check_inputs(config: TrainConfig, spec: EnvironmentSpec) -> None:
+    """Refuse a layer norm at the entrance that leaves nothing of what is seen.
+
+    Raises:
+        ConfigError: it would meet fewer than `LEAST_NORMALISED` features.
+    """
+    policy = config.policy
+    if policy.running_normalisation or not policy.layer_norm:
+        return
+    sizes = {"agents see": spec.observation_size}
+    if config.algorithm.critic == "central":
+        sizes["the critic sees"] = spec.state_size
+    for who, size in sizes.items():
+        require(
+            size >= LEAST_NORMALISED,
+            "policy.running_normalisation",
+            f"on for {spec.name}, where {who} {size} feature(s): a layer norm over fewer than "
+            f"{LEAST_NORMALISED} leaves 0 of one and only the order of two. Or turn "
+            "policy.layer_norm off",
+            policy.running_normalisation,
+        )
 
 
 def make_team(config: PolicyConfig, spec: EnvironmentSpec) -> Team:
