@@ -367,3 +367,38 @@ def test_workers_take_several_decisions_as_it_is_done_here():
 def test_a_wrong_module_says_what_is_missing(name, mend):
     with pytest.raises(ConfigError, match=mend):
         make_env(f"pettingzoo/{name}")
+
+
+class Settings(Spaces):
+    """Each agent is paid the share of what it decides that is as it should be; 5 steps."""
+
+    def reset(self, seed=None, options=None):
+        self.t = 0
+        return super().reset(seed)
+
+    def step(self, actions):
+        self.t += 1
+        seen, _, no, _, info = super().step(actions)
+        paid = {a: float(np.mean(np.asarray(x) == self.should(a))) for a, x in actions.items()}
+        cut = dict.fromkeys(self.agents, self.t == 5)
+        self.agents = [] if self.t == 5 else self.agents
+        return seen, paid, no, cut, info
+
+    def should(self, agent):
+        return {"a": [1, 2], "b": [4], "c": [[1], [0], [1]]}[agent]
+
+
+@pytest.mark.slow
+def test_a_team_of_unequal_decisions_learns_them_all(tmp_path):
+    import dataclasses
+
+    from small import small_config
+
+    acts = {"a": MultiDiscrete([2, 3]), "b": Discrete(3, start=2), "c": MultiBinary((3, 1))}
+    sees = {agent: Box(number, number, (4,)) for number, agent in enumerate("abc")}
+    environment = opspo.from_pettingzoo(lambda: Settings(sees, acts))
+    config = dataclasses.replace(
+        small_config("settings", shared=False), total_steps=12_800, run_dir=str(tmp_path / "run")
+    )
+    result = opspo.train(config, environment=environment)
+    assert result.evaluation.summary()["mean_return"] > 4.5  # of 5; by chance it is 2.1

@@ -32,9 +32,9 @@ def joint_spaces(spec: EnvironmentSpec) -> tuple[spaces.Dict, spaces.Space]:
     }
     if not spec.num_actions:
         return spaces.Dict(seen), spaces.Box(-1, 1, (agents, spec.action_size), np.float32)
-    decisions = (agents, spec.action_size) if spec.action_size else (agents,)
-    seen["available_actions"] = spaces.MultiBinary((*decisions, spec.num_actions))
-    return spaces.Dict(seen), spaces.MultiDiscrete(np.full(decisions, spec.num_actions))
+    seen["available_actions"] = spaces.MultiBinary((agents, *spec.choices))
+    decisions = np.full((agents, *spec.choices[:-1]), spec.num_actions)
+    return spaces.Dict(seen), spaces.MultiDiscrete(decisions)
 
 
 def _reals(*shape: int) -> spaces.Box:

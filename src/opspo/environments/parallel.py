@@ -154,7 +154,7 @@ class Joint(gymnasium.Env):
         whole = {"observation": seen, "state": self._state, "alive": alive}
         if not spec.num_actions:
             return whole
-        return whole | {"available_actions": masks if spec.action_size else masks[:, 0]}
+        return whole | {"available_actions": masks.reshape(-1, *spec.choices)}
 
     def _one(self, agent: Any, observed: Any, info: Mapping[str, Any]) -> tuple[np.ndarray, Any]:
         """The vector [d], and the mask [D, A] if there is one in the observation or the info.
