@@ -52,7 +52,7 @@ def theorem_1(alpha: Array, epsilon: Array, delta: Array, xi: Array, *, gamma: S
 def corrected(alpha: Array, epsilon: Array, delta: Array, xi: Array, *, gamma: Scalar) -> Array:
     """What holds in place of Theorem 1: 2 α ε δ instead of α δ ξ.
 
-    If d_est(s) ≥ 0 for every state, and Σ_s d_est(s) ≤ 1: else Σ_s |d_est(s)| ξ takes the place of ξ.
+    If d_est(s) ≥ 0 for every state, and Σ_s d_est(s) ≤ 1: else Σ_s |d_est(s)| ξ stands for ξ.
     """
     return trpo(alpha, epsilon, gamma=gamma) + (2 * alpha * epsilon * delta + xi) / (1 - gamma)
 
