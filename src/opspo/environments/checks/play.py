@@ -68,10 +68,13 @@ def _record(recorder: Recorder, error: Exception, doing: str, where: str) -> Non
     if isinstance(error, ConfigError):
         recorder.problem("refused", str(error), where=where)
         return
-    broke = " and cannot go on" if isinstance(error, EngineError) else ""
+    said = f"raises {described(error)}"
+    if isinstance(error, EngineError):  # some lines, with the frames of the cause between them
+        lines = (line for line in str(error).splitlines() if not line.startswith(" "))
+        said = f"cannot go on: {' '.join(lines)}"
     recorder.problem(
         f"raises: {doing}",
-        f"{doing} raises{broke}: {described(error)}.",
+        f"{doing} {said.rstrip('.')}.",
         "It must not raise, whenever it is called and whatever the available actions.",
         where=where,
         trace=user_frames(error),
