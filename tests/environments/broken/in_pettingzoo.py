@@ -378,7 +378,7 @@ CASES = {
     "a stranger": Case(
         stepping(lambda self, step: (step[0], step[1] | STRANGER, *step[2:])),
         "strangers",
-        ("rewards has 'wolf', which is not among `possible_agents`",),
+        ("`rewards` has 'wolf', which is not among `possible_agents`",),
         "episode 1, step 1",
     ),
     "nobody there": Case(
@@ -437,7 +437,9 @@ CASES = {
     ),
     "agents in turn": Case(InTurn, "turns", ("act in turn", "aec_to_parallel")),
     "no close": Case(NoClose, "missing", ("The environment has no `close`",)),
-    "cannot be made": Case(unmade, "raises: Making it", ("ImportError: no game", "in unmade")),
+    "cannot be made": Case(
+        unmade, "raises: Making the environment", ("ImportError: no game", "in unmade")
+    ),
     "a single agent": Case(Alone, "single agent", ("one agent and no team",)),
     "adapted before": Case(
         lambda: opspo.from_pettingzoo(but(fallen=lambda self, agent: 1.0)),

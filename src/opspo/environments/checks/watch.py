@@ -131,7 +131,7 @@ class Watch:
             subject.recorder.note(
                 "the dead see",
                 f"{subject.words['observation']} of a dead agent is not 0.",
-                "Multiply it with `alive[:, None]`.",
+                "Multiply it by `alive[:, None]`.",
                 where=self.where(e, i),
             )
 
