@@ -6,7 +6,8 @@ import dataclasses
 import json
 from typing import Any, get_type_hints
 
-from opspo.config.algorithms import ALGORITHM_CONFIGS, AlgorithmConfig
+from opspo.config.algorithm import AlgorithmConfig
+from opspo.config.algorithms import ALGORITHM_CONFIGS
 from opspo.config.errors import ConfigError, unknown_name
 from opspo.config.run import TrainConfig
 

@@ -6,13 +6,12 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from opspo.config.algorithms import (
-    ALGORITHM_CONFIGS,
+from opspo.config.algorithm import (
     NEEDS_CENTRAL_CRITIC,
     NEEDS_SEPARATE_PARAMETERS,
     AlgorithmConfig,
-    OPSPOConfig,
 )
+from opspo.config.algorithms import ALGORITHM_CONFIGS, OPSPOConfig
 from opspo.config.errors import require, unknown_name
 from opspo.config.parts import (
     CheckpointConfig,
