@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import logging
+import shlex
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import orbax.checkpoint as ocp
 
+from opspo.config import ConfigError, TrainConfig, from_json, to_json
+from opspo.config.changes import breaking, changes, shaping
 from opspo.estimators.normalise import from_raw_moments
 from opspo.runs import RunError
 from opspo.types import Params
 
 logging.getLogger("absl").setLevel(logging.ERROR)  # Orbax reports each save through it
 
+SETTINGS = "settings"
+"""Under which a checkpoint's own metadata have the run's settings."""
 
-def _flatten(tree: Any) -> dict[str, Any]:
+
+def flatten(tree: Any) -> dict[str, Any]:
     """{path: array}, without arrays of no elements, which Orbax does not take."""
     leaves = jax.tree_util.tree_flatten_with_path(tree)[0]
     return {
@@ -34,16 +42,17 @@ def _of_today(flat: dict[str, Any]) -> dict[str, Any]:
         return flat
     statistics = from_raw_moments(*(jnp.asarray(flat[name]) for name in names))
     kept = {name: x for name, x in flat.items() if name not in names}
-    return kept | _flatten({"value_statistics": statistics})
+    return kept | flatten({"value_statistics": statistics})
 
 
-def _unflatten(template: Any, flat: dict[str, Any]) -> Any:
-    expected = set(_flatten(template))
-    if expected != set(flat):
-        raise ValueError(
-            f"it has {sorted(set(flat) - expected) or 'nothing more'} and lacks "
-            f"{sorted(expected - set(flat)) or 'nothing'}"
-        )
+def _shapes(template: Any) -> dict[str, jax.ShapeDtypeStruct]:
+    """{path: shape}, as `flatten`."""
+    flat = flatten(template)
+    return {name: jax.ShapeDtypeStruct(x.shape, x.dtype) for name, x in flat.items()}
+
+
+def unflatten(template: Any, flat: Mapping[str, Any]) -> Any:
+    """The arrays of `flatten` in the structure of a template, whose shapes they must have."""
 
     def leaf(path: Any, like: Any) -> Any:
         if like.size == 0:
@@ -60,10 +69,16 @@ def _unflatten(template: Any, flat: dict[str, Any]) -> Any:
 
 
 class Checkpoints:
-    """The checkpoints of one folder, numbered by iteration; saving leaves the latest `keep`."""
+    """The checkpoints of one folder, numbered by iteration; saving leaves the latest `keep`.
 
-    def __init__(self, path: Path, *, keep: int | None = None) -> None:
+    Each is saved with the settings `config`, and read only if those it was saved with still fit.
+    """
+
+    def __init__(
+        self, path: Path, *, keep: int | None = None, config: TrainConfig | None = None
+    ) -> None:
         self.path = path.absolute()
+        self._config = config
         # each process writes by itself: what it is given is already whole
         alone = ocp.options.MultiprocessingOptions(
             primary_host=jax.process_index(), active_processes={jax.process_index()}
@@ -92,8 +107,14 @@ class Checkpoints:
         """
         try:
             # as NumPy: on however many devices a state lies, it can be read on any
-            flat = jax.device_get(_flatten(state))
-            self._manager.save(iteration, args=ocp.args.StandardSave(flat), force=True)
+            flat = jax.device_get(flatten(state))
+            settings = {SETTINGS: to_json(self._config)} if self._config else None
+            self._manager.save(
+                iteration,
+                args=ocp.args.StandardSave(flat),
+                force=True,
+                custom_metadata=settings,
+            )
         except (OSError, ValueError) as error:
             raise RunError(
                 f"Checkpoint {iteration} could not be written to {self.path}: {error}\n"
@@ -105,12 +126,15 @@ class Checkpoints:
         """The state of an iteration, in the template's structure (arrays or their shapes).
 
         Raises:
-            RunError: it is missing, torn, or of another program or configuration.
+            RunError: it is missing or torn, or the settings have changed so that it does not fit.
         """
+        target = _shapes(template)
         self._check(iteration)
+        self._check_settings(iteration)
+        self._check_arrays(iteration, target, whole=True)
         try:
             flat = self._manager.restore(iteration, args=ocp.args.StandardRestore())
-            return _unflatten(template, _of_today(flat))
+            return unflatten(template, _of_today(flat))
         except Exception as error:  # Orbax and TensorStore raise many kinds
             raise self._unreadable(iteration, error) from error
 
@@ -118,24 +142,39 @@ class Checkpoints:
         """Only the actors' parameters of an iteration.
 
         Raises:
-            RunError: as `restore`.
+            RunError: as `restore`; of the settings only those of the policy count.
         """
+        target = _shapes({"actor": template})
         self._check(iteration)
-        target = {
-            f"actor.{name}": jax.ShapeDtypeStruct(x.shape, x.dtype)
-            for name, x in _flatten(template).items()
-        }
-        arguments = ocp.args.PyTreeRestore(
-            item=target,
-            restore_args=ocp.checkpoint_utils.construct_restore_args(target),
-            partial_restore=True,
-        )
+        self._check_settings(iteration, policy_alone=True)
+        self._check_arrays(iteration, target)
         try:
-            with ocp.PyTreeCheckpointer() as reader:
-                flat = reader.restore(self.path / str(iteration) / "default", args=arguments)
-            return _unflatten({"actor": template}, flat)["actor"]
+            return unflatten({"actor": template}, self._read(iteration, target))["actor"]
         except Exception as error:
             raise self._unreadable(iteration, error) from error
+
+    def arrays(self, iteration: int, parts: tuple[str, ...]) -> dict[str, np.ndarray]:
+        """{path: array} of some parts of an iteration's state, such as `actor`, as they are.
+
+        Raises:
+            RunError: it is missing or torn.
+        """
+        self._check(iteration)
+        try:
+            stored = self._stored(iteration)
+            target = {name: x for name, x in stored.items() if name.split(".")[0] in parts}
+            found = _of_today(self._read(iteration, target))
+            return {name: np.asarray(x) for name, x in found.items()}
+        except Exception as error:
+            raise self._unreadable(iteration, error) from error
+
+    def written_with(self, iteration: int) -> TrainConfig | None:
+        """The settings of an iteration's run; None where the checkpoint does not say."""
+        try:
+            text = self._manager.metadata(iteration).custom_metadata.get(SETTINGS)
+            return from_json(text) if text else None
+        except (ConfigError, AttributeError, OSError, ValueError):
+            return None
 
     def delete_after(self, iteration: int) -> None:
         """Remove checkpoints later than an iteration, to go on from there."""
@@ -146,6 +185,79 @@ class Checkpoints:
     def close(self) -> None:
         """Release the folder."""
         self._manager.close()
+
+    def _read(self, iteration: int, target: Mapping[str, Any]) -> dict[str, Any]:
+        """Some of the arrays of an iteration; the others are not read."""
+        arguments = ocp.args.PyTreeRestore(
+            item=target,
+            restore_args=ocp.checkpoint_utils.construct_restore_args(target),
+            partial_restore=True,
+        )
+        with ocp.PyTreeCheckpointer() as reader:
+            return dict(reader.restore(self.path / str(iteration) / "default", args=arguments))
+
+    def _stored(self, iteration: int) -> dict[str, jax.ShapeDtypeStruct]:
+        """{path: shape} of the arrays of an iteration."""
+        with ocp.PyTreeCheckpointer() as reader:
+            found = reader.metadata(self.path / str(iteration) / "default").item_metadata
+        return {name: jax.ShapeDtypeStruct(x.shape, x.dtype) for name, x in found.tree.items()}
+
+    def _check_settings(self, iteration: int, *, policy_alone: bool = False) -> None:
+        """Raise where settings have changed that the state hangs on."""
+        was = self.written_with(iteration)
+        if was is None or self._config is None:
+            return
+        broken = breaking(changes(was, self._config), policy_alone=policy_alone)
+        if broken:
+            listed = "; ".join(
+                change.said(f"when checkpoint {iteration} was written") for change in broken
+            )
+            raise RunError(f"{self._run / 'config.json'} was changed: {listed}. {self._what_to_do}")
+
+    def _check_arrays(
+        self, iteration: int, target: Mapping[str, Any], *, whole: bool = False
+    ) -> None:
+        """Raise where the arrays that are wanted, or are all of them, are not those there."""
+        try:
+            stored = jax.eval_shape(_of_today, self._stored(iteration))
+        except Exception:  # torn: reading it says so
+            return
+        wrong = [
+            f"{name} has the shape {list(stored[name].shape)} where {list(x.shape)} is expected"
+            if name in stored
+            else f"{name} is missing"
+            for name, x in target.items()
+            if name not in stored or stored[name].shape != x.shape
+        ]
+        if whole:
+            wrong += [f"{name} is one array too many" for name in stored if name not in target]
+        if not wrong:
+            return
+        more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
+        raise RunError(
+            f"Checkpoint {iteration} in {self.path} does not fit: {wrong[0]}{more}. "
+            f"{self._why(iteration)} {self._what_to_do}"
+        )
+
+    def _why(self, iteration: int) -> str:
+        was = self.written_with(iteration)
+        if was is None or self._config is None:
+            return "It does not say which settings it was written with; they were others than now."
+        found = shaping(changes(was, self._config))
+        if not found:
+            return "Its settings are those of now: the environment or the program was another."
+        return "; ".join(change.said("when it was written") for change in found) + "."
+
+    @property
+    def _run(self) -> Path:
+        return self.path.parent
+
+    @property
+    def _what_to_do(self) -> str:
+        return (
+            "Put back what was, or start a new run from its parameters with `opspo train "
+            f"--init-from {shlex.quote(str(self._run))}`."
+        )
 
     def _check(self, iteration: int) -> None:
         if iteration not in self.iterations():
@@ -165,5 +277,5 @@ class Checkpoints:
         reason = str(error).strip().split("\n")[0][:300]
         return RunError(
             f"Checkpoint {iteration} in {self.path} cannot be read: it is torn, or was written "
-            f"by another program or configuration ({type(error).__name__}: {reason}). {mend}"
+            f"by another program ({type(error).__name__}: {reason}). {mend}"
         )

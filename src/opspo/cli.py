@@ -10,7 +10,7 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
 
@@ -18,6 +18,7 @@ from opspo.config import (
     ALGORITHM_CONFIGS,
     ConfigError,
     TrainConfig,
+    parse_checkpoint,
     parse_hosts,
     parse_seeds,
     unknown_name,
@@ -40,6 +41,11 @@ class _Train:
     all agents at once as many gradient steps as those in turn."""
     from_config: str = ""
     """Start from the settings in this config.json; flags given beside it come on top."""
+    init_from: str = ""
+    """Start from the parameters of the run in this folder, wherever they fit: on another map, with
+    another algorithm or seed. What fits is printed, and kept in init.json."""
+    init_checkpoint: str = "latest"
+    """Of that run: `latest`, `best`, or an iteration."""
     seeds: str = ""
     """Train a run for each of these seeds, in one program: `0..7` or `0,3,5`. `devices` then
     divides the seeds, and each run is in a folder of its own, seed<seed> in run_dir."""
@@ -52,12 +58,20 @@ class _Train:
 
 @dataclass(frozen=True)
 class _Resume:
-    """Go on with a run from its latest checkpoint, exactly as if it had not stopped."""
+    """Go on with a run from its latest checkpoint, exactly as if it had not stopped.
+
+    The settings are those of its config.json. Those that the checkpoint hangs on must not be
+    changed there (docs/runs.md lists them).
+    """
 
     run_dir: str
     """Folder of the run."""
     checkpoint: int | None = None
     """Iteration to go on from; what came after it is dropped."""
+    total_steps: int | None = None
+    """Go on to this many steps instead, also after the end. Annealed step sizes then fall to 0 at
+    the new end: they go on from where a run of that length would be, so they rise again. With none
+    annealed, it is the run that had this length from the start."""
     devices: int | None = None
     """Devices to divide the environments over, where not those of the run so far."""
     hosts: str = ""
@@ -98,11 +112,15 @@ def train(arguments: Sequence[str]) -> None:
     hosts = parse_hosts(parsed.hosts)
     if parsed.seeds and hosts:
         raise ConfigError("--seeds are trained on one host: leave out --hosts, or give one --seed.")
+    start: dict[str, Any] = {
+        "init_from": parsed.init_from or None,
+        "init_checkpoint": parse_checkpoint(parsed.init_checkpoint),
+        "overwrite": parsed.overwrite,
+    }
     if parsed.seeds:
-        seeds = parse_seeds(parsed.seeds)
-        results = trainer.train_seeds(parsed.config, seeds, overwrite=parsed.overwrite)
+        results = trainer.train_seeds(parsed.config, parse_seeds(parsed.seeds), **start)
     else:
-        results = [trainer.train(parsed.config, overwrite=parsed.overwrite, hosts=hosts)]
+        results = [trainer.train(parsed.config, hosts=hosts, **start)]
     for result in results:
         print(f"Done: {result.env_steps:,} steps. Everything is in {result.run_dir}/")
 
@@ -147,16 +165,20 @@ def resume(arguments: Sequence[str]) -> None:
 
     keep_programs()
     hosts = parse_hosts(parsed.hosts)
-    result = run(parsed.run_dir, checkpoint=parsed.checkpoint, devices=parsed.devices, hosts=hosts)
+    result = run(
+        parsed.run_dir,
+        checkpoint=parsed.checkpoint,
+        devices=parsed.devices,
+        total_steps=parsed.total_steps,
+        hosts=hosts,
+    )
     print(f"Done: {result.env_steps:,} steps. Everything is in {result.run_dir}/")
 
 
 def evaluate(arguments: Sequence[str]) -> None:
     """Play episodes with a trained policy and print JSON."""
     parsed = tyro.cli(_Eval, prog="opspo eval", args=arguments)
-    checkpoint = parsed.checkpoint
-    if checkpoint not in ("latest", "best") and not checkpoint.isdigit():
-        raise unknown_name("checkpoint", checkpoint, ("latest", "best", "<iteration>"))
+    checkpoint = parse_checkpoint(parsed.checkpoint)
     if parsed.episodes < 1:
         raise ConfigError(f"--episodes must be at least 1, but is {parsed.episodes}.")
     if not 0 <= parsed.seed < 2**31:
@@ -171,7 +193,7 @@ def evaluate(arguments: Sequence[str]) -> None:
         episodes=parsed.episodes,
         seed=parsed.seed,
         greedy=parsed.greedy,
-        checkpoint=int(checkpoint) if checkpoint.isdigit() else checkpoint,
+        checkpoint=checkpoint,
     )
     print(json.dumps(evaluation.summary()))
 
@@ -195,6 +217,13 @@ def theory(arguments: Sequence[str]) -> None:
     from opspo.theory.command import theory as run
 
     run(arguments)
+
+
+def check(arguments: Sequence[str]) -> None:
+    """Play an environment at random and report what does not fit."""
+    from opspo.environments.checks.command import command
+
+    command(arguments)
 
 
 def list_environments(arguments: Sequence[str]) -> None:
@@ -222,6 +251,7 @@ COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {
     "watch": watch,
     "bench": bench,
     "theory": theory,
+    "check": check,
     "envs": list_environments,
     "algos": list_algorithms,
 }

@@ -14,9 +14,10 @@ import jax
 import numpy as np
 from rich.console import Console
 
+from opspo.config import ConfigError
 from opspo.devices import on_host
 from opspo.environments.base import EngineError
-from opspo.environments.blame import users_frames
+from opspo.environments.frames import told
 from opspo.evaluate import Evaluation, make_evaluator
 from opspo.iteration import Iteration, ready, ready_together
 from opspo.learner import Learner
@@ -194,12 +195,12 @@ class Training:
         try:
             yield
             return
-        except (TrainingError, RunError, Interrupted):
+        except (ConfigError, Interrupted, RunError, TrainingError):
             raise
         except EngineError as error:
             said, cause = str(error), error
         except Exception as error:
-            said, cause = f"An iteration failed.\n{users_frames(error)}", error
+            said, cause = f"An iteration failed.\n{told(error)}", error
         save()
         raise TrainingError(
             f"{said}\nThe state before that is saved. Correct the environment, and go on with: "

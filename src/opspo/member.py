@@ -31,8 +31,10 @@ class Member:
     def __init__(self, config: TrainConfig, folder: RunFolder) -> None:
         self.config = config
         self.folder = folder
-        self._checkpoints = Checkpoints(folder.checkpoints, keep=config.checkpoint.keep)
-        self._best = Checkpoints(folder.best, keep=1)
+        self._checkpoints = Checkpoints(
+            folder.checkpoints, keep=config.checkpoint.keep, config=config
+        )
+        self._best = Checkpoints(folder.best, keep=1, config=config)
         self._evaluations = read_lines(folder.evaluations)
         rows = read_lines(folder.metrics)
         self.earlier_seconds: float = rows[-1]["wall_seconds"] if rows else 0.0

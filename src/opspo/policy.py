@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import operator
 from pathlib import Path
 from typing import Any, Literal
@@ -13,8 +12,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from opspo.checkpoint import Checkpoints
+from opspo.config import TrainConfig
 from opspo.environments.base import EnvironmentSpec
 from opspo.environments.entry import entered_spec, with_agent_id
+from opspo.environments.identity import HasSpec, check_same, stored_spec
 from opspo.policies.team import Team, make_team
 from opspo.runs import RunError, RunFolder, open_run
 from opspo.types import Array, Params
@@ -23,7 +24,8 @@ from opspo.types import Array, Params
 class Policy:
     """Decentralised execution: each agent's action from what that agent has seen.
 
-    The object keeps the agents' memory from call to call; `reset` starts an episode.
+    The object keeps the agents' memory from call to call; `reset` starts an episode. `spec` has
+    the sizes, and the agents' names in the order of their axis.
     """
 
     def __init__(
@@ -142,36 +144,40 @@ class Policy:
 
 
 def load_policy(
-    run_dir: str | Path, *, checkpoint: int | Literal["latest", "best"] = "latest"
+    run_dir: str | Path,
+    *,
+    checkpoint: int | Literal["latest", "best"] = "latest",
+    environment: HasSpec | None = None,
 ) -> Policy:
     """The policy of a run.
 
     Args:
         run_dir: the run's folder.
         checkpoint: its `latest`, the one evaluated `best`, or an iteration.
+        environment: where it is going to play, to be compared with the one that it was trained
+            for: sizes, and the agents' names in their order.
 
     Raises:
-        RunError: there is no such run or checkpoint, or it cannot be read.
+        RunError: there is no such run or checkpoint, or it cannot be read; or the environment is
+            another, and the message lists every difference.
     """
     folder, config = open_run(run_dir)
-    try:
-        sizes = json.loads(folder.environment.read_text())
-        # JSON has no tuples
-        spec = EnvironmentSpec(**sizes | {"outcomes": tuple(sizes.get("outcomes", ()))})
-    except (OSError, ValueError, TypeError) as error:
-        raise RunError(
-            f"{folder.environment} cannot be read: {error}. Train again to have it written."
-        ) from error
-    appends = config.policy.appends_agent_id
+    stored = stored_spec(folder)
+    if environment is not None:
+        check_same(folder, environment, stored)
+    spec, appends = stored.spec, config.policy.appends_agent_id
     team = make_team(config.policy, entered_spec(spec, agent_id=appends))
     template = jax.eval_shape(team.init, jax.random.PRNGKey(0))
-    checkpoints, iteration = find_checkpoint(folder, checkpoint)
+    checkpoints, iteration = find_checkpoint(folder, checkpoint, config=config)
     params = checkpoints.restore_actor(iteration, template)
     return Policy(team, params, spec, np.eye(spec.num_agents) if appends else None)
 
 
 def find_checkpoint(
-    folder: RunFolder, checkpoint: int | Literal["latest", "best"]
+    folder: RunFolder,
+    checkpoint: int | Literal["latest", "best"],
+    *,
+    config: TrainConfig | None = None,
 ) -> tuple[Checkpoints, int]:
     """Where a checkpoint lies, and its iteration.
 
@@ -186,7 +192,7 @@ def find_checkpoint(
                 f"checkpoint must be 'latest', 'best' or an iteration, but is {checkpoint!r}."
             ) from None
     path = folder.best if checkpoint == "best" else folder.checkpoints
-    checkpoints = Checkpoints(path) if path.is_dir() else None
+    checkpoints = Checkpoints(path, config=config) if path.is_dir() else None
     found = checkpoints.iterations() if checkpoints else []
     if checkpoints is None or not found:
         raise RunError(

@@ -67,6 +67,16 @@ class RunFolder:
         return self.path / "best"
 
     @property
+    def init(self) -> Path:
+        """Which other run this one started from, and what of it; not there where from none."""
+        return self.path / "init.json"
+
+    @property
+    def extended(self) -> Path:
+        """One JSON object for each time that `total_steps` was changed."""
+        return self.path / "extended.jsonl"
+
+    @property
     def lock(self) -> Path:
         """Held by the process that trains."""
         return self.path / ".lock"
@@ -127,7 +137,13 @@ def _make_room(folder: RunFolder) -> None:
     with hold(folder):
         for part in (folder.checkpoints, folder.best, folder.tensorboard):
             shutil.rmtree(part, ignore_errors=True)
-        for part in (folder.metrics, folder.evaluations, folder.environment):
+        for part in (
+            folder.metrics,
+            folder.evaluations,
+            folder.environment,
+            folder.init,
+            folder.extended,
+        ):
             part.unlink(missing_ok=True)
 
 
@@ -183,9 +199,24 @@ def _valid_lines(path: Path) -> Iterator[dict[str, Any]]:
 def cut_lines(path: Path, *, last_iteration: int) -> None:
     """Drop what was logged after that iteration, in one atomic move."""
     kept = [row for row in read_lines(path) if row["iteration"] <= last_iteration]
+    replace_text(path, "".join(json.dumps(row) + "\n" for row in kept))
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Write a file in one atomic move: whoever reads it finds the old text or the new.
+
+    Raises:
+        RunError: it cannot be written (a full disk). The file is as it was.
+    """
     part = path.with_suffix(".part")
-    part.write_text("".join(json.dumps(row) + "\n" for row in kept))
-    os.replace(part, path)
+    try:
+        part.write_text(text)
+        os.replace(part, path)
+    except OSError as error:
+        raise RunError(
+            f"{path} cannot be written: {error}. Free some space or allow writing there, then "
+            f"`opspo resume --run-dir {shlex.quote(str(path.parent))}`."
+        ) from error
 
 
 def package_versions() -> dict[str, Any]:

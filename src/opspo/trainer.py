@@ -5,29 +5,47 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
-import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import jax
 from rich.console import Console
 
 from opspo.checkpoint import Checkpoints
 from opspo.config import ConfigError, Hosts, TrainConfig
-from opspo.devices import all_agree, claim
+from opspo.continuing import (
+    check_environment,
+    extended,
+    iteration_to_go_on_from,
+    note_extension,
+)
+from opspo.devices import claim
 from opspo.environments import make_env
 from opspo.environments.base import Environment, runs_on_host
+from opspo.environments.checks.first import sound
 from opspo.environments.entry import as_made, entered
+from opspo.environments.identity import store_spec
 from opspo.evaluate import Evaluation, make_evaluator
-from opspo.learner import make_learner
+from opspo.learner import Learner, make_learner
 from opspo.loop import Interrupted, Result, Training
 from opspo.member import Member, TrainingError
 from opspo.policies.team import check_inputs
 from opspo.policy import load_policy
-from opspo.runs import RunError, RunFolder, check_free, create, cut_lines, hold, open_run
+from opspo.runs import (
+    RunError,
+    RunFolder,
+    check_free,
+    create,
+    cut_lines,
+    hold,
+    open_run,
+    replace_text,
+)
 from opspo.stopping import stop_flag
+from opspo.together import all_or_none, check_engine, own_folder
+from opspo.transfer import Transfer, read_source, transfer
 
 __all__ = [
     "Interrupted",
@@ -39,31 +57,47 @@ __all__ = [
     "train_seeds",
 ]
 
+WhichCheckpoint = int | Literal["latest", "best"]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Start:
+    """What a run starts with besides its settings."""
+
+    environment: Environment | None
+    init_from: str | Path | None
+    init_checkpoint: WhichCheckpoint
+    overwrite: bool
+
 
 def train(
     config: TrainConfig,
     *,
     environment: Environment | None = None,
+    init_from: str | Path | None = None,
+    init_checkpoint: WhichCheckpoint = "latest",
     overwrite: bool = False,
     console: Console | None = None,
     hosts: Hosts | None = None,
 ) -> Result:
     """Train from the start, on the environment of the config's id or on one of your own.
 
-    With your own, `config.env` is no more than its name. With `hosts` this is one of several
-    processes that all call it with the same config and divide its devices between them.
+    With your own, `config.env` is no more than its name. With `init_from`, the folder of another
+    run, its parameters are what this one starts from, wherever they fit (`transfer` has the
+    rules). With `hosts` this is one of several processes that all call it with the same config and
+    divide its devices between them.
 
     Raises:
         ConfigError: the environment or a setting does not exist. Nothing is written.
-        RunError: the run folder exists, or cannot be written.
+        RunError: the run folder exists, or cannot be written; or nothing of `init_from` fits.
         TrainingError: a reward, loss or parameter is not finite.
         Interrupted: by Ctrl-C or SIGTERM.
     """
-    folder = config.folder
-    with _own_folder(folder, hosts) as path:
+    folder, start = config.folder, _Start(environment, init_from, init_checkpoint, overwrite)
+    with own_folder(folder, hosts) as path:
         if path != folder:
             config = dataclasses.replace(config, run_dir=str(path))
-        result = _train([config], config.devices, environment, overwrite, console, hosts)[0]
+        result = _train([config], config.devices, start, console, hosts)[0]
     return dataclasses.replace(result, run_dir=folder)
 
 
@@ -72,6 +106,8 @@ def train_seeds(
     seeds: Sequence[int],
     *,
     environment: Environment | None = None,
+    init_from: str | Path | None = None,
+    init_checkpoint: WhichCheckpoint = "latest",
     overwrite: bool = False,
     console: Console | None = None,
 ) -> list[Result]:
@@ -90,9 +126,9 @@ def train_seeds(
             f"but are {', '.join(map(str, seeds))}."
         )
     configs = [_of_seed(config, seed) for seed in seeds]
-    if len(seeds) == 1:
-        return [train(configs[0], environment=environment, overwrite=overwrite, console=console)]
-    return _train(configs, config.devices, environment, overwrite, console)
+    devices = config.devices if len(seeds) > 1 else 1
+    start = _Start(environment, init_from, init_checkpoint, overwrite)
+    return _train(configs, devices, start, console)
 
 
 def _of_seed(config: TrainConfig, seed: int) -> TrainConfig:
@@ -103,35 +139,53 @@ def _of_seed(config: TrainConfig, seed: int) -> TrainConfig:
 def _train(
     configs: Sequence[TrainConfig],
     devices: int,
-    environment: Environment | None,
-    overwrite: bool,
+    start: _Start,
     console: Console | None,
     hosts: Hosts | None = None,
 ) -> list[Result]:
     """Runs that differ in seed and folder alone, from their start."""
+    console = console or Console()
     with stop_flag() as stopped, ExitStack() as held:
         claim(devices, hosts)
         shared = dataclasses.replace(configs[0], devices=devices)
-        learner = make_learner(shared, environment or make_env(shared.env))
+        learner = make_learner(shared, sound(start.environment or make_env(shared.env)))
         check_inputs(shared, learner.environment.spec)
         if len(configs) > 1 and runs_on_host(learner.environment):
             raise ConfigError(
                 f"{shared.env} is not simulated in JAX, so its seeds cannot share a program: "
                 "train them one at a time, with --seed."
             )
-        _check_engine(learner.environment, shared.env, hosts)
-        with _all_or_none():
+        check_engine(learner.environment, shared.env, hosts)
+        with all_or_none():
             for config in configs:
-                check_free(config, overwrite=overwrite)
-            folders = [create(config, overwrite=overwrite) for config in configs]
-            spec = dataclasses.asdict(as_made(learner.environment).spec)
+                check_free(config, overwrite=start.overwrite)
+            taken = _taken(learner, configs, start)
+            folders = [create(config, overwrite=start.overwrite) for config in configs]
             for folder in folders:
-                folder.environment.write_text(json.dumps(spec, indent=2) + "\n")
+                store_spec(folder, as_made(learner.environment).spec)
                 held.enter_context(hold(folder))
         init = jax.jit(learner.init)  # the seed as an argument: compiled once for all
         states = [init(config.seed) for config in configs]
+        if taken is not None:
+            console.print(str(taken), markup=False, highlight=False)
+            for folder in folders:
+                replace_text(folder.init, json.dumps(taken.record(), indent=2) + "\n")
+            states = [taken.apply(state) for state in states]
         members = [Member(*each) for each in zip(configs, folders, strict=True)]
-        return Training(learner, members, console or Console(), stopped).go(states)
+        return Training(learner, members, console, stopped).go(states)
+
+
+def _taken(learner: Learner, configs: Sequence[TrainConfig], start: _Start) -> Transfer | None:
+    """What runs that start from another take from it, before anything is written or replaced."""
+    if start.init_from is None:
+        return None
+    for config in configs:
+        if config.folder.resolve() == Path(start.init_from).resolve():
+            raise RunError(
+                f"{config.folder} would replace the run that it is to start from. Choose another "
+                "folder with --run-dir."
+            )
+    return transfer(read_source(start.init_from, start.init_checkpoint), learner)
 
 
 def resume(
@@ -140,6 +194,7 @@ def resume(
     environment: Environment | None = None,
     checkpoint: int | None = None,
     devices: int | None = None,
+    total_steps: int | None = None,
     console: Console | None = None,
     hosts: Hosts | None = None,
 ) -> Result:
@@ -147,82 +202,42 @@ def resume(
 
     Engines outside of JAX are not part of a checkpoint: there, new episodes begin. A run on an
     `environment` of your own has to be given it again. On another number of `devices` sums are
-    added up in another order, so that the run is the same only up to rounding. With `hosts`, as
-    `train`; all of them have to see the folder.
+    added up in another order, so that the run is the same only up to rounding. With `total_steps`
+    the run ends there instead (`continuing` has the rules). With `hosts`, as `train`; all of them
+    have to see the folder.
 
     Raises:
-        RunError: there is no such run or checkpoint, or it cannot be read.
+        RunError: there is no such run or checkpoint, or it cannot be read; the environment or the
+            settings are no longer those that it was trained with; or more than `total_steps` are
+            done.
         TrainingError, Interrupted: as `train`.
     """
     folder, config = open_run(run_dir)
-    whole = folder
+    whole, console = folder, console or Console()
     if devices is not None:
         config = dataclasses.replace(config, devices=devices)
-    with _own_folder(folder.path, hosts) as path, stop_flag() as stopped, ExitStack() as held:
+    with own_folder(folder.path, hosts) as path, stop_flag() as stopped, ExitStack() as held:
         claim(config.devices, hosts)
-        with _all_or_none():  # no checkpoint is taken away before all have their copy
+        with all_or_none():  # no checkpoint is taken away before all have their copy
             if path != folder.path:
                 shutil.copytree(folder.path, path)
                 folder, config = RunFolder(path), dataclasses.replace(config, run_dir=str(path))
             held.enter_context(hold(folder))
+        iteration = iteration_to_go_on_from(folder, checkpoint)
+        before, config = config, extended(config, total_steps, iteration=iteration)
         learner = make_learner(config, environment or make_env(config.env))
-        _check_engine(learner.environment, config.env, hosts)
-        checkpoints = Checkpoints(folder.checkpoints)
-        found = checkpoints.iterations()
-        if not found and checkpoint is None:
-            raise RunError(
-                f"{folder.path} has no checkpoint to go on from. Start again with `opspo train "
-                f"--from-config {folder.config}`, --overwrite, and the same --run-dir."
-            )
-        iteration = found[-1] if checkpoint is None else checkpoint
-        template = jax.eval_shape(learner.init, config.seed)
-        state = checkpoints.restore(iteration, template)
+        check_engine(learner.environment, config.env, hosts)
+        check_environment(folder, as_made(learner.environment), console)
+        checkpoints = Checkpoints(folder.checkpoints, config=config)
+        state = checkpoints.restore(iteration, jax.eval_shape(learner.init, config.seed))
         checkpoints.delete_after(iteration)
         checkpoints.close()
-        cut_lines(folder.metrics, last_iteration=iteration)
-        cut_lines(folder.evaluations, last_iteration=iteration)
-        training = Training(learner, [Member(config, folder)], console or Console(), stopped)
+        for lines in (folder.metrics, folder.evaluations, folder.extended):
+            cut_lines(lines, last_iteration=iteration)
+        note_extension(folder, before, config, iteration=iteration, console=console)
+        training = Training(learner, [Member(config, folder)], console, stopped)
         result = training.go([state])[0]
     return dataclasses.replace(result, run_dir=whole.path)
-
-
-@contextmanager
-def _own_folder(run: Path, hosts: Hosts | None) -> Iterator[Path]:
-    """Where this process writes: the run's folder, or, of several hosts, for all but the first
-    one that is thrown away. So each can work as if it were alone."""
-    if hosts is None or hosts.index == 0:
-        yield run
-        return
-    with tempfile.TemporaryDirectory() as scratch:
-        try:
-            yield Path(scratch) / "run"
-        except (Interrupted, TrainingError) as error:
-            # the paths that it names are those of the scratch folder
-            raise type(error)("Stopped like the first host, which has the run.") from error
-
-
-@contextmanager
-def _all_or_none() -> Iterator[None]:
-    """What one host cannot do stops the others too, which would wait for it.
-
-    Raises:
-        RunError: another host has failed.
-    """
-    try:
-        yield
-    except Exception:
-        all_agree(False)
-        raise
-    if not all_agree(True):
-        raise RunError("Another host could not begin with the run's folder; it says why.")
-
-
-def _check_engine(environment: Environment, name: str, hosts: Hosts | None) -> None:
-    if hosts and runs_on_host(environment):
-        raise ConfigError(
-            f"{name} is not simulated in JAX, so it cannot be divided over hosts: train on one, "
-            "without --hosts."
-        )
 
 
 def evaluate_run(
@@ -232,16 +247,21 @@ def evaluate_run(
     seed: int,
     greedy: bool = True,
     checkpoint: Any = "latest",
+    environment: Environment | None = None,
 ) -> Evaluation:
     """Play episodes with the policy of a run.
 
+    A run on an `environment` of your own has to be given it again.
+
     Raises:
-        RunError: there is no such run or checkpoint, or it cannot be read.
+        RunError: there is no such run or checkpoint, or it cannot be read; or the environment is
+            not the one that it was trained for.
     """
     _, config = open_run(run_dir)
-    policy = load_policy(run_dir, checkpoint=checkpoint)
+    scene = environment or make_env(config.env)
+    policy = load_policy(run_dir, checkpoint=checkpoint, environment=scene)
     evaluator = make_evaluator(
-        entered(make_env(config.env), agent_id=config.policy.appends_agent_id),
+        entered(scene, agent_id=config.policy.appends_agent_id),
         policy.team,
         episodes=episodes,
         greedy=greedy,

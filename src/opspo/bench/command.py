@@ -16,7 +16,7 @@ from opspo.bench.measure import Timing, product_rate
 from opspo.bench.parts import print_parts, time_parts
 from opspo.bench.report import print_summary, summary, write
 from opspo.bench.training import time_iterations, time_update
-from opspo.config import ConfigError, RolloutConfig, TrainConfig, unknown_name
+from opspo.config import ConfigError, RolloutConfig, TrainConfig, to_plain, unknown_name
 from opspo.devices import claim
 from opspo.environments import check_id, make_env
 from opspo.environments.base import Environment
@@ -136,7 +136,7 @@ def _parse(name: str, arguments: Sequence[str]) -> _Learning:
 
 
 def _settings(parsed: _Learning) -> dict[str, Any]:
-    return {"preset": parsed.preset, "config": dataclasses.asdict(parsed.config)}
+    return {"preset": parsed.preset, "config": to_plain(parsed.config)}
 
 
 def _algos(arguments: Sequence[str]) -> None:

@@ -13,9 +13,10 @@ from opspo.config.algorithms import (
     MAPPOConfig,
     OPSPOConfig,
 )
+from opspo.config.checkpoints import parse_checkpoint
 from opspo.config.density import DensityConfig
 from opspo.config.errors import ConfigError, unknown_name
-from opspo.config.files import from_json, to_json
+from opspo.config.files import from_json, to_json, to_plain
 from opspo.config.hosts import Hosts, parse_hosts
 from opspo.config.parts import (
     LEAST_NORMALISED,
@@ -51,8 +52,10 @@ __all__ = [
     "TrainConfig",
     "ValueConfig",
     "from_json",
+    "parse_checkpoint",
     "parse_hosts",
     "parse_seeds",
     "to_json",
+    "to_plain",
     "unknown_name",
 ]

@@ -6,27 +6,45 @@ import dataclasses
 import json
 from typing import Any, get_type_hints
 
+import opspo
 from opspo.config.algorithm import AlgorithmConfig
 from opspo.config.algorithms import ALGORITHM_CONFIGS
 from opspo.config.errors import ConfigError, unknown_name
 from opspo.config.run import TrainConfig
+from opspo.config.versions import FORMAT, check_format, upgrade
+
+
+def to_plain(config: TrainConfig) -> dict[str, Any]:
+    """The complete configuration as JSON objects, with its format and who wrote it."""
+    return {"format": FORMAT, "opspo": opspo.__version__, **dataclasses.asdict(config)}
 
 
 def to_json(config: TrainConfig) -> str:
     """The complete configuration as JSON text."""
-    return json.dumps(dataclasses.asdict(config), indent=2) + "\n"
+    return json.dumps(to_plain(config), indent=2) + "\n"
 
 
 def from_json(text: str) -> TrainConfig:
-    """Read what `to_json` wrote; an unknown or ill-typed field is a `ConfigError`."""
+    """Read what `to_json` wrote, now or in an older version.
+
+    A setting that an older format does not have gets the value that it had then (`versions`); any
+    other that is missing gets its default.
+
+    Raises:
+        ConfigError: a setting is unknown or ill-typed, or the format is one of a later version.
+    """
     try:
-        data = json.loads(text)
-        algorithm = ALGORITHM_CONFIGS.get(data["algo"])
+        data = dict(json.loads(text))
+        algo = data["algo"]
+        algorithm = ALGORITHM_CONFIGS.get(algo)
     except (ValueError, KeyError, TypeError) as error:
         raise ConfigError(f"The configuration cannot be read: {error!r}") from error
+    # first: a later version may have algorithms and settings that this one does not know
+    written_by = data.pop("opspo", None)
+    found = check_format(data.pop("format", 1), written_by, opspo.__version__)
     if algorithm is None:
-        raise unknown_name("algorithm", data["algo"], ALGORITHM_CONFIGS)
-    return _parse(TrainConfig, data, algorithm)
+        raise unknown_name("algorithm", algo, ALGORITHM_CONFIGS)
+    return _parse(TrainConfig, upgrade(data, algorithm, found=found), algorithm)
 
 
 def _parse(cls: type[Any], data: dict[str, Any], algorithm: type[AlgorithmConfig]) -> Any:

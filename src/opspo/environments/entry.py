@@ -15,6 +15,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
+from opspo.config import ConfigError
 from opspo.environments.base import (
     EngineError,
     Environment,
@@ -26,7 +27,8 @@ from opspo.environments.base import (
     Step,
     runs_on_host,
 )
-from opspo.environments.blame import users_frames
+from opspo.environments.checks.first import FirstLook
+from opspo.environments.frames import told
 from opspo.types import Array
 
 
@@ -122,7 +124,8 @@ class HostEntry:
     def open(self, num_envs: int, seed: int) -> BatchEntry:
         """Start the engine."""
         batch = tried(lambda: self.made.open(num_envs, seed), "when it was opened")
-        return BatchEntry(batch, num_envs, self._agents, self.spec.episode_limit)
+        looked_at = FirstLook(batch, self.made.spec, num_envs)
+        return BatchEntry(looked_at, num_envs, self._agents, self.spec.episode_limit)
 
 
 class BatchEntry:
@@ -173,10 +176,11 @@ def tried(call: Callable[[], Any], when: str) -> Any:
 
     Raises:
         EngineError: it raised; the message is its own traceback.
+        ConfigError: what it returns does not fit its specification.
     """
     try:
         return call()
-    except EngineError:
+    except (EngineError, ConfigError):
         raise
     except Exception as error:
-        raise EngineError(f"The environment raised {when}.\n{users_frames(error)}") from error
+        raise EngineError(f"The environment raised {when}.\n{told(error)}") from error

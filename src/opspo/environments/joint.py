@@ -2,8 +2,8 @@
 
 Such an environment is a `gymnasium.Env` for the whole team. Its observation is a dictionary, in
 NumPy: `observation` [N, d], `state` [s], `alive` [N] and, with discrete actions,
-`available_actions` [N, A]. Its info says `win`, and each of the specification's `outcomes`, where
-the episode ends.
+`available_actions` [N, A], or [N, D, A] of D decisions. Its info says `win`, and each of the
+specification's `outcomes`, where the episode ends.
 """
 
 from __future__ import annotations
@@ -32,8 +32,9 @@ def joint_spaces(spec: EnvironmentSpec) -> tuple[spaces.Dict, spaces.Space]:
     }
     if not spec.num_actions:
         return spaces.Dict(seen), spaces.Box(-1, 1, (agents, spec.action_size), np.float32)
-    seen["available_actions"] = spaces.MultiBinary((agents, spec.num_actions))
-    return spaces.Dict(seen), spaces.MultiDiscrete([spec.num_actions] * agents)
+    seen["available_actions"] = spaces.MultiBinary((agents, *spec.choices))
+    decisions = np.full((agents, *spec.choices[:-1]), spec.num_actions)
+    return spaces.Dict(seen), spaces.MultiDiscrete(decisions)
 
 
 def _reals(*shape: int) -> spaces.Box:

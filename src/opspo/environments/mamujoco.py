@@ -23,6 +23,7 @@ import numpy as np
 
 from opspo.config import ConfigError
 from opspo.environments.base import EnvironmentSpec, Observation, Step
+from opspo.environments.decisions import unless_equal
 from opspo.environments.seeds import spread
 
 TASKS = (
@@ -157,6 +158,8 @@ class MAMuJoCo:
             observation_size=size + agents if self.seen is None else max(map(len, self.seen)),
             state_size=size,
             action_size=max(map(len, parts)),
+            action_sizes=unless_equal([len(part) for part in parts]),
+            agents=tuple(f"agent_{i}" for i in range(agents)),
             episode_limit=EPISODE_LIMIT,
             engine=f"envpool {installed('envpool')}, {self.robot.engine_id}",
         )

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import tyro
 
-from opspo.config import unknown_name
+from opspo.config import parse_checkpoint
 
 
 @dataclass(frozen=True)
@@ -34,11 +33,7 @@ class _Watch:
 def watch(arguments: Sequence[str]) -> None:
     """Run the command."""
     parsed = tyro.cli(_Watch, prog="opspo watch", args=arguments)
-    checkpoint: Any = parsed.checkpoint
-    if checkpoint.isdigit():
-        checkpoint = int(checkpoint)
-    elif checkpoint not in ("latest", "best"):
-        raise unknown_name("checkpoint", checkpoint, ("latest", "best", "<iteration>"))
+    checkpoint = parse_checkpoint(parsed.checkpoint)
 
     from opspo.film.watch import watch as film  # noqa: PLC0415  (loads JAX)
 

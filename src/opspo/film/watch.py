@@ -50,7 +50,7 @@ def watch(
 
     Raises:
         ConfigError: the environment has no picture, or something that draws is missing.
-        RunError: there is no such run or checkpoint, or it cannot be read.
+        RunError: the run or checkpoint cannot be read, or was trained for another environment.
     """
     _check(seed, max_steps, fps)
     from opspo.film.cameras import camera_of  # noqa: PLC0415  (draws with Pillow)
@@ -60,8 +60,8 @@ def watch(
 
     check_out(Path(out))
     _, config = open_run(run_dir)
-    policy = load_policy(run_dir, checkpoint=checkpoint)
     scene = environment or make_env(config.env)
+    policy = load_policy(run_dir, checkpoint=checkpoint, environment=scene)
     camera, episode, last = camera_of(scene), Episode(seed, greedy, max_steps), Tally()
 
     def pictures() -> Iterator[Image.Image]:

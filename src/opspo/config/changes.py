@@ -1,0 +1,90 @@
+"""Which settings a run may change when it goes on, and which have changed.
+
+A checkpoint keeps the settings that it was written with. A run that goes on with edited settings
+is refused where the saved state would mean something else under them:
+
+- `env`, `algo`, `seed`: it would be another run under the same name;
+- `rollout.num_envs`, `rollout.num_steps`: the environments are part of the state, and steps are
+  counted in iterations;
+- `policy.…` and `algorithm.critic`: the parameters are those of other networks.
+
+All else may change (numbers of the algorithm, step sizes, evaluation, checkpoints, `total_steps`,
+`devices`), as long as what is saved has the same arrays: a learned state weight that appears or
+disappears adds or drops some.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from opspo.config.run import TrainConfig
+
+NETWORKS = ("policy",)
+"""Settings that a policy alone has to keep, to be played."""
+KEPT = ("env", "algo", "seed", "rollout.num_envs", "rollout.num_steps", "algorithm.critic")
+"""Settings that a run has to keep besides, to go on."""
+AT_THE_START = ("policy.output_gain", "policy.initial_log_std")
+"""These are used once, for fresh networks."""
+NEVER_SAVED = ("run_dir", "total_steps", "devices", "tensorboard", "evaluation", "checkpoint")
+"""No array depends on these."""
+FREE_IN_POLICY = (*AT_THE_START, "policy.chunk_length")
+
+
+@dataclasses.dataclass(frozen=True)
+class Change:
+    """A setting that is not what it was."""
+
+    name: str
+    was: Any
+    now: Any
+
+    def said(self, when: str) -> str:
+        """In words, with values as config.json has them."""
+        return f"{self.name} was {_shown(self.was)} {when}, and is {_shown(self.now)} now"
+
+
+def changes(was: TrainConfig, now: TrainConfig) -> list[Change]:
+    """Every setting that differs; what only one of two algorithms has was, or is, null."""
+    before, after = _flat(dataclasses.asdict(was)), _flat(dataclasses.asdict(now))
+    names = [*before, *(name for name in after if name not in before)]
+    return [
+        Change(name, before.get(name), after.get(name))
+        for name in names
+        if before.get(name) != after.get(name)
+    ]
+
+
+def breaking(found: Iterable[Change], *, policy_alone: bool = False) -> list[Change]:
+    """Those changes that a run cannot go on with; or a policy alone not be played with."""
+    kept = NETWORKS if policy_alone else (*KEPT, *NETWORKS)
+    return [
+        change
+        for change in found
+        if _within(change.name, kept) and not _within(change.name, FREE_IN_POLICY)
+    ]
+
+
+def shaping(found: Iterable[Change]) -> list[Change]:
+    """Those changes that arrays of the state may depend on."""
+    return [change for change in found if not _within(change.name, NEVER_SAVED)]
+
+
+def _within(name: str, groups: Iterable[str]) -> bool:
+    return any(name == group or name.startswith(f"{group}.") for group in groups)
+
+
+def _flat(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in settings.items():
+        if isinstance(value, dict):
+            flat |= _flat(value, f"{prefix}{name}.")
+        else:
+            flat[prefix + name] = value
+    return flat
+
+
+def _shown(value: Any) -> str:
+    return json.dumps(value)

@@ -1,0 +1,114 @@
+"""The environment that a run was trained for: kept in its folder, and compared with another."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shlex
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from opspo.environments.base import EnvironmentSpec
+from opspo.runs import RunError, RunFolder
+
+SIZES = ("num_agents", "observation_size", "state_size", "num_actions", "action_size")
+OWN_SIZES = {"action_sizes": "action_size", "action_counts": "num_actions"}
+"""Each agent's own numbers, and the number that holds for all where there are none."""
+
+
+class HasSpec(Protocol):
+    """An environment, of which only the specification counts here."""
+
+    @property
+    def spec(self) -> EnvironmentSpec:
+        """The sizes."""
+
+
+@dataclass(frozen=True)
+class StoredSpec:
+    """A run's specification as its folder has it."""
+
+    spec: EnvironmentSpec
+    unknown: frozenset[str]
+    """Fields that the file does not have, because an older version wrote it."""
+
+
+def store_spec(folder: RunFolder, spec: EnvironmentSpec) -> None:
+    """Write the specification into a run's folder."""
+    folder.environment.write_text(json.dumps(dataclasses.asdict(spec), indent=2) + "\n")
+
+
+def stored_spec(folder: RunFolder) -> StoredSpec:
+    """Read what `store_spec` wrote, now or in an older version.
+
+    Raises:
+        RunError: it is missing or cannot be read.
+    """
+    fields = {field.name: field for field in dataclasses.fields(EnvironmentSpec)}
+    try:
+        found = json.loads(folder.environment.read_text())
+        if strange := sorted(found.keys() - fields.keys()):
+            raise ValueError(f"it has {', '.join(strange)}, so a later version of opspo wrote it")
+        # JSON has no tuples
+        values: dict[str, Any] = {
+            name: tuple(value) if fields[name].default == () else value
+            for name, value in found.items()
+        }
+        spec = EnvironmentSpec(**values)
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise RunError(
+            f"{folder.environment} cannot be read: {error}. Put it back, or train again to have it "
+            "written."
+        ) from error
+    return StoredSpec(spec, frozenset(fields.keys() - found.keys()))
+
+
+def differences(stored: StoredSpec, now: EnvironmentSpec) -> list[str]:
+    """What a policy of the one would get wrong in the other, each as a sentence's part.
+
+    Names of the task, engines and limits may differ. What one of the two does not know (agents
+    without names, fields that an older version did not keep) is compared with nothing.
+    """
+    was = stored.spec
+    said = [
+        _said(name, getattr(was, name), getattr(now, name))
+        for name in SIZES
+        if getattr(was, name) != getattr(now, name)
+    ]
+    for name, most in OWN_SIZES.items():
+        before, after = _each(was, name, most), _each(now, name, most)
+        same_most = getattr(was, most) == getattr(now, most) and was.num_agents == now.num_agents
+        if name not in stored.unknown and same_most and before != after:
+            said.append(_said(name, _listed(before), _listed(after)))
+    if was.agents and now.agents and was.agents != now.agents:
+        said.append(f"agents were {_listed(was.agents)} and are {_listed(now.agents)}")
+    return said
+
+
+def check_same(folder: RunFolder, environment: HasSpec, stored: StoredSpec) -> None:
+    """Raise unless an environment is one that the run in a folder was trained for.
+
+    Raises:
+        RunError: it is another; the message lists every difference.
+    """
+    found = differences(stored, environment.spec)
+    if found:
+        run = shlex.quote(str(folder.path))
+        raise RunError(
+            f"The environment {environment.spec.name} is not the one that {folder.path} was "
+            f"trained for ({stored.spec.name}): {'; '.join(found)}. Give it the environment that "
+            "it knows, with the agents in that order, or train a new run from its parameters: "
+            f"opspo train --init-from {run}"
+        )
+
+
+def _said(name: str, was: Any, now: Any) -> str:
+    return f"{name} was {was} and is {now}"
+
+
+def _listed(values: tuple[Any, ...]) -> str:
+    return ", ".join(map(str, values))
+
+
+def _each(spec: EnvironmentSpec, own: str, most: str) -> tuple[int, ...]:
+    return getattr(spec, own) or (getattr(spec, most),) * spec.num_agents
