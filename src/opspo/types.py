@@ -80,9 +80,6 @@ class Batch:
     """[C, M, h] at the start of each chunk"""
     learning_rate_scale: Array
     """[] on both step sizes"""
-    value_mean: Array
-    """[] with `value_deviation`, the unit in which the critic is trained"""
-    value_deviation: Array
 
 
 @struct.dataclass

@@ -40,8 +40,9 @@ from opspo.types import (
     TrainState,
     Trajectory,
 )
+from opspo.update.moved import Moved, not_moved
 from opspo.update.schedule import Plan
-from opspo.update.stage import Moved, Update, not_moved
+from opspo.update.stage import Update
 from opspo.update.step import Learners, Sequences, Starts, Step
 
 WEIGHTS, ACTORS, CRITIC = "traces and weights", "actors' gradient steps", "critic's"
@@ -147,7 +148,13 @@ def _learning(learner: Learner, state: TrainState, trajectory: Trajectory) -> li
     """The pieces of the update, each on what the ones before it made."""
     stage, key, rate = _Stage(learner), state.key, jnp.ones(())
     plan = learner.algorithm.schedule(key, jnp.zeros(learner.team.num_members))
-    learners = Learners(state.actor, state.actor_optimiser, state.critic, state.critic_optimiser)
+    learners = Learners(
+        state.actor,
+        state.actor_optimiser,
+        state.critic,
+        state.critic_optimiser,
+        state.value_statistics,
+    )
     found: list[_Piece] = []
 
     def piece(name: str, function: Callable[..., Any], *arguments: Any) -> Any:

@@ -214,10 +214,20 @@ class SequentialConfig(AlgorithmConfig):
     in the order. Only with shared parameters do the two differ (erratum E9)."""
     weight_agents: CountedName = "others"
     """Whose ratios make the weights and the clip range, in the same way."""
+    values: Literal["collected", "anew"] = "collected"
+    """Whose values an agent's advantage comes from: the critic's at collection, or, as Algorithm 1
+    has it, those of the critic as the agents before have left it (erratum E14)."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         require(self.blocks >= 1, "algorithm.blocks", "at least 1", self.blocks)
+        require(
+            self.values == "collected" or not self.critic_epochs,
+            "algorithm.values",
+            "'collected' where algorithm.critic_epochs trains the critic after all agents: it does "
+            "not move between them",
+            self.values,
+        )
 
     def rounds(self, num_agents: int) -> int:
         """Shared parameters: rounds over the groups in an update, each a pass for every group."""

@@ -11,36 +11,21 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
-from opspo.estimators.normalise import masked_mean, standardise
-from opspo.estimators.ratios import product_log_ratio
+from opspo.estimators.normalise import masked_mean, mean_and_deviation, standardise
 from opspo.policies.team import Critic, Team
-from opspo.rollout.chunks import chunk_starts, from_chunks, to_chunks
+from opspo.rollout.chunks import chunk_starts, to_chunks
+from opspo.rollout.values import revalued
 from opspo.types import Array, Batch, Correction, Params, StageData, Trajectory
 from opspo.update.algorithm import Algorithm
 from opspo.update.diagnostics import diagnose
 from opspo.update.minibatch import split
+from opspo.update.moved import Moved, measure, not_moved
 from opspo.update.schedule import Plan
 from opspo.update.step import GradientStep, Learners, Metrics, Sequences, Starts, Step
 
 
 def _standardise_each(advantage: Array, mask: Array) -> Array:
     return jax.vmap(standardise, in_axes=-1, out_axes=-1)(advantage, mask)
-
-
-@struct.dataclass
-class Moved:
-    """How far each agent has moved since collection, [T, E, N]; 0 for the dead."""
-
-    log_ratio: Array
-    """as the objective takes it (`Algorithm.action_ratio`)"""
-    density_log_ratio: Array
-    """of the whole action, which is what decides where the states go"""
-
-
-def not_moved(batch: Batch) -> Moved:
-    """Nobody has, since collection."""
-    nothing = jnp.zeros_like(batch.trajectory.alive, batch.value.dtype)
-    return Moved(nothing, nothing)
 
 
 @struct.dataclass
@@ -129,11 +114,13 @@ class Update:
         )
 
     def _stage(
-        self, batch: Batch, epochs: int, measure: bool, progress: Progress, now: tuple[Array, ...]
+        self, batch: Batch, epochs: int, measures: bool, progress: Progress, now: tuple[Array, ...]
     ) -> tuple[Progress, tuple[Metrics, Metrics]]:
         """Correct the data for a group of agents and train them on it."""
         agents, active, rank, index, key = now
         weigh_key, descend_key = jax.random.split(key)
+        if self.algorithm.values_anew:
+            batch = self._anew(batch, progress.learners, index)
         data = self._view(batch, progress.moved, agents, rank)
         omega, state_weight = self.algorithm.state_weight.weigh(
             progress.state_weight, batch, data, index, weigh_key
@@ -152,7 +139,7 @@ class Update:
         losses = jax.tree.map(jnp.mean, metrics | {"kl": metrics["kl"][-1]})
         learners = self._replace(progress.learners, agents, group)
         moved = progress.moved
-        if measure:
+        if measures:
             moved = self._measure(learners.actor, batch.trajectory, moved, agents)
         state_weight = self.algorithm.state_weight.moved(state_weight, learners.actor, agents)
         diagnostics = diagnose(data, correction, mask)
@@ -163,6 +150,24 @@ class Update:
                 data, correction, before[..., agents], after[..., agents], mask
             )
         return Progress(learners, moved, state_weight), (losses, diagnostics)
+
+    def _anew(self, batch: Batch, learners: Learners, stage: Array) -> Batch:
+        """The batch with the values of the critic as the stages so far have left it.
+
+        In the first it has not moved yet, though the unit that it is trained in has.
+        """
+        return jax.lax.cond(
+            stage == 0,
+            lambda: batch,
+            lambda: revalued(
+                self.critic,
+                learners.critic,
+                mean_and_deviation(
+                    learners.value_statistics, epsilon=self.gradient_step.least_deviation
+                ),
+                batch,
+            ),
+        )
 
     def _view(self, batch: Batch, moved: Moved, agents: Array, rank: Array) -> StageData:
         """The data from where a group of agents stands."""
@@ -194,9 +199,6 @@ class Update:
         if self.normalise_weight:
             weight = weight / jnp.maximum(masked_mean(weight, mask), 1e-6)
 
-        def normalised(value: Array) -> Array:
-            return (value - batch.value_mean) / batch.value_deviation
-
         available = trajectory.available_actions
         own = self.team.own_dimensions(agents)
         log_prob = trajectory.log_prob[:, :, agents]
@@ -214,7 +216,7 @@ class Update:
             state=trajectory.state[:, :, members],
             first=trajectory.first,
             value=batch.raw_value[..., members],
-            value_target=normalised(correction.value_target),
+            value_target=correction.value_target,
             target_mask=jnp.broadcast_to(active, mask.shape),
         )
         sequences = jax.tree.map(lambda x: to_chunks(x, self.chunk_length), by_time)
@@ -253,6 +255,7 @@ class Update:
             self.team.select(learners.actor_optimiser, agents),
             self.critic.select(learners.critic, members),
             self.critic.select(learners.critic_optimiser, members),
+            learners.value_statistics,
         )
 
     def _replace(self, learners: Learners, agents: Array, group: Learners) -> Learners:
@@ -262,39 +265,19 @@ class Update:
             self.team.replace(learners.actor_optimiser, agents, group.actor_optimiser),
             self.critic.replace(learners.critic, members, group.critic),
             self.critic.replace(learners.critic_optimiser, members, group.critic_optimiser),
+            group.value_statistics,
         )
 
     def _measure(
         self, params: Params, trajectory: Trajectory, before: Moved, agents: Array
     ) -> Moved:
-        """How far all have moved after a stage of a group of agents.
-
-        With separate parameters only the stage's agents have.
-        """
-        moved = jnp.arange(self.team.num_members) if self.team.shared else agents
-        length, num_envs = self.chunk_length, trajectory.reward.shape[1]
-
-        def chunks(x: Array) -> Array:
-            return to_chunks(x[:, :, moved], length)
-
-        available = trajectory.available_actions
-        log_prob = self.team.log_prob(
-            self.team.select(params, moved),
-            chunks(trajectory.observation),
-            chunk_starts(trajectory.memory, length)[:, moved],
-            to_chunks(trajectory.first, length),
-            chunks(trajectory.action),
-            None if available is None else chunks(available),
-        )
-        old, own = chunks(trajectory.log_prob), self.team.own_dimensions(moved)
-        if own is not None:
-            own = jnp.broadcast_to(own, old.shape)
-
-        def put(before: Array, change: Array) -> Array:
-            living = jnp.where(trajectory.alive[..., moved], from_chunks(change, num_envs), 0.0)
-            return before.at[..., moved].set(living)
-
-        return Moved(
-            put(before.log_ratio, self.algorithm.action_ratio(log_prob, old, own)),
-            put(before.density_log_ratio, product_log_ratio(log_prob, old, own)),
+        """How far all have moved after a stage of a group of agents."""
+        return measure(
+            self.team,
+            self.algorithm.action_ratio,
+            params,
+            trajectory,
+            before,
+            agents,
+            chunk_length=self.chunk_length,
         )
