@@ -105,8 +105,12 @@ class StageData:
     an action's dimensions instead"""
     position: Array
     """[K] place in the order over the number of agents, in (0, 1]; 1 where all move at once"""
+    nearness: Array
+    """[K] `objectives.corrections.nearness` at the start of the round over the agents"""
     alive: Array
     """[T, E, K] bool, of the agent in question"""
+    stage: Array
+    """[] int, which of the update's stages this is, from 0"""
 
 
 @struct.dataclass

@@ -43,7 +43,9 @@ def batch(seed, members=1, far=0.3):
         trace_log_ratio=rng.normal(size=(T, E, K)),
         density_log_ratio=far * rng.normal(size=(T, E, K)),
         position=np.ones(K),
+        nearness=np.ones(K),
         alive=np.ones((T, E, K), bool),
+        stage=np.array(1),
     )
     unused = np.full((T, E, K), np.nan)
     correction = Correction(

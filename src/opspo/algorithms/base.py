@@ -24,7 +24,7 @@ def corrector(config: AlgorithmConfig) -> Callable[[StageData, Array], Correctio
 
     def correct(data: StageData, omega: Array) -> Correction:
         advantage, value_target = estimate(data)
-        weight, low, high = to_range(data.log_ratio, data.position)
+        weight, low, high = to_range(data.log_ratio, data.position, data.nearness)
         # ω̃ = min(ω, 1), Section 3.3
         bounded = jnp.clip(omega, config.state_weight_min, config.state_weight_max)
         return Correction(
@@ -42,6 +42,11 @@ def corrector(config: AlgorithmConfig) -> Callable[[StageData, Array], Correctio
 def at_once(config: AlgorithmConfig, setting: Setting) -> Algorithm:
     """All agents in one stage. Nobody precedes; the others' ratio counts as it is at each step."""
     to_range = clip_range(config)
+
+    def live_range(log_ratio: Array) -> tuple[Array, Array, Array]:
+        last = jnp.ones(log_ratio.shape[-1])
+        return to_range(log_ratio, last, last)
+
     return Algorithm(
         schedule=simultaneous(num_agents=setting.team.num_members, epochs=config.epochs),
         correct=corrector(config),
@@ -49,7 +54,7 @@ def at_once(config: AlgorithmConfig, setting: Setting) -> Algorithm:
         trace_agents=COUNTED["others"],
         weight_agents=COUNTED["others"],
         action_ratio=ACTION_RATIOS[config.action_ratio],
-        live_range=lambda log_ratio: to_range(log_ratio, jnp.ones(log_ratio.shape[-1])),
+        live_range=live_range,
     )
 
 

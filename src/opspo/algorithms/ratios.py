@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import jax.numpy as jnp
+
 from opspo.estimators.ratios import (
     mean_log_ratio,
     others_log_ratio,
@@ -14,6 +16,9 @@ from opspo.update.step import ActionRatio
 COUNTED: dict[str, Counted] = {
     "others": lambda log_ratios, agents, rank: others_log_ratio(log_ratios, agents),
     "preceding": preceding_log_ratio,
+    "all": lambda log_ratios, agents, rank: jnp.broadcast_to(
+        log_ratios.sum(axis=-1, keepdims=True), (*log_ratios.shape[:-1], agents.shape[0])
+    ),
 }
 """Whose"""
 

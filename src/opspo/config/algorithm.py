@@ -20,8 +20,11 @@ ValueTargetName = Literal["advantage", "printed", "gae"]
 StateWeightName = Literal[
     "none", "stepwise", "stepwise_inclusive", "stepwise_printed", "linear", "kernel", "minimax"
 ]
-ClipRangeName = Literal["ppo", "ratio", "double", "double_by_position", "corrected"]
+ClipRangeName = Literal[
+    "ppo", "ratio", "double", "double_by_position", "double_by_ratios", "corrected"
+]
 CountedName = Literal["others", "preceding"]
+TraceCountedName = Literal["others", "preceding", "all"]
 BlockEpochsName = Literal["all", "divided"]
 OrderName = Literal[
     "cyclic",
@@ -33,7 +36,7 @@ OrderName = Literal[
     "reverse_semi_greedy",
 ]
 
-NEEDS_OTHERS_CLIP = ("double", "double_by_position", "corrected")
+NEEDS_OTHERS_CLIP = ("double", "double_by_position", "double_by_ratios", "corrected")
 NEEDS_CENTRAL_CRITIC = ("linear", "kernel", "minimax")
 NEEDS_SEPARATE_PARAMETERS = ("kernel", "minimax")
 
@@ -78,8 +81,9 @@ class AlgorithmConfig:
     """Critic target: V + advantage, Eq. 14 as `printed`, or the plain `gae` return."""
     trace_clip: float = 1.0
     """AEC: c̄, where the joint ratio is cut off in the traces."""
-    trace_decay: Literal["factor", "bound"] = "factor"
-    """AEC: traces fade by λ min(c̄, r), or by min(λ c̄, r): λ inside or outside (erratum E3)."""
+    trace_decay: Literal["factor", "bound", "twice"] = "factor"
+    """AEC: traces fade by λ min(c̄, r), or by min(λ c̄, r): λ inside or outside (erratum E3); or by
+    λ `twice`, λ² min(c̄, r), with GAE in the first stage (A2PO's public code)."""
 
     state_weight: StateWeightName = "none"
     """SDC: `none`; step-wise importance sampling over earlier actions (`stepwise`), over earlier
@@ -94,7 +98,9 @@ class AlgorithmConfig:
     clip_range: ClipRangeName = "ppo"
     """Range and weight of the surrogate. `ppo`: 1 ± clip. `ratio`: that, weighted by the others'
     ratio (HAPPO). `double`: their ratio within 1 ± others_clip (CoPPO). `double_by_position`: that,
-    the range growing along the order (A2PO). `corrected`: CRC (Section 3.3)."""
+    the range growing along the order (A2PO's paper), or narrowing with the ratios of all agents at
+    the start of the round (`double_by_ratios`, A2PO's public settings for shared parameters).
+    `corrected`: CRC (Section 3.3)."""
     clip: float = 0.2
     """ε, or ε1 where there are two."""
     others_clip: float = 0.1
@@ -209,9 +215,10 @@ class SequentialConfig(AlgorithmConfig):
     of `epochs`, rounded up (`divided`, A2PO's public code)."""
     cumulative_blocks: bool = True
     """Shared parameters: a group's update includes the groups before it."""
-    trace_agents: CountedName = "others"
-    """Whose ratios shorten the traces of AEC: all the others', or only those of the agents before
-    in the order. Only with shared parameters do the two differ (erratum E9)."""
+    trace_agents: TraceCountedName = "others"
+    """Whose ratios shorten the traces of AEC: all the others', only those of the agents before in
+    the order, or those of `all`, the agent's own among them (A2PO's public code). Only with shared
+    parameters do they differ (erratum E9)."""
     weight_agents: CountedName = "others"
     """Whose ratios make the weights and the clip range, in the same way."""
     values: Literal["collected", "anew"] = "collected"

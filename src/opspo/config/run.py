@@ -98,6 +98,15 @@ class TrainConfig:
             self.algorithm.state_weight,
         )
 
+        require(
+            self.algorithm.clip_range != "double_by_ratios"
+            or (self.algorithm.sequential and self.policy.share_parameters),
+            "algorithm.clip_range",
+            "another than 'double_by_ratios', as 'double_by_position', unless agents are updated "
+            "in turn with policy.share_parameters on: else nobody has moved when a round begins",
+            self.algorithm.clip_range,
+        )
+
     @property
     def chunk_length(self) -> int:
         """Length of the sequences that the update works on: 1 without memory."""

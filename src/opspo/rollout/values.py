@@ -21,8 +21,8 @@ def revalued(critic: Critic, params: Params, unit: tuple[Array, Array], batch: B
         unit: mean and deviation in which it speaks.
         batch: the data.
     """
-    envs = batch.trajectory.reward.shape[1]
-    memory = batch.critic_memory.reshape(envs, -1, *batch.critic_memory.shape[1:])[:, 0]
+    chunks, envs = batch.critic_memory.shape[0], batch.trajectory.reward.shape[1]
+    memory = batch.critic_memory[:: chunks // envs]  # at each environment's first chunk
     *_, raw, raw_next = values_along(critic, params, memory, batch.trajectory)
     value, next_value = in_reward_unit(raw, raw_next, batch.trajectory.terminated, unit)
     return batch.replace(value=value, next_value=next_value)  # type: ignore[attr-defined]
