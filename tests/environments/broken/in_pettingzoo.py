@@ -363,7 +363,10 @@ CASES = {
     "cannot be made": Case(unmade, "raises: Making it", ("ImportError: no game", "in unmade")),
     "a single agent": Case(Alone, "single agent", ("one agent and no team",)),
     "adapted before": Case(
-        lambda: opspo.from_pettingzoo(ComesBack), "back to life", ("Agent 'walker_1'",)
+        lambda: opspo.from_pettingzoo(but(fallen=lambda self, agent: 1.0)),
+        "dtype: terminations",
+        ("`terminations` holds 1.0, which is not boolean",),
+        "episode 1, step 1, agent 'walker_0'",
     ),
 }
 

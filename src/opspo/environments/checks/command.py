@@ -11,6 +11,7 @@ from typing import Annotated
 
 import tyro
 
+from opspo.config import ConfigError
 from opspo.environments import require_env
 
 
@@ -33,6 +34,8 @@ class _Check:
 def command(arguments: Sequence[str]) -> None:
     """`opspo check`; the exit status is 1 if there is a problem."""
     parsed = tyro.cli(_Check, prog="opspo check", args=arguments)
+    if not parsed.env:
+        raise ConfigError("Which env? For example `opspo check smax/3m`; `opspo envs` lists all.")
     for env in parsed.env:
         require_env(env)
 

@@ -64,7 +64,7 @@ def _name(environment: Any) -> str:
         return environment
     spec = getattr(environment, "spec", None)
     known = getattr(spec, "name", "") or getattr(environment, "__name__", "")
-    return str(known or type(environment).__name__)
+    return str(known or type(environment).__name__).replace("<lambda>", "environment")
 
 
 def _check(environment: Any, recorder: Recorder, playing: Play) -> tuple[int, int]:
@@ -83,7 +83,7 @@ def _check(environment: Any, recorder: Recorder, playing: Play) -> tuple[int, in
     if isinstance(made, PettingZoo):
         return _check_adapted(made, recorder, playing)
     if hasattr(made, "possible_agents") or hasattr(made, "agent_iter"):
-        make = environment if made is not environment else partial(_copied, made)
+        make = environment if made is not environment else partial(_copied, _copied(made))
         return _check_parallel(make, made, recorder, playing)
     _require_protocol(made, recorder)
     recorder.add(*specification_problems(getattr(made, "spec", None)))

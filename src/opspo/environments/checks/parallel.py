@@ -62,7 +62,8 @@ class Spy:
 
     def reset(self, *arguments: Any, **named: Any) -> Any:
         """Start an episode."""
-        self._episode, self._time, self._out = self._episode + 1, 0, set()
+        self._episode += bool(self._time) or not self._episode  # one without a step is none
+        self._time, self._out = 0, set()
         returned = self._call("reset", *arguments, **named)
         if self._parts("reset", returned, ("observations", "infos")):
             observations, infos = returned

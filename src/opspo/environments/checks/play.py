@@ -223,8 +223,8 @@ class _Play:
             self._recorder.problem(
                 "never ends",
                 f"An episode has not ended after {max_steps} steps, and `spec.episode_limit` is 0.",
-                f"Without a limit an evaluation may run for ever: give `spec.episode_limit`, and "
-                f"{self._subject.words.end}. If episodes are so long, check with a larger "
-                "`max_steps`.",
+                f"An episode without an end has no return: {self._subject.words.end}, and set "
+                "`spec.episode_limit` where you write the specification. If episodes are so long, "
+                "check with a larger `max_steps`.",
                 where=where,
             )

@@ -140,7 +140,8 @@ class Watch:
         for e in np.flatnonzero(~done & (self._time >= limit))[:1]:
             subject.recorder.problem(
                 "beyond the limit",
-                f"An episode goes on after step {limit}, but `spec.episode_limit` is {limit}.",
+                f"An episode goes on after step {limit}, but `spec.episode_limit` is {limit}, "
+                "where training cuts it.",
                 f"Raise `spec.episode_limit` to the most steps of an episode, or "
                 f"{subject.words.end}.",
                 where=self.where(e),
