@@ -6,13 +6,12 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from opspo.config.algorithms import (
-    ALGORITHM_CONFIGS,
+from opspo.config.algorithm import (
     NEEDS_CENTRAL_CRITIC,
     NEEDS_SEPARATE_PARAMETERS,
     AlgorithmConfig,
-    OPSPOConfig,
 )
+from opspo.config.algorithms import ALGORITHM_CONFIGS, OPSPOConfig
 from opspo.config.errors import require, unknown_name
 from opspo.config.parts import (
     CheckpointConfig,
@@ -97,6 +96,15 @@ class TrainConfig:
             "policy.share_parameters is on: every gradient step then moves all agents, too often "
             "to train a density ratio for each",
             self.algorithm.state_weight,
+        )
+
+        require(
+            self.algorithm.clip_range != "double_by_ratios"
+            or (self.algorithm.sequential and self.policy.share_parameters),
+            "algorithm.clip_range",
+            "another than 'double_by_ratios', as 'double_by_position', unless agents are updated "
+            "in turn with policy.share_parameters on: else nobody has moved when a round begins",
+            self.algorithm.clip_range,
         )
 
     @property
