@@ -94,7 +94,11 @@ def test_a_missing_setting_gets_the_value_of_its_own_format(later):
 
 def test_what_a_file_says_stays(later):
     config = from_json(OLD.read_text())
-    assert (config.policy.activation, config.algorithm.blocks, config.value.clip) == ("relu", 2, 0.2)
+    assert (config.policy.activation, config.algorithm.blocks, config.value.clip) == (
+        "relu",
+        2,
+        0.2,
+    )
 
 
 def test_settings_of_other_algorithms_and_whole_parts_may_be_missing(later):

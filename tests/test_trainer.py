@@ -227,7 +227,10 @@ def test_foreign_checkpoint_is_refused(whole_run, tmp_path):
     (folder / "config.json").write_text(
         text.replace('"hidden_sizes": [\n      32', '"hidden_sizes": [\n      16')
     )
-    with pytest.raises(RunError, match=r"policy\.hidden_sizes was \[32\] when checkpoint 8 was written, and is \[16\] now"):
+    with pytest.raises(
+        RunError,
+        match=r"policy\.hidden_sizes was \[32\] when checkpoint 8 was written, and is \[16\] now",
+    ):
         resume(folder)
 
 
