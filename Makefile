@@ -8,7 +8,7 @@ STAMP := $(VENV)/.installed
 FOOTBALL_PACKAGES := git cmake build-essential libgl1-mesa-dev libsdl2-dev libsdl2-image-dev \
 	libsdl2-ttf-dev libsdl2-gfx-dev libboost-all-dev
 
-.PHONY: train test test-paper lint football football-packages clean
+.PHONY: train test test-paper test-full lint football football-packages clean
 
 train: $(STAMP)  ## Train OPSPO on SMAX 3m, evaluate it, and say where the results lie
 	$(BIN)/opspo train --env smax/3m --algo opspo --total-steps 3600000 \
@@ -20,6 +20,9 @@ test: $(STAMP)  ## Lint, check types, run every test
 
 test-paper: $(STAMP)  ## Two iterations of OPSPO at the paper's settings, on each of its tasks
 	$(BIN)/python -m pytest -m paper --durations 16
+
+test-full: $(STAMP)  ## Whole episodes of every listed environment whose engine is installed
+	$(BIN)/python -m pytest -m full --numprocesses 2 --durations 16
 
 lint: $(STAMP)
 	$(BIN)/ruff check src tests

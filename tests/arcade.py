@@ -19,7 +19,7 @@ from opspo.config import ALGORITHM_CONFIGS, TrainConfig
 from opspo.environments import make_env
 from opspo.environments.base import EnvironmentSpec
 from opspo.estimators.normalise import mean_and_deviation
-from opspo.evaluate import _play
+from opspo.evaluate import _begin, _go_on
 from opspo.learner import Learner, make_learner
 
 DISCRETE = ("credit", "truncation", "termination", "masks", "death", "memory", "coordination")
@@ -115,8 +115,14 @@ def _init(where, seed, *, config, games):
 @partial(jax.jit, static_argnames=("config", "games"))
 def _greedy_return(where, actor, *, config, games):
     learner = _learner(config, games, where)
-    play = partial(_play, learner.environment, learner.team, True, actor, 5)
-    return jax.vmap(play)(jnp.arange(64))[0].mean()
+    environment, team = learner.environment, learner.team
+    limit = environment.spec.episode_limit
+
+    def play(index):
+        begun = _begin(environment, team, 5, index)
+        return _go_on(environment, team, True, limit, actor, begun, limit).total
+
+    return jax.vmap(play)(jnp.arange(64)).mean()
 
 
 @partial(jax.jit, static_argnames=("config", "games"))

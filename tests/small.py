@@ -42,7 +42,11 @@ def small_config(
         tensorboard=False,
         rollout=RolloutConfig(num_envs=16, num_steps=16),
         policy=PolicyConfig(
-            share_parameters=shared, hidden_sizes=(32,), recurrent=recurrent, chunk_length=8
+            share_parameters=shared,
+            hidden_sizes=(32,),
+            recurrent=recurrent,
+            chunk_length=8,
+            agent_id=False,  # the probes tell agents apart where they must
         ),
         optimiser=OptimiserConfig(actor_learning_rate=3e-3, critic_learning_rate=3e-3),
         algorithm=ALGORITHM_CONFIGS[algo](**{"epochs": 5} | algorithm),

@@ -4,10 +4,12 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from opspo.cli import main
+from opspo.config import TrainConfig, to_json
 
 
 def call(*arguments, cwd=None):
@@ -64,6 +66,7 @@ def test_train_help_shows_types_defaults_and_docs_of_the_chosen_algorithm(capsys
         (["train", "--preset", "paper", "--env", "smax/3m"], ["preset", "smac/MMM2"]),
         (["train", "--preset", "literal", "--algo", "happo"], ["opspo", "happo"]),
         (["train", "--preset", "paper", "--from-config", "x"], ["Leave one out"]),
+        (["train", "--variant", "equal_step"], ["Did you mean 'equal_steps'"]),
         (["bench", "updat"], ["Did you mean 'update'"]),
         (["bench", "env", "--rounds", "0"], ["--rounds must be at least 1"]),
         (["bench", "env", "--num-envs", "0"], ["num_envs must be at least 1"]),
@@ -92,6 +95,39 @@ def test_bad_input_exits_2_says_what_exists_and_writes_nothing(
         assert text in shown
     assert "Traceback" not in shown
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("flags", "epochs", "extra"),
+    [
+        ((), 20, 0),
+        (("--algorithm.epochs", "7"), 7, 0),  # flags come on top
+        (("--policy.no-share-parameters",), 10, 1),  # and say what is to be equal
+        (("--preset", "default", "--algorithm.clip", "0.1"), 20, 0),
+    ],
+)
+def test_a_variant_comes_between_preset_and_flags(flags, epochs, extra, monkeypatch):
+    """Two agents, ten epochs, two blocks."""
+    found = []
+
+    def train(config, **_):
+        found.append(config)
+        return SimpleNamespace(env_steps=0, run_dir="")
+
+    monkeypatch.setattr("opspo.trainer.train", train)
+    main(["train", "--algo", "mappo", *SMALL, "--variant", "equal_steps", *flags])
+    (config,) = found
+    assert (config.algorithm.epochs, config.algorithm.extra_critic_passes) == (epochs, extra)
+    assert config.rollout.num_envs == 8
+
+
+def test_a_variant_is_of_a_preset_and_not_of_a_run(tmp_path, capsys):
+    path = tmp_path / "config.json"
+    path.write_text(to_json(TrainConfig(env="probe/coordination")))
+    with pytest.raises(SystemExit) as stop:
+        main(["train", "--from-config", str(path), "--variant", "equal_steps"])
+    assert stop.value.code == 2
+    assert "Leave one of the two out" in " ".join(capsys.readouterr().err.split())
 
 
 def test_envs_and_algos(capsys):

@@ -1,9 +1,13 @@
 """The presets against the paper's settings, typed anew from Section 5 of shared/paper.md."""
 
 from operator import attrgetter
+from types import SimpleNamespace
 
+import jax
+import jax.numpy as jnp
 import pytest
 
+from opspo.algorithms import ALGORITHMS, Setting
 from opspo.config import ALGORITHM_CONFIGS, ConfigError, from_json, to_json
 from opspo.presets import preset_config
 
@@ -73,6 +77,19 @@ MINIBATCHES = {"smac": 1, "MMM2": 2, "mamujoco": 1, "football": 1}
 RECURRENT = {"smac": True, "6h_vs_8z": False, "corridor": False, "mamujoco": True, "football": True}
 OUTPUT_GAIN = {"smac": 0.01, "MMM2": 1.0, "mamujoco": 0.01, "football": 0.01}
 BLOCKS = {"smac": 2, "3s5z": 3, "27m_vs_30m": 3, "8m_vs_9m": 5}
+# A2PO-ICLR2023, onpolicy/algorithms/r_mappo/r_mappo.py, sequential_train: ceil(ppo_epoch /
+# block_num) rounds over block_num blocks. Agents, then gradient steps of opspo, a2po, happo.
+GRADIENT_STEPS = {
+    "8m_vs_9m": (8, 15, 15, 15),
+    "5m_vs_6m": (5, 10, 10, 10),
+    "3s5z": (8, 12, 9, 6),
+    "10m_vs_11m": (10, 10, 10, 10),
+    "MMM2": (10, 10, 6, 6),
+    "3s5z_vs_3s6z": (8, 8, 6, 6),
+    "27m_vs_30m": (27, 9, 6, 6),
+    "6h_vs_8z": (6, 8, 8, 6),
+    "corridor": (6, 8, 6, 6),
+}
 GAMMA = {"smac": 0.99, "mamujoco": 0.99, "football": 0.995}
 ENTROPY = {"smac": 0.01, "mamujoco": 0.0, "football": 0.001}
 WIDTHS = {"smac": (64, 64), "mamujoco": (64, 64), "football": (128, 128)}
@@ -127,6 +144,7 @@ def expected_of_algorithm(env, algo):
         more = {"state_weight": "minimax"} | dict(zip(names, density, strict=True))
     if algo in ("opspo", "a2po", "happo") and suite == "smac":
         more |= {"blocks": BLOCKS.get(task, BLOCKS["smac"]), "cumulative_blocks": True}
+        more |= {"block_epochs": "divided"}
     names = ("epochs", "gae_lambda", "clip", "others_clip")
     expected = dict(zip(names, numbers, strict=True)) | more
     return {f"algorithm.{name}": value for name, value in expected.items()}
@@ -145,6 +163,20 @@ def test_paper_settings(env, algo):
     assert (config.env, config.algo, type(config.algorithm).name) == (env, algo, algo)
     assert config.value.clip > 0, "the value is clipped"
     assert from_json(to_json(config)) == config
+
+
+@pytest.mark.parametrize("task", OPSPO_SMAC)
+def test_gradient_steps_of_the_public_code(task):
+    """With one minibatch a stage is a gradient step."""
+    agents, *expected = GRADIENT_STEPS[task]
+    team = SimpleNamespace(num_members=agents, shared=True)
+    found = []
+    for algo in ("opspo", "a2po", "happo"):
+        config = preset_config("paper", f"smac/{task}", algo).algorithm
+        algorithm = ALGORITHMS[algo](config, Setting(team=team, critic=None, chunk_length=1))
+        plan = jax.eval_shape(algorithm.schedule, jax.random.PRNGKey(0), jnp.zeros(agents))
+        found.append(plan.agents.shape[0] * plan.epochs)
+    assert found == expected
 
 
 @pytest.mark.parametrize(

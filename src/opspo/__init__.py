@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from opspo.config import TrainConfig
     from opspo.environments import make_env
+    from opspo.environments.checks.entry import check_env
     from opspo.environments.pettingzoo import from_pettingzoo
     from opspo.environments.starcraft import from_smac
     from opspo.film.watch import watch
@@ -20,6 +21,7 @@ __version__ = "0.1.0"
 _PUBLIC = {
     "Policy": "opspo.policy",
     "TrainConfig": "opspo.config",
+    "check_env": "opspo.environments.checks.entry",
     "default_config": "opspo.presets",
     "from_pettingzoo": "opspo.environments.pettingzoo",
     "from_smac": "opspo.environments.starcraft",
@@ -33,6 +35,7 @@ _PUBLIC = {
 __all__ = [
     "Policy",
     "TrainConfig",
+    "check_env",
     "default_config",
     "from_pettingzoo",
     "from_smac",

@@ -36,9 +36,10 @@ class Entry:
     def actions(self) -> str:
         """Each agent's, in words."""
         assert self.spec is not None
+        size = self.spec.action_size
         if self.spec.num_actions:
-            return f"{self.spec.num_actions}"
-        return f"[-1, 1]^{self.spec.action_size}"
+            return f"{self.spec.num_actions}" + (f"^{size}" if size else "")
+        return f"[-1, 1]^{size}"
 
 
 def catalogue(families: Collection[str] = ()) -> list[Entry]:

@@ -15,6 +15,7 @@ import orbax.checkpoint as ocp
 
 from opspo.config import ConfigError, TrainConfig, from_json, to_json
 from opspo.config.changes import breaking, changes, shaping
+from opspo.estimators.normalise import from_raw_moments
 from opspo.runs import RunError
 from opspo.types import Params
 
@@ -32,6 +33,16 @@ def flatten(tree: Any) -> dict[str, Any]:
         for path, leaf in leaves
         if leaf.size > 0
     }
+
+
+def _of_today(flat: dict[str, Any]) -> dict[str, Any]:
+    """What earlier versions wrote, under the names of today."""
+    names = [f"value_statistics.{name}" for name in ("mean", "mean_square", "weight")]
+    if names[1] not in flat:
+        return flat
+    statistics = from_raw_moments(*(jnp.asarray(flat[name]) for name in names))
+    kept = {name: x for name, x in flat.items() if name not in names}
+    return kept | flatten({"value_statistics": statistics})
 
 
 def _shapes(template: Any) -> dict[str, jax.ShapeDtypeStruct]:
@@ -132,10 +143,10 @@ class Checkpoints:
         target = _shapes(template)
         self.check(iteration)
         self._check_settings(iteration)
-        self._check_arrays(iteration, target)
+        self._check_arrays(iteration, target, whole=True)
         try:
-            flat = self._manager.restore(iteration, args=ocp.args.StandardRestore(target))
-            return unflatten(template, flat)
+            flat = self._manager.restore(iteration, args=ocp.args.StandardRestore())
+            return unflatten(template, _of_today(flat))
         except Exception as error:  # Orbax and TensorStore raise many kinds
             raise self._unreadable(iteration, error) from error
 
@@ -164,7 +175,8 @@ class Checkpoints:
         try:
             stored = self._stored(iteration)
             target = {name: x for name, x in stored.items() if name.split(".")[0] in parts}
-            return {name: np.asarray(x) for name, x in self._read(iteration, target).items()}
+            found = _of_today(self._read(iteration, target))
+            return {name: np.asarray(x) for name, x in found.items()}
         except Exception as error:
             raise self._unreadable(iteration, error) from error
 
@@ -214,10 +226,12 @@ class Checkpoints:
             )
             raise RunError(f"{self._run / 'config.json'} was changed: {listed}. {self._what_to_do}")
 
-    def _check_arrays(self, iteration: int, target: Mapping[str, Any]) -> None:
-        """Raise where the arrays that are wanted are not those that are there."""
+    def _check_arrays(
+        self, iteration: int, target: Mapping[str, Any], *, whole: bool = False
+    ) -> None:
+        """Raise where the arrays that are wanted, or are all of them, are not those there."""
         try:
-            stored = self._stored(iteration)
+            stored = jax.eval_shape(_of_today, self._stored(iteration))
         except Exception:  # torn: reading it says so
             return
         wrong = [
@@ -227,6 +241,8 @@ class Checkpoints:
             for name, x in target.items()
             if name not in stored or stored[name].shape != x.shape
         ]
+        if whole:
+            wrong += [f"{name} is one array too many" for name in stored if name not in target]
         if not wrong:
             return
         more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""

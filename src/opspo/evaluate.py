@@ -6,6 +6,7 @@ depend on how many others are played; `Policy.act` in a plain Python loop plays 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -14,7 +15,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax import struct
 
+from opspo.config import EvaluationConfig
 from opspo.environments.base import (
     Environment,
     HostEnvironment,
@@ -25,6 +28,8 @@ from opspo.environments.base import (
 from opspo.policies.team import Team
 from opspo.types import Array, Params
 
+SLICE = 1000
+"""Steps of an evaluation in JAX in one compiled call, which no signal can interrupt"""
 SIDE_BY_SIDE = 16
 """Most environments that an evaluation outside of JAX opens; each may be a process of its own"""
 
@@ -41,7 +46,7 @@ class Evaluation:
     """the environment's further numbers, by name"""
 
     def summary(self) -> dict[str, Any]:
-        """As JSON: the means, then each episode's."""
+        """As JSON: the means, then each episode's; what is not finite is null."""
         count = len(self.returns)
         means: dict[str, Any] = {
             "episodes": count,
@@ -54,10 +59,17 @@ class Evaluation:
         if self.wins is not None:
             each["wins"] = list(self.wins)
         for name, values in self.outcomes.items():
-            means[name] = sum(values) / count
+            means[name] = finite(sum(values) / count)
         if self.outcomes:
-            each["outcomes"] = {name: list(values) for name, values in self.outcomes.items()}
+            each["outcomes"] = {
+                name: [finite(value) for value in values] for name, values in self.outcomes.items()
+            }
         return means | each
+
+
+def finite(value: float) -> float | None:
+    """The value; None for what is not finite, which JSON does not know."""
+    return value if math.isfinite(value) else None
 
 
 def episode_keys(seed: Array | int, episode: Array | int) -> tuple[Array, Array]:
@@ -91,53 +103,96 @@ def decide(
     return team.distribution.sample(key, output, available), memory[0]
 
 
-def _play(
-    environment: JaxEnvironment,
-    team: Team,
-    greedy: bool,
-    params: Params,
-    seed: Array,
-    index: Array,
-) -> tuple[Array, Array, Array, dict[str, Array]]:
-    """Return, length, win and outcomes of one episode."""
+@struct.dataclass
+class _Episode:
+    """An episode as it stands."""
+
+    state: Any
+    observation: Observation
+    memory: Array
+    key: Array
+    """what `step_keys` draws from"""
+    total: Array
+    length: Array
+    done: Array
+    win: Array
+    outcome: dict[str, Array]
+
+
+def _begin(environment: JaxEnvironment, team: Team, seed: Array, index: Array) -> _Episode:
     reset_key, play_key = episode_keys(seed, index)
     state, observation = environment.reset(reset_key)
     no = jnp.array(False)
-    nothing = {name: jnp.zeros(()) for name in environment.spec.outcomes}
-    begun = (state, observation, team.initial_memory())
-    start = (*begun, jnp.zeros(()), jnp.array(0), no, no, nothing)
-
-    def going(carry: Any) -> Array:
-        return ~carry[5]
-
-    def step(carry: Any) -> Any:
-        state, observation, memory, total, length, *_ = carry
-        act_key, environment_key = step_keys(play_key, length)
-        action, memory = decide(team, params, observation, memory, act_key, greedy=greedy)
-        state, out = environment.step(environment_key, state, action)
-        done = out.terminated | out.truncated
-        after = (state, out.observation, memory, total + out.reward, length + 1)
-        return *after, done, out.win, out.outcome
-
-    *_, total, length, _, win, outcome = jax.lax.while_loop(going, step, start)
-    return total, length, win, outcome
-
-
-def _play_all(
-    play: Callable[[Params, int, Array], Any],
-    has_win: bool,
-    episodes: int,
-    params: Params,
-    seed: int,
-) -> Evaluation:
-    """Episodes of a JAX environment, all in one call."""
-    returns, lengths, wins, outcomes = jax.device_get(play(params, seed, jnp.arange(episodes)))
-    return Evaluation(
-        returns=tuple(returns.tolist()),
-        lengths=tuple(lengths.tolist()),
-        wins=tuple(wins.tolist()) if has_win else None,
-        outcomes={name: tuple(values.tolist()) for name, values in outcomes.items()},
+    return _Episode(
+        state=state,
+        observation=observation,
+        memory=team.initial_memory(),
+        key=play_key,
+        total=jnp.zeros(()),
+        length=jnp.array(0),
+        done=no,
+        win=no,
+        outcome={name: jnp.zeros(()) for name in environment.spec.outcomes},
     )
+
+
+def _go_on(
+    environment: JaxEnvironment,
+    team: Team,
+    greedy: bool,
+    limit: int,
+    params: Params,
+    episode: _Episode,
+    until: Array,
+) -> _Episode:
+    """Play up to step `until`, or to the end."""
+
+    def going(now: _Episode) -> Array:
+        return ~now.done & (now.length < until)
+
+    def step(now: _Episode) -> _Episode:
+        act_key, environment_key = step_keys(now.key, now.length)
+        action, memory = decide(team, params, now.observation, now.memory, act_key, greedy=greedy)
+        state, out = environment.step(environment_key, now.state, action)
+        length = now.length + 1
+        return _Episode(
+            state=state,
+            observation=out.observation,
+            memory=memory,
+            key=now.key,
+            total=now.total + out.reward,
+            length=length,
+            done=out.terminated | out.truncated | (length >= limit),
+            win=out.win,
+            outcome=out.outcome,
+        )
+
+    return jax.lax.while_loop(going, step, episode)
+
+
+def _play_in_jax(
+    environment: JaxEnvironment, team: Team, *, episodes: int, greedy: bool, limit: int
+) -> Callable[[Params, int], Evaluation]:
+    """Episodes of a JAX environment side by side, `SLICE` steps in a call."""
+    begin = jax.jit(jax.vmap(partial(_begin, environment, team), in_axes=(None, 0)))
+    go_on = jax.jit(
+        jax.vmap(partial(_go_on, environment, team, greedy, limit), in_axes=(None, 0, None))
+    )
+
+    def play(params: Params, seed: int) -> Evaluation:
+        played, until = begin(seed, jnp.arange(episodes)), 0
+        while not played.done.all():
+            until += SLICE
+            played = go_on(params, played, until)
+        played = jax.device_get(played)
+        return Evaluation(
+            returns=tuple(played.total.tolist()),
+            lengths=tuple(played.length.tolist()),
+            wins=tuple(played.win.tolist()) if environment.spec.has_win else None,
+            outcomes={name: tuple(values.tolist()) for name, values in played.outcome.items()},
+        )
+
+    return play
 
 
 def play_on_host(
@@ -145,12 +200,14 @@ def play_on_host(
     team: Team,
     decide_all: Callable[..., tuple[Array, Array]],
     episodes: int,
+    limit: int,
     params: Params,
     seed: int,
 ) -> Evaluation:
     """Episodes outside of JAX, at most `SIDE_BY_SIDE` at a time; lost ones are played again.
 
-    How many each environment plays is fixed beforehand: taking whatever ends first would prefer
+    An episode that reaches the limit counts as it stands, and the next one goes on from there. How
+    many each environment plays is fixed beforehand: taking whatever ends first would prefer
     short episodes.
     """
     num_envs = min(episodes, SIDE_BY_SIDE)
@@ -167,7 +224,7 @@ def play_on_host(
             action, memory = decide_all(params, seen, memory, keys)
             step, seen = environments.step(np.asarray(action))
             total, length, t = total + step.reward, length + 1, t + 1
-            done = np.asarray(step.terminated | step.truncated)
+            done = np.asarray(step.terminated | step.truncated) | (length >= limit)
             counts = done & (left > 0)
             if step.lost is not None:
                 counts &= ~np.asarray(step.lost)
@@ -189,14 +246,19 @@ def play_on_host(
 
 
 def make_evaluator(
-    environment: Environment, team: Team, *, episodes: int, greedy: bool
+    environment: Environment,
+    team: Team,
+    *,
+    episodes: int,
+    greedy: bool,
+    episode_limit: int = EvaluationConfig.episode_limit,
 ) -> Callable[[Params, int], Evaluation]:
     """A function (actor parameters, seed) → `Evaluation` of that many episodes.
 
-    Compiled at its first call.
+    Compiled at its first call. Where the environment names no limit, `episode_limit` is one.
     """
+    limit = environment.spec.episode_limit or episode_limit
     if runs_on_host(environment):
         decide_all = jax.vmap(partial(decide, team, greedy=greedy), in_axes=(None, 0, 0, 0))
-        return partial(play_on_host, environment, team, jax.jit(decide_all), episodes)
-    one = jax.vmap(partial(_play, environment, team, greedy), in_axes=(None, None, 0))
-    return partial(_play_all, jax.jit(one), environment.spec.has_win, episodes)
+        return partial(play_on_host, environment, team, jax.jit(decide_all), episodes, limit)
+    return _play_in_jax(environment, team, episodes=episodes, greedy=greedy, limit=limit)

@@ -18,7 +18,8 @@ from opspo.rollout import host
 from opspo.types import TrainState
 
 Iteration = Callable[[TrainState], tuple[TrainState, dict[str, Any]]]
-"""As `Learner.iterate`; the state that it is given is used up."""
+"""As `Learner.iterate`. The state that it is given outlives what an environment raises; outside of
+JAX it is used up by the learning."""
 
 
 @contextmanager
@@ -39,7 +40,6 @@ def ready(learner: Learner, state: TrainState) -> Iterator[tuple[TrainState, Ite
             state,
             jax.jit(
                 learner.iterate,
-                donate_argnums=0,
                 out_shardings=out_shardings,
                 compiler_options=compiler_options(),
             ),
@@ -76,7 +76,6 @@ def ready_together(learner: Learner, states: Sequence[TrainState]) -> tuple[Trai
     )
     compiled = jax.jit(
         iterate,
-        donate_argnums=0,
         out_shardings=where.divided,
         compiler_options=compiler_options(),
     )

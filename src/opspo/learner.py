@@ -13,6 +13,7 @@ from jax.sharding import Mesh
 from opspo.algorithms import ALGORITHMS, Algorithm, Setting
 from opspo.config import ConfigError, TrainConfig
 from opspo.environments.base import Environment, runs_on_host
+from opspo.environments.entry import entered
 from opspo.estimators.normalise import (
     fresh_statistics,
     mean_and_deviation,
@@ -227,38 +228,22 @@ def keys_of(state: TrainState) -> Keys:
 
 
 def make_learner(config: TrainConfig, environment: Environment) -> Learner:
-    """Put a run together from its configuration.
+    """Put a run together from its configuration; the environment enters by `entered`.
 
     Raises:
         ConfigError: it asks for groups of environments that JAX steps all at once.
     """
     _check_groups(config, environment)
+    environment = entered(environment, agent_id=config.policy.appends_agent_id)
     team = make_team(config.policy, environment.spec)
     critic = make_critic(config.policy, environment.spec, local=config.algorithm.critic == "local")
     setting = Setting(team=team, critic=critic, chunk_length=config.chunk_length)
     algorithm = ALGORITHMS[config.algo](config.algorithm, setting)
-    optimiser = config.optimiser
-    actor_optimiser, critic_optimiser = (
-        make_optimiser(
-            rate, adam_epsilon=optimiser.adam_epsilon, max_grad_norm=optimiser.max_grad_norm
-        )
-        for rate in (optimiser.actor_learning_rate, optimiser.critic_learning_rate)
-    )
-    gradient_step = GradientStep(
-        team=team,
-        critic=critic,
-        actor_optimiser=actor_optimiser,
-        critic_optimiser=critic_optimiser,
-        entropy_coefficient=config.algorithm.entropy_coefficient,
-        value_clip=config.value.clip,
-        huber_delta=config.value.huber_delta,
-        live_range=algorithm.live_range,
-    )
     update = Update(
         team=team,
         critic=critic,
         algorithm=algorithm,
-        gradient_step=gradient_step,
+        gradient_step=_gradient_step(config, team, critic, algorithm),
         chunk_length=config.chunk_length,
         minibatches=config.algorithm.minibatches,
         extra_critic_passes=config.algorithm.extra_critic_passes,
@@ -276,6 +261,29 @@ def make_learner(config: TrainConfig, environment: Environment) -> Learner:
         ),
     )
     return Learner(config, environment, team, critic, algorithm, update)
+
+
+def _gradient_step(
+    config: TrainConfig, team: Team, critic: Critic, algorithm: Algorithm
+) -> GradientStep:
+    optimiser = config.optimiser
+    actor_optimiser, critic_optimiser = (
+        make_optimiser(
+            rate, adam_epsilon=optimiser.adam_epsilon, max_grad_norm=optimiser.max_grad_norm
+        )
+        for rate in (optimiser.actor_learning_rate, optimiser.critic_learning_rate)
+    )
+    return GradientStep(
+        team=team,
+        critic=critic,
+        actor_optimiser=actor_optimiser,
+        critic_optimiser=critic_optimiser,
+        entropy_coefficient=config.algorithm.entropy_coefficient,
+        value_clip=config.value.clip,
+        huber_delta=config.value.huber_delta,
+        action_ratio=algorithm.action_ratio,
+        live_range=algorithm.live_range,
+    )
 
 
 def _check_groups(config: TrainConfig, environment: Environment) -> None:

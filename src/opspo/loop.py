@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,16 @@ import jax
 import numpy as np
 from rich.console import Console
 
+from opspo.config import ConfigError
 from opspo.devices import on_host
 from opspo.environments.base import EngineError
+from opspo.environments.frames import told
 from opspo.evaluate import Evaluation, make_evaluator
 from opspo.iteration import Iteration, ready, ready_together
 from opspo.learner import Learner
 from opspo.member import Member, TrainingError
 from opspo.metrics import metrics_row, progress_bars
+from opspo.runs import RunError
 from opspo.types import TrainState
 
 EVALUATION_SEED = 2**20
@@ -68,13 +72,7 @@ class Training:
             for member in self.members:
                 name = "steps" if alone else f"seed {member.config.seed}"
                 stack.enter_context(member.open(bars, name=name, done=done))
-            program = (
-                ready(self.learner, states[0])
-                if alone
-                else nullcontext(ready_together(self.learner, states))
-            )
-            with program as (begun, iterate):
-                state = self._loop(iterate, begun, done)
+            state = self._run(states, done)
             self._save(state)
             evaluations = self._final_evaluations(state)
         steps = self.config.iterations * self.config.steps_per_iteration
@@ -82,6 +80,18 @@ class Training:
             Result(member.folder.path, steps, evaluation)
             for member, evaluation in zip(self.members, evaluations, strict=True)
         ]
+
+    def _run(self, states: Sequence[TrainState], done: int) -> TrainState:
+        """All iterations that are left."""
+        program = (
+            ready(self.learner, states[0])
+            if len(states) == 1
+            else nullcontext(ready_together(self.learner, states))
+        )
+        # an engine may fail as it starts, when there is nothing to save but these states
+        begin = partial(self._save_each, states)
+        with self._saved_if_the_engine_fails(begin), program as (state, iterate):
+            return self._loop(iterate, state, done)
 
     def _loop(self, iterate: Iteration, state: TrainState, done: int) -> TrainState:
         config = self.config
@@ -91,9 +101,10 @@ class Training:
             # one process that is asked to stop stops all, or they would wait for it for ever
             if on_host(np.array([self.stopped()])).any():
                 self._interrupt(state)
-            with self._saved_if_the_engine_fails(state):
-                state, metrics = iterate(state)
-            each = self._parts(metrics)
+            with self._saved_if_the_engine_fails(partial(self._save, state)):
+                new, metrics = iterate(state)
+                each = self._parts(metrics)
+            state = new
             now = time.perf_counter()
             self._log(each, iteration, seconds=now - begin, last_seconds=now - last)
             self._check(state, each, iteration)
@@ -140,6 +151,7 @@ class Training:
             self.learner.team,
             episodes=episodes,
             greedy=self.config.evaluation.greedy,
+            episode_limit=self.config.evaluation.episode_limit,
         )
 
     def _evaluate(
@@ -149,7 +161,7 @@ class Training:
         evaluations = []
         for member, part in zip(self.members, self._parts(state), strict=True):
             seed = member.config.seed + offset
-            with self._saved_if_the_engine_fails(state):
+            with self._saved_if_the_engine_fails(partial(self._save, state)):
                 evaluation = evaluator(part.actor, seed)
             member.evaluated(evaluation, seed=seed, state=part)
             evaluations.append(evaluation)
@@ -167,19 +179,33 @@ class Training:
         return done if all(done) else self._evaluate(self._evaluator(episodes), 0, state)
 
     def _save(self, state: TrainState) -> None:
-        for member, part in zip(self.members, self._parts(state), strict=True):
-            member.save(part)
+        self._save_each(self._parts(state))
+
+    def _save_each(self, states: Sequence[TrainState]) -> None:
+        for member, state in zip(self.members, states, strict=True):
+            member.save(state)
 
     @contextmanager
-    def _saved_if_the_engine_fails(self, state: TrainState) -> Iterator[None]:
+    def _saved_if_the_engine_fails(self, save: Callable[[], None]) -> Iterator[None]:
+        """What an environment raises ends the training, with all that was learned saved.
+
+        In JAX that is what a callback raises, and it comes in no error of its own kind.
+        """
+        cause: Exception
         try:
             yield
+            return
+        except (ConfigError, Interrupted, RunError, TrainingError):
+            raise
         except EngineError as error:
-            self._save(state)
-            raise TrainingError(
-                f"{error}\nThe state after iteration {_iteration(state)} is saved. Mend the "
-                f"environment, and go on with: {self._how_to_resume}"
-            ) from error
+            said, cause = str(error), error
+        except Exception as error:
+            said, cause = f"An iteration failed.\n{told(error)}", error
+        save()
+        raise TrainingError(
+            f"{said}\nThe state before that is saved. Correct the environment, and go on with: "
+            f"{self._how_to_resume}"
+        ) from cause
 
     @property
     def _how_to_resume(self) -> str:

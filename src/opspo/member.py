@@ -12,6 +12,7 @@ from rich.progress import Progress
 
 from opspo.checkpoint import Checkpoints
 from opspo.config import TrainConfig
+from opspo.environments.families import FAMILIES
 from opspo.evaluate import Evaluation
 from opspo.metrics import Log
 from opspo.runs import RunFolder, read_lines
@@ -103,8 +104,11 @@ class Member:
 
     @property
     def how_to_resume(self) -> str:
-        """The command."""
-        return f"opspo resume --run-dir {shlex.quote(str(self.folder.path))}"
+        """The command; for an environment that has no id of ours, the call."""
+        path = str(self.folder.path)
+        if self.config.env.partition("/")[0] in FAMILIES:
+            return f"opspo resume --run-dir {shlex.quote(path)}"
+        return f"opspo.resume({path!r}, environment=...)"
 
 
 def _score(row: dict[str, Any]) -> tuple[float, float]:

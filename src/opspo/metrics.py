@@ -17,6 +17,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from opspo.evaluate import finite
 from opspo.runs import RunError, RunFolder
 
 
@@ -31,8 +32,8 @@ def metrics_row(
 ) -> dict[str, Any]:
     """One line of metrics.jsonl from what `Learner.iterate` returned.
 
-    Means over episodes are null where none ended; what stands by agent position is a list, in
-    the order of the update.
+    Means over episodes are null where none ended, and where one is not finite; what stands by agent
+    position is a list, in the order of the update.
     """
     row: dict[str, Any] = {
         "iteration": iteration,
@@ -45,7 +46,7 @@ def metrics_row(
     row |= {"episodes": ended, "reward": episodes.pop("reward")}
     if not has_win:
         episodes.pop("win_rate")
-    row |= {name: value if ended else None for name, value in episodes.items()}
+    row |= {name: finite(value) if ended else None for name, value in episodes.items()}
     row |= {name: int(value) for name, value in metrics.get("engine", {}).items()}
     row |= {name: float(value) for name, value in metrics["losses"].items()}
     row |= {name: np.asarray(value).tolist() for name, value in metrics["positions"].items()}
@@ -102,6 +103,8 @@ class Log:
             from tensorboardX import SummaryWriter  # noqa: PLC0415  (only where asked for)
 
             self._writer = SummaryWriter(str(folder.tensorboard), purge_step=done_steps + 1)
+        self._named: set[str] = set()
+        """What was not finite and has been said so"""
         self._task = progress.add_task(name, total=total_steps, completed=done_steps, shown="")
 
     def close(self) -> None:
@@ -112,6 +115,8 @@ class Log:
     def iteration(self, row: Mapping[str, Any]) -> None:
         """An iteration's metrics."""
         append_line(self._folder.metrics, row)
+        if row["episodes"]:
+            self._name_once(row)
         self._events("train", row)
         shown = f"{row['steps_per_second']:,.0f}/s"
         if row["episode_return"] is not None:
@@ -124,12 +129,23 @@ class Log:
     def evaluation(self, row: Mapping[str, Any]) -> None:
         """An evaluation: when and how it was done, and its `Evaluation.summary`."""
         append_line(self._folder.evaluations, row)
+        self._name_once(row)
         self._events("evaluation", row)
         wins = f", {row['win_rate']:.1%} won" if "win_rate" in row else ""
         self._progress.console.print(
             f"{row['env_steps']:>11,} {self._name}: return {row['mean_return']:.3f}{wins} "
             f"({row['episodes']} {'greedy' if row['greedy'] else 'sampled'} episodes)"
         )
+
+    def _name_once(self, row: Mapping[str, Any]) -> None:
+        """Say which of the episodes' numbers are null, which is what is not finite."""
+        for name in [name for name, value in row.items() if value is None]:
+            if name not in self._named:
+                self._named.add(name)
+                self._progress.console.print(
+                    f"{row['env_steps']:>11,} {self._name}: {name} of an episode is not finite "
+                    "(NaN or infinite). It is logged as null, from here on without a word."
+                )
 
     def _events(self, group: str, row: Mapping[str, Any]) -> None:
         if self._writer is None:

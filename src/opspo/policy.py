@@ -14,6 +14,7 @@ import numpy as np
 from opspo.checkpoint import Checkpoints
 from opspo.config import TrainConfig
 from opspo.environments.base import EnvironmentSpec
+from opspo.environments.entry import entered_spec, with_agent_id
 from opspo.environments.identity import HasSpec, check_same, stored_spec
 from opspo.policies.team import Team, make_team
 from opspo.runs import RunError, RunFolder, open_run
@@ -27,10 +28,15 @@ class Policy:
     the sizes, and the agents' names in the order of their axis.
     """
 
-    def __init__(self, team: Team, params: Params, spec: EnvironmentSpec) -> None:
+    def __init__(
+        self, team: Team, params: Params, spec: EnvironmentSpec, agent_ids: np.ndarray | None = None
+    ) -> None:
         self.team = team
         self.params = params
         self.spec = spec
+        """Sizes of the environment; `act` takes its observations"""
+        self._agent_ids = agent_ids
+        """[n, N] what is appended to what each of the n agents here sees; None: nothing"""
         self._memory: Array | None = None
         self._decide = jax.jit(self._decide_batch, static_argnames="greedy")
 
@@ -50,12 +56,13 @@ class Policy:
 
         Args:
             observation: [N, d], or [B, N, d] for B teams side by side.
-            available_actions: [..., N, A] bool; by default every action is.
+            available_actions: [..., N, A] bool, or [..., N, D, A] of D decisions; by default every
+                action is.
             greedy: take the most probable action; else sample with `key`.
             key: PRNG key, needed to sample.
 
         Returns:
-            Actions int [..., N], or float [..., N, D].
+            Actions int [..., N] or [..., N, D], or float [..., N, D].
 
         Raises:
             ValueError: a shape does not fit, an agent has no available action, or the key is
@@ -82,7 +89,8 @@ class Policy:
         if not 0 <= index < self.team.num_members:
             raise ValueError(f"Agent {index} does not exist: there are {self.team.num_members}.")
         params = self.team.select(self.params, jnp.array([index]))
-        return Policy(dataclasses.replace(self.team, num_members=1), params, self.spec)
+        ids = None if self._agent_ids is None else self._agent_ids[index : index + 1]
+        return Policy(dataclasses.replace(self.team, num_members=1), params, self.spec, ids)
 
     def _decide_batch(
         self,
@@ -94,6 +102,8 @@ class Policy:
         *,
         greedy: bool,
     ) -> tuple[Array, Array]:
+        if self._agent_ids is not None:
+            observation = with_agent_id(observation, self._agent_ids)
         agents, size = observation.shape[-2:]
         flat = observation.reshape(1, -1, agents, size)
         output, after = self.team.unroll(
@@ -111,7 +121,7 @@ class Policy:
 
     def _check(self, observation: Any, available: Any) -> tuple[Array, Array | None]:
         observation = jnp.asarray(observation, jnp.float32)
-        agents, size = self.team.num_members, self.team.input_size
+        agents, size = self.team.num_members, self.spec.observation_size
         if observation.ndim not in (2, 3) or observation.shape[-2:] != (agents, size):
             raise ValueError(
                 f"Expected observations [{agents}, {size}] or [B, {agents}, {size}] (agents, "
@@ -120,7 +130,7 @@ class Policy:
         if available is None or self.spec.num_actions == 0:
             return observation, None
         available = np.asarray(available, bool)
-        expected = (*observation.shape[:-1], self.spec.num_actions)
+        expected = (*observation.shape[:-1], *self.spec.choices)
         if available.shape != expected:
             raise ValueError(
                 f"Expected available_actions {list(expected)}, but got {list(available.shape)}."
@@ -155,10 +165,12 @@ def load_policy(
     stored = stored_spec(folder)
     if environment is not None:
         check_same(folder, environment, stored)
-    team = make_team(config.policy, stored.spec)
+    spec, appends = stored.spec, config.policy.appends_agent_id
+    team = make_team(config.policy, entered_spec(spec, agent_id=appends))
     template = jax.eval_shape(team.init, jax.random.PRNGKey(0))
     checkpoints, iteration = find_checkpoint(folder, checkpoint, config=config)
-    return Policy(team, checkpoints.restore_actor(iteration, template), stored.spec)
+    params = checkpoints.restore_actor(iteration, template)
+    return Policy(team, params, spec, np.eye(spec.num_agents) if appends else None)
 
 
 def find_checkpoint(

@@ -24,11 +24,14 @@ from opspo.continuing import (
 from opspo.devices import claim
 from opspo.environments import make_env
 from opspo.environments.base import Environment, runs_on_host
+from opspo.environments.checks.first import sound
+from opspo.environments.entry import as_made, entered
 from opspo.environments.identity import store_spec
 from opspo.evaluate import Evaluation, make_evaluator
 from opspo.learner import Learner, make_learner
 from opspo.loop import Interrupted, Result, Training
 from opspo.member import Member, TrainingError
+from opspo.policies.team import check_inputs
 from opspo.policy import load_policy
 from opspo.runs import (
     RunError,
@@ -145,7 +148,8 @@ def _train(
     with stop_flag() as stopped, ExitStack() as held:
         claim(devices, hosts)
         shared = dataclasses.replace(configs[0], devices=devices)
-        learner = make_learner(shared, start.environment or make_env(shared.env))
+        learner = make_learner(shared, sound(start.environment or make_env(shared.env)))
+        check_inputs(shared, learner.environment.spec)
         if len(configs) > 1 and runs_on_host(learner.environment):
             raise ConfigError(
                 f"{shared.env} is not simulated in JAX, so its seeds cannot share a program: "
@@ -158,7 +162,7 @@ def _train(
             taken = _taken(learner, configs, start)
             folders = [create(config, overwrite=start.overwrite) for config in configs]
             for folder in folders:
-                store_spec(folder, learner.environment.spec)
+                store_spec(folder, as_made(learner.environment).spec)
                 held.enter_context(hold(folder))
         init = jax.jit(learner.init)  # the seed as an argument: compiled once for all
         states = [init(config.seed) for config in configs]
@@ -223,7 +227,7 @@ def resume(
         before, config = config, extended(config, total_steps, iteration=iteration)
         learner = make_learner(config, environment or make_env(config.env))
         check_engine(learner.environment, config.env, hosts)
-        check_environment(folder, learner.environment, console)
+        check_environment(folder, as_made(learner.environment), console)
         checkpoints = Checkpoints(folder.checkpoints, config=config)
         state = checkpoints.restore(iteration, jax.eval_shape(learner.init, config.seed))
         checkpoints.delete_after(iteration)
@@ -256,5 +260,11 @@ def evaluate_run(
     _, config = open_run(run_dir)
     scene = environment or make_env(config.env)
     policy = load_policy(run_dir, checkpoint=checkpoint, environment=scene)
-    evaluator = make_evaluator(scene, policy.team, episodes=episodes, greedy=greedy)
+    evaluator = make_evaluator(
+        entered(scene, agent_id=config.policy.appends_agent_id),
+        policy.team,
+        episodes=episodes,
+        greedy=greedy,
+        episode_limit=config.evaluation.episode_limit,
+    )
     return evaluator(policy.params, seed)

@@ -102,10 +102,10 @@ class StageData:
     log_ratio: Array
     """[T, E, K] log of the joint ratio of the other agents, as it counts in weights and ranges"""
     trace_log_ratio: Array
-    """[T, E, K] the same, as it counts in traces"""
+    """[T, E, K] of whole actions, the product over their dimensions, as it counts in traces"""
     density_log_ratio: Array
-    """[T, E, K] as in weights, but of whole actions: of continuous ones all dimensions count, where
-    the objective takes the mean of their ratios"""
+    """[T, E, K] of whole actions, as it counts in state weights; `log_ratio` may be the mean over
+    an action's dimensions instead"""
     position: Array
     """[K] place in the order over the number of agents, in (0, 1]; 1 where all move at once"""
     alive: Array
@@ -127,12 +127,15 @@ class Correction:
 
 @struct.dataclass
 class ValueStatistics:
-    """Running moments of the value targets."""
+    """Running moments of the value targets, each [] and free of a bias towards the start."""
 
     mean: Array
-    mean_square: Array
+    rest: Array
+    """What the mean's last place has no room for: the exact mean is `mean` + `rest`"""
+    variance: Array
+    """about the mean"""
     weight: Array
-    """Sum of the decayed weights so far, which removes the bias towards 0"""
+    """Sum of the decayed weights so far, which says how much a new batch counts"""
 
 
 @struct.dataclass

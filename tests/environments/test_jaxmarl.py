@@ -100,6 +100,89 @@ def test_unequal_observations_and_actions_are_padded():
     assert make_env(f"jaxmarl/{CONTINUOUS}").spec.action_size == 5
 
 
+def test_the_specification_names_the_agents_and_says_each_ones_own_sizes():
+    spec = make_env(f"jaxmarl/{SPEAKER}").spec
+    assert spec.agents == ("speaker_0", "listener_0")
+    assert (spec.num_actions, spec.action_counts, spec.action_size) == (5, (3, 5), 0)
+    spec = make_env(f"jaxmarl/{CONTINUOUS}").spec
+    assert (spec.num_actions, spec.action_size, spec.action_sizes) == (0, 5, (3, 5))
+    spec = make_env("jaxmarl/MPE_simple_facmac_3a_v1").spec
+    assert spec.agents == ("adversary_0", "adversary_1", "adversary_2")
+    assert (spec.action_counts, spec.action_sizes) == ((), ())
+
+
+class Toy:
+    """An engine with one agent for each space, which keeps what it is told and pays nothing."""
+
+    max_steps = 3
+
+    def __init__(self, **spaces):
+        self.spaces, self.agents, self.told = spaces, list(spaces), []
+
+    def action_space(self, agent):
+        return self.spaces[agent]
+
+    def reset(self, key):
+        return {agent: jnp.zeros((2, 2)) for agent in self.agents}, jnp.array(0)
+
+    def step_env(self, key, state, actions):
+        self.told.append(actions)
+        rewards, done = dict.fromkeys(self.agents, jnp.array(0.0)), {"__all__": jnp.array(False)}
+        return self.reset(key)[0], state, rewards, done, {}
+
+
+def toy(monkeypatch, **spaces):
+    monkeypatch.setattr("opspo.environments.jaxmarl._make_engine", lambda *_: Toy(**spaces))
+    return JaxMARL("MPE_simple_v3")
+
+
+def test_several_decisions_at_one_step(monkeypatch):
+    from jaxmarl.environments.spaces import Discrete, MultiDiscrete
+
+    env = toy(monkeypatch, a=MultiDiscrete([2, 3]), b=Discrete(4))
+    spec = env.spec
+    assert (spec.num_actions, spec.action_size, spec.action_sizes) == (4, 2, (2, 1))
+    assert (spec.observation_size, spec.action_counts) == (4, ())
+    state, seen = env.reset(KEY)
+    rest = [True, False, False, False]
+    np.testing.assert_array_equal(
+        seen.available_actions, [[[1, 1, 0, 0], [1, 1, 1, 0]], [[1, 1, 1, 1], rest]]
+    )
+    env.step(KEY, state, jnp.array([[1, 2], [3, 0]]))
+    told = env.engine.told[0]
+    assert (told["a"].tolist(), told["b"].shape, int(told["b"])) == ([1, 2], (), 3)
+
+
+def test_numbers_of_any_shape_and_range(monkeypatch):
+    from jaxmarl.environments.spaces import Box
+
+    wide, bounds = Box(-2.0, 2.0, (2, 2)), jnp.array([2.0, -jnp.inf])
+    env = toy(monkeypatch, a=wide, b=Box(bounds, jnp.array([jnp.inf, jnp.inf]), (2,)))
+    spec = env.spec
+    assert (spec.num_actions, spec.action_size, spec.action_sizes) == (0, 4, (4, 2))
+    env.step(KEY, env.reset(KEY)[0], jnp.array([[-1, 0, 0.5, 7], [-1, 0.5, 9, 9]]))
+    told = {agent: action.tolist() for agent, action in env.engine.told[0].items()}
+    assert told == {"a": [[-2, 0], [1, 2]], "b": [2, 0.5]}
+
+
+def test_a_space_that_is_neither_choices_nor_numbers_names_the_agent(monkeypatch):
+    from jaxmarl.environments.spaces import Discrete, Tuple
+
+    class Strange:
+        n, shape = 3, ()
+
+    for space in (Tuple([Discrete(2)]), Strange()):
+        with pytest.raises(ConfigError, match=f"agent 'b' acts in a {type(space).__name__}"):
+            toy(monkeypatch, a=Discrete(2), b=space)
+
+
+def test_choices_beside_numbers_are_refused(monkeypatch):
+    from jaxmarl.environments.spaces import Box, Discrete
+
+    with pytest.raises(ConfigError, match="some agents have discrete actions, others continuous"):
+        toy(monkeypatch, a=Discrete(2), b=Box(0.0, 1.0, (1,)))
+
+
 def test_continuous_actions_fill_the_box_and_no_more():
     env = JaxMARL("MPE_simple_v3:action_type=Continuous")
     told = []

@@ -123,6 +123,15 @@ def test_every_environment_has_a_seed_of_its_own():
     assert len(set(batch.reset().observation[:, 0, 0].tolist())) == 3
 
 
+def test_several_decisions_have_an_axis_of_their_own():
+    spec = dataclasses.replace(SPEC, num_actions=4, action_size=3)
+    seen, acts = joint_spaces(spec)
+    assert seen["available_actions"].shape == (2, 3, 4)
+    assert acts.nvec.tolist() == [[4] * 3] * 2
+    seen, acts = joint_spaces(SPEC)
+    assert (seen["available_actions"].shape, acts.nvec.tolist()) == ((2, 2), [2, 2])
+
+
 @pytest.mark.parametrize("how", [fail, die])
 def test_a_worker_that_dies_starts_again_and_its_episode_is_lost(tmp_path, how):
     marker = str(tmp_path / "broken")
@@ -210,7 +219,7 @@ def test_training_counts_lost_episodes_and_leaves_them_out(tmp_path):
 def test_training_that_loses_its_engine_saves_its_state_and_shows_the_traceback(tmp_path):
     config = few_steps(tmp_path)
     environment = OnHost(lambda: Walk(3, fail))
-    with pytest.raises(TrainingError, match=r"(?s)in fail.*ball is gone.*opspo resume"):
+    with pytest.raises(TrainingError, match=r"(?s)in fail.*ball is gone.*opspo.resume\("):
         train(config, environment=environment)
     assert (tmp_path / "run" / "checkpoints" / "0").is_dir()
     assert not multiprocessing.active_children()

@@ -64,6 +64,7 @@ def test_sizes_match_the_spec(name):
     assert seen.state.shape == (spec.state_size,)
     assert seen.available_actions.shape == (spec.num_agents, spec.num_actions)
     assert spec.has_win
+    assert spec.agents == tuple(f"ally_{i}" for i in range(spec.num_agents))
 
 
 def test_random_play_keeps_state_in_unit_range_and_dead_agents_blank(env):

@@ -1,6 +1,7 @@
 """Standardising over a mask, and the running moments of the value targets."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from hypothesis import given
@@ -77,6 +78,60 @@ def test_running_moments_are_decayed_means(decay, seed, batches):
     np.testing.assert_allclose(
         normalise.mean_and_deviation(statistics), expected, rtol=1e-8, atol=1e-10
     )
+
+
+OFFSETS = [(2_000.0, 0.0), (2_000.0, 0.01), (1e6, 0.0), (1e6, 0.01), (-1e6, 3.0)]
+"""Where the targets lie, and by how much they rise from batch to batch; their deviation is 1"""
+
+
+@pytest.mark.parametrize("decay", [0.99, 0.99999])
+@pytest.mark.parametrize(("offset", "rise"), OFFSETS)
+def test_an_offset_takes_nothing_away_in_32_bits(offset, rise, decay):
+    """To half a unit in the last place of the mean, after 500 batches."""
+    rng = np.random.default_rng(0)
+    update = jax.jit(normalise.update_statistics, static_argnames="decay")
+    targets = [(offset + rise * i + rng.normal(size=200)).astype(np.float32) for i in range(500)]
+    with jax.enable_x64(False):
+        statistics = normalise.fresh_statistics()
+        for target in targets:
+            statistics = update(statistics, target, decay=decay)
+        mean, deviation = normalise.mean_and_deviation(statistics)
+    assert mean.dtype == deviation.dtype == np.float32
+    expected_mean, expected_deviation = weighted(targets, decay)
+    np.testing.assert_allclose(mean, expected_mean, rtol=0, atol=0.6 * np.spacing(abs(mean)))
+    np.testing.assert_allclose(deviation, expected_deviation, rtol=1e-3)
+
+
+def weighted(targets, decay):
+    """Mean and deviation of all targets, those of a batch weighted by decay^age, in 64 bits."""
+    every = np.concatenate(targets).astype(float)
+    ages = np.repeat(np.arange(len(targets))[::-1], [len(t) for t in targets])
+    mean = np.average(every, weights=decay**ages)
+    return mean, np.sqrt(np.average((every - mean) ** 2, weights=decay**ages))
+
+
+@given(a=st.floats(-1e6, 1e6, width=32), b=st.floats(-1e6, 1e6, width=32))
+def test_two_sum_loses_nothing(a, b):
+    with jax.enable_x64(False):
+        total, rest = jax.jit(normalise.two_sum)(np.float32(a), np.float32(b))
+    assert total == np.float32(a) + np.float32(b)
+    assert float(total) + float(rest) == float(np.float32(a)) + float(np.float32(b))
+
+
+@given(seed=seeds, batches=st.integers(0, 6))
+def test_statistics_of_earlier_versions_are_read(seed, batches):
+    targets = np.random.default_rng(seed).normal(3, 2, (batches, 10))
+    mean = square = weight = 0.0
+    for target in targets:
+        mean = 0.9 * mean + 0.1 * target.mean()
+        square = 0.9 * square + 0.1 * (target**2).mean()
+        weight = 0.9 * weight + 0.1
+    got = normalise.from_raw_moments(*(jnp.asarray(x) for x in (mean, square, weight)))
+    expected = normalise.fresh_statistics()
+    for target in targets:
+        expected = normalise.update_statistics(expected, target, decay=0.9)
+    for left, right in zip(jax.tree.leaves(got), jax.tree.leaves(expected), strict=True):
+        np.testing.assert_allclose(left, right, rtol=1e-9, atol=1e-12)
 
 
 def test_statistics_of_nothing_leave_values_as_they_are():

@@ -11,7 +11,11 @@ from oracles import ratios as oracle
 from opspo.estimators import ratios
 
 seeds = st.integers(0, 2**31)
-log_ratio = jax.jit(ratios.log_ratio)
+FORMULAS = {
+    "product": (jax.jit(ratios.product_log_ratio), oracle.whole_ratio),
+    "mean": (jax.jit(ratios.mean_log_ratio), oracle.mean_ratio),
+}
+every_formula = pytest.mark.parametrize("name", FORMULAS)
 others_log_ratio = jax.jit(ratios.others_log_ratio)
 preceding_log_ratio = jax.jit(ratios.preceding_log_ratio)
 _log_ess = jax.jit(ratios.effective_sample_size)
@@ -23,33 +27,57 @@ def effective_sample_size(weight, mask):
         return _log_ess(np.log(weight), mask)
 
 
+@every_formula
 @pytest.mark.parametrize("dimensions", [1, 2, 5])
 @given(seed=seeds)
-def test_log_ratio_is_of_the_mean_over_dimensions(dimensions, seed):
+def test_ratio_of_an_action(name, dimensions, seed):
+    formula, slow = FORMULAS[name]
     rng = np.random.default_rng(seed)
     new, old = rng.uniform(0.01, 1, size=(2, 4, 3, dimensions))
-    got = log_ratio(np.log(new), np.log(old))
-    assert got.shape == (4, 3)
+    own = np.arange(dimensions) < rng.integers(1, dimensions + 1, size=(4, 3, 1))
+    got, padded = formula(np.log(new), np.log(old)), formula(np.log(new), np.log(old), own)
+    assert got.shape == padded.shape == (4, 3)
     for index in np.ndindex(4, 3):
-        expected = np.log(oracle.action_ratio(new[index], old[index]))
-        np.testing.assert_allclose(got[index], expected, rtol=1e-10, atol=1e-12)
+        pair = new[index], old[index]
+        np.testing.assert_allclose(np.exp(got[index]), slow(*pair, [True] * dimensions), rtol=1e-10)
+        np.testing.assert_allclose(np.exp(padded[index]), slow(*pair, own[index]), rtol=1e-10)
 
 
-def test_log_ratio_in_one_dimension_is_the_difference():
+@every_formula
+def test_ratio_in_one_dimension_is_the_plain_one(name):
     new, old = np.array([[-1.0], [-0.25]]), np.array([[-3.0], [-0.5]])
-    np.testing.assert_allclose(ratios.log_ratio(new, old), [2.0, 0.25], atol=1e-14)
+    np.testing.assert_allclose(FORMULAS[name][0](new, old), [2.0, 0.25], atol=1e-14)
 
 
-def test_log_ratio_is_a_mean_and_not_a_product_or_a_geometric_mean():
-    new, old = np.log(np.array([[0.4, 0.1]])), np.log(np.array([[0.1, 0.1]]))
-    np.testing.assert_allclose(np.exp(ratios.log_ratio(new, old)), [(4 + 1) / 2], atol=1e-12)
+def test_a_ratio_of_two_beside_seven_dimensions_of_padding():
+    """One agent of eight dimensions beside one of a single one, whose true ratio is 2."""
+    new, old = np.zeros(8), np.zeros(8)
+    new[0] = np.log(2)
+    own = np.arange(8) < 1
+    assert np.exp(ratios.mean_log_ratio(new, old)) == pytest.approx(1.125)  # the fault
+    assert np.exp(ratios.mean_log_ratio(new, old, own)) == pytest.approx(2)
+    assert np.exp(ratios.product_log_ratio(new, old, own)) == pytest.approx(2)
 
 
-def test_gradient_of_log_ratio_where_nothing_has_moved():
-    """At ratio 1 each of D dimensions has the weight 1 / D."""
+@every_formula
+def test_padding_has_no_value_and_no_gradient(name):
+    formula = FORMULAS[name][0]
+    rng = np.random.default_rng(0)
+    new, old = jnp.asarray(rng.normal(size=(2, 5)))
+    own = jnp.arange(5) < 2
+    wild = jnp.where(own, new, jnp.array([0.0, 0.0, 900.0, -900.0, 3.0]))
+    np.testing.assert_array_equal(formula(wild, old, own), formula(new, old, own))
+    grad = jax.grad(lambda x: formula(x, old, own))(wild)
+    assert (np.asarray(grad)[2:] == 0).all()
+    assert (np.asarray(grad)[:2] != 0).all()
+
+
+@pytest.mark.parametrize(("name", "weight"), [("product", 1.0), ("mean", 0.25)])
+def test_gradient_where_nothing_has_moved(name, weight):
+    """At ratio 1 each of D dimensions has the weight 1, or 1 / D in the mean."""
     old = jnp.asarray(np.random.default_rng(0).normal(size=4))
-    grad = jax.grad(lambda new: ratios.log_ratio(new, old))(old)
-    np.testing.assert_allclose(grad, np.full(4, 0.25), atol=1e-12)
+    grad = jax.grad(lambda new: FORMULAS[name][0](new, old))(old)
+    np.testing.assert_allclose(grad, np.full(4, weight), atol=1e-12)
 
 
 @given(seed=seeds, agents=st.permutations(range(4)))

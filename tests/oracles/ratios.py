@@ -3,9 +3,19 @@
 import math
 
 
-def action_ratio(probability, behaviour_probability):
-    """Mean over an action's dimensions of their ratios; both [D]."""
-    ratios = [p / q for p, q in zip(probability, behaviour_probability, strict=True)]
+def whole_ratio(probability, behaviour_probability, own):
+    """Product over the action's own dimensions of their ratios; all [D]."""
+    total = 1.0
+    for p, q, counts in zip(probability, behaviour_probability, own, strict=True):
+        if counts:
+            total *= p / q
+    return total
+
+
+def mean_ratio(probability, behaviour_probability, own):
+    """Mean over the action's own dimensions of their ratios; all [D]."""
+    each = zip(probability, behaviour_probability, own, strict=True)
+    ratios = [p / q for p, q, counts in each if counts]
     return sum(ratios) / len(ratios)
 
 

@@ -9,7 +9,7 @@ import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
-from opspo.policies.distributions import DiagonalGaussian, MaskedCategorical
+from opspo.policies.distributions import Decisions, DiagonalGaussian, MaskedCategorical
 
 ACTIONS = 4
 SAMPLES = 20_000
@@ -36,7 +36,7 @@ def test_categorical_is_the_softmax_of_what_is_available(seed, available, spread
     np.testing.assert_allclose(np.exp(got[:, 0]), expected, rtol=1e-10)
     assert (np.exp(got[~available, 0]) == 0).all()
     np.testing.assert_allclose(
-        categorical.entropy(logits, available), scipy.stats.entropy(expected), atol=1e-10
+        categorical.entropy(logits, available), [scipy.stats.entropy(expected)], atol=1e-10
     )
     assert categorical.mode(logits, available) == expected.argmax()
 
@@ -104,9 +104,42 @@ def test_gaussian_density_is_scipys_for_each_dimension(seed):
     got = gaussian.log_prob(output, action, None)
     expected = scipy.stats.norm.logpdf(action, loc=mean, scale=np.exp(log_std))
     np.testing.assert_allclose(got, expected, rtol=1e-10, atol=1e-12)
-    entropy = sum(scipy.stats.norm.entropy(scale=np.exp(log_std[:, d])) for d in range(3))
+    entropy = scipy.stats.norm.entropy(scale=np.exp(log_std))
     np.testing.assert_allclose(gaussian.entropy(output, None), entropy, rtol=1e-10, atol=1e-12)
     np.testing.assert_array_equal(gaussian.mode(output, None), mean)
+
+
+@given(seed=seeds)
+def test_decisions_are_categoricals_side_by_side(seed):
+    rng = np.random.default_rng(seed)
+    logits, action = rng.normal(size=(5, 3, ACTIONS)), rng.integers(ACTIONS, size=(5, 3))
+    available = rng.random((5, 3, ACTIONS)) < 0.5
+    available[..., 1] = True
+    output, decisions = logits.reshape(5, 3 * ACTIONS), Decisions(3)
+    log_prob, entropy = (
+        decisions.log_prob(output, action, available),
+        decisions.entropy(output, available),
+    )
+    mode = decisions.mode(output, available)
+    assert log_prob.shape == entropy.shape == mode.shape == (5, 3)
+    for d in range(3):
+        one = logits[:, d], action[:, d], available[:, d]
+        np.testing.assert_array_equal(log_prob[:, d], categorical.log_prob(*one)[:, 0])
+        np.testing.assert_array_equal(
+            entropy[:, d], categorical.entropy(logits[:, d], available[:, d])[:, 0]
+        )
+        np.testing.assert_array_equal(mode[:, d], categorical.mode(logits[:, d], available[:, d]))
+
+
+def test_decisions_are_drawn_independently_and_as_available():
+    logits = np.broadcast_to(np.log([[0.7, 0.2, 0.1], [0.1, 0.1, 0.8]]), (SAMPLES, 2, 3))
+    available = np.broadcast_to([[True, True, True], [True, True, False]], logits.shape)
+    drawn = np.asarray(
+        Decisions(2).sample(jax.random.PRNGKey(0), logits.reshape(SAMPLES, 6), available)
+    )
+    np.testing.assert_allclose(np.bincount(drawn[:, 0]) / SAMPLES, [0.7, 0.2, 0.1], atol=0.015)
+    np.testing.assert_allclose(np.bincount(drawn[:, 1]) / SAMPLES, [0.5, 0.5], atol=0.015)
+    assert abs(np.corrcoef(drawn.T)[0, 1]) < 0.03
 
 
 def test_gaussian_samples_have_its_moments():

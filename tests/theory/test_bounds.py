@@ -62,6 +62,26 @@ def test_single_agent_bounds():
     assert bounds.vanilla(HALF, HALF, epsilon, Fraction(1), **of_half) == 8
 
 
+def test_the_corrected_bound_asks_for_states_that_are_weighed_at_0_or_more():
+    """Two states, one agent that stays as it is, no advantage at all, γ = 0.
+
+    With d_est = (2, −1), of sum 1, the error is three times the bound; with |d_est| / 3 it holds.
+    """
+    none, xi = Fraction(0), Fraction(1, 5)
+    estimate = xi, -xi
+
+    def error(d_est):
+        return abs(sum(weight * value for weight, value in zip(d_est, estimate, strict=True)))
+
+    def bound(d_est):
+        delta = sum(abs(weight - HALF) for weight in d_est)
+        return bounds.corrected(none, none, delta, xi, gamma=none)
+
+    assert (error((2, -1)), bound((2, -1))) == (Fraction(3, 5), Fraction(1, 5))
+    proper = Fraction(2, 3), Fraction(1, 3)
+    assert error(proper) <= bound(proper)
+
+
 def test_refined():
     """(2 (1/3 + 1/4) + 1) / (1/2)."""
     got = bounds.refined(Fraction(1, 3), Fraction(2), Fraction(1, 4), Fraction(1), **of_half)

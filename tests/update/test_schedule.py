@@ -63,7 +63,7 @@ def test_rank_is_the_place_in_the_order_one_by_one():
 @sizes
 def test_rank_is_the_place_in_each_epochs_own_order(agents, blocks):
     rule = schedule.in_blocks(
-        order.random, num_agents=agents, epochs=EPOCHS, blocks=blocks, cumulative=False
+        order.random, num_agents=agents, rounds=EPOCHS, blocks=blocks, cumulative=False
     )
     plan = make_plan(rule, agents, seed=3)
     orders = [list(chain(*stages)) for stages in rounds_of(plan)]
@@ -73,7 +73,7 @@ def test_rank_is_the_place_in_each_epochs_own_order(agents, blocks):
 @sizes
 def test_rank_in_cumulative_blocks_grows_from_block_to_block(agents, blocks):
     rule = schedule.in_blocks(
-        order.random, num_agents=agents, epochs=EPOCHS, blocks=blocks, cumulative=True
+        order.random, num_agents=agents, rounds=EPOCHS, blocks=blocks, cumulative=True
     )
     plan = make_plan(rule, agents, seed=3)
     for stage, row in zip(groups(plan), np.asarray(plan.rank), strict=True):
@@ -91,7 +91,7 @@ def test_all_are_last_where_all_move_at_once():
 def test_every_agent_has_its_turn_in_every_epoch(agents, blocks, cumulative):
     plan = make_plan(
         schedule.in_blocks(
-            order.random, num_agents=agents, epochs=EPOCHS, blocks=blocks, cumulative=cumulative
+            order.random, num_agents=agents, rounds=EPOCHS, blocks=blocks, cumulative=cumulative
         ),
         agents,
     )
@@ -112,7 +112,7 @@ def test_every_agent_has_its_turn_in_every_epoch(agents, blocks, cumulative):
 @cumulative_or_not
 def test_parts_differ_by_one_agent_at_most(agents, blocks, cumulative):
     rule = schedule.in_blocks(
-        order.random, num_agents=agents, epochs=EPOCHS, blocks=blocks, cumulative=cumulative
+        order.random, num_agents=agents, rounds=EPOCHS, blocks=blocks, cumulative=cumulative
     )
     for stages in rounds_of(make_plan(rule, agents)):
         counts = [len(stage) for stage in stages]
@@ -122,12 +122,26 @@ def test_parts_differ_by_one_agent_at_most(agents, blocks, cumulative):
         assert max(counts) - min(counts) <= 1
 
 
+@pytest.mark.parametrize(("agents", "blocks"), [*SIZES, (8, 5), (7, 4), (10, 3), (27, 3)])
+@cumulative_or_not
+def test_blocks_are_cut_as_numpy_splits_an_array(agents, blocks, cumulative):
+    """8 agents in 5 blocks are 2, 2, 2, 1, 1: the larger ones come first (A2PO's public code)."""
+    rule = schedule.in_blocks(
+        order.cyclic, num_agents=agents, rounds=1, blocks=blocks, cumulative=cumulative
+    )
+    parts = np.array_split(np.arange(agents), min(blocks, agents))
+    expected = [part.tolist() for part in parts]
+    if cumulative:
+        expected = [list(chain(*expected[: i + 1])) for i in range(len(expected))]
+    assert groups(make_plan(rule, agents)) == expected
+
+
 @sizes
 @cumulative_or_not
 def test_no_row_names_an_agent_twice(agents, blocks, cumulative):
     """Else writing back a group would let one of the two entries undo the other."""
     rule = schedule.in_blocks(
-        order.random, num_agents=agents, epochs=EPOCHS, blocks=blocks, cumulative=cumulative
+        order.random, num_agents=agents, rounds=EPOCHS, blocks=blocks, cumulative=cumulative
     )
     for row in np.asarray(make_plan(rule, agents).agents):
         assert len(set(row.tolist())) == len(row)
@@ -135,7 +149,7 @@ def test_no_row_names_an_agent_twice(agents, blocks, cumulative):
 
 @cumulative_or_not
 def test_blocks_follow_the_order(cumulative):
-    rule = schedule.in_blocks(order.greedy, num_agents=5, epochs=1, blocks=3, cumulative=cumulative)
+    rule = schedule.in_blocks(order.greedy, num_agents=5, rounds=1, blocks=3, cumulative=cumulative)
     stages = groups(make_plan(rule, 5))  # the scores ascend: 4 is the greediest
     if cumulative:
         stages = [stages[0]] + [
@@ -145,13 +159,13 @@ def test_blocks_follow_the_order(cumulative):
 
 
 def test_each_epoch_draws_its_own_order():
-    rule = schedule.in_blocks(order.random, num_agents=5, epochs=8, blocks=5, cumulative=False)
+    rule = schedule.in_blocks(order.random, num_agents=5, rounds=8, blocks=5, cumulative=False)
     rounds = rounds_of(make_plan(rule, 5))
     assert len({tuple(map(tuple, stages)) for stages in rounds}) > 4
 
 
 def test_plans_can_be_made_under_jit():
     """The trainer compiles the whole iteration."""
-    rule = schedule.in_blocks(order.semi_greedy, num_agents=3, epochs=2, blocks=2, cumulative=True)
+    rule = schedule.in_blocks(order.semi_greedy, num_agents=3, rounds=2, blocks=2, cumulative=True)
     compiled = jax.jit(rule)(jax.random.PRNGKey(1), jnp.arange(3.0))
     assert groups(compiled) == groups(make_plan(rule, 3, seed=1))

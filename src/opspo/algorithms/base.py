@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import jax.numpy as jnp
 
@@ -12,15 +11,27 @@ from opspo.algorithms.ranges import clip_range
 from opspo.algorithms.setting import Setting
 from opspo.algorithms.state_weights import make_state_weight
 from opspo.config import AlgorithmConfig, SequentialConfig
-from opspo.estimators.ratios import others_log_ratio, preceding_log_ratio
+from opspo.estimators.ratios import (
+    mean_log_ratio,
+    others_log_ratio,
+    preceding_log_ratio,
+    product_log_ratio,
+)
 from opspo.types import Array, Correction, StageData
 from opspo.update.algorithm import Algorithm, Counted
 from opspo.update.order import ORDERS
 from opspo.update.schedule import in_blocks, one_by_one, simultaneous
+from opspo.update.step import ActionRatio
 
 COUNTED: dict[str, Counted] = {
     "others": lambda log_ratios, agents, rank: others_log_ratio(log_ratios, agents),
     "preceding": preceding_log_ratio,
+}
+
+
+ACTION_RATIOS: dict[str, ActionRatio] = {
+    "product": product_log_ratio,
+    "mean": mean_log_ratio,
 }
 
 
@@ -54,6 +65,7 @@ def at_once(config: AlgorithmConfig, setting: Setting) -> Algorithm:
         state_weight=make_state_weight(config, setting),
         trace_agents=COUNTED["others"],
         weight_agents=COUNTED["others"],
+        action_ratio=ACTION_RATIOS[config.action_ratio],
         live_range=lambda log_ratio: to_range(log_ratio, jnp.ones(log_ratio.shape[-1])),
     )
 
@@ -61,12 +73,22 @@ def at_once(config: AlgorithmConfig, setting: Setting) -> Algorithm:
 def in_turn(config: SequentialConfig, setting: Setting) -> Algorithm:
     """One agent after another; with shared parameters in blocks (A2PO's public settings)."""
     order, team = ORDERS[config.order], setting.team
-    sizes: dict[str, Any] = {"num_agents": team.num_members, "epochs": config.epochs}
-    blocks: dict[str, Any] = {"blocks": config.blocks, "cumulative": config.cumulative_blocks}
+    agents = team.num_members
     return Algorithm(
-        schedule=in_blocks(order, **sizes, **blocks) if team.shared else one_by_one(order, **sizes),
+        schedule=(
+            in_blocks(
+                order,
+                num_agents=agents,
+                rounds=config.rounds(agents),
+                blocks=config.blocks,
+                cumulative=config.cumulative_blocks,
+            )
+            if team.shared
+            else one_by_one(order, num_agents=agents, epochs=config.epochs)
+        ),
         correct=corrector(config),
         state_weight=make_state_weight(config, setting),
         trace_agents=COUNTED[config.trace_agents],
         weight_agents=COUNTED[config.weight_agents],
+        action_ratio=ACTION_RATIOS[config.action_ratio],
     )

@@ -20,6 +20,7 @@ from opspo.config.errors import ConfigError, unknown_name
 from opspo.config.files import from_json, to_json, to_plain
 from opspo.config.hosts import Hosts, parse_hosts
 from opspo.config.parts import (
+    LEAST_NORMALISED,
     CheckpointConfig,
     EvaluationConfig,
     OptimiserConfig,
@@ -32,6 +33,7 @@ from opspo.config.seeds import parse_seeds
 
 __all__ = [
     "ALGORITHM_CONFIGS",
+    "LEAST_NORMALISED",
     "A2POConfig",
     "AlgorithmConfig",
     "CheckpointConfig",

@@ -14,6 +14,7 @@ from typing import ClassVar, Literal
 from opspo.config.density import DensityConfig
 from opspo.config.errors import require
 
+ActionRatioName = Literal["product", "mean"]
 AdvantageName = Literal["gae", "td", "vtrace_next", "trace"]
 ValueTargetName = Literal["advantage", "printed", "gae"]
 StateWeightName = Literal[
@@ -21,6 +22,7 @@ StateWeightName = Literal[
 ]
 ClipRangeName = Literal["ppo", "ratio", "double", "double_by_position", "corrected"]
 CountedName = Literal["others", "preceding"]
+BlockEpochsName = Literal["all", "divided"]
 OrderName = Literal[
     "cyclic",
     "reverse_cyclic",
@@ -64,6 +66,11 @@ class AlgorithmConfig:
     normalise_advantage: bool = True
     """Scale advantages to zero mean and unit variance over the living agents' samples; with
     separate parameters, each agent's over its own."""
+
+    action_ratio: ActionRatioName = "product"
+    """Ratio of an action of several dimensions, as the objective takes it: the `product` over them,
+    which is the ratio of the policies (public A2PO and HARL), or their `mean` (OPSPO's paper for
+    MA-MuJoCo). Traces and density ratios always take the product."""
 
     advantage: AdvantageName = "gae"
     """Advantage estimator: `gae`, or AEC as `td`, `vtrace_next` or `trace` (erratum E3)."""
@@ -196,6 +203,10 @@ class SequentialConfig(AlgorithmConfig):
     """Order in which agents are updated (erratum E10)."""
     blocks: int = 2
     """Shared parameters: groups into which the order is cut; each is one update an epoch."""
+    block_epochs: BlockEpochsName = "all"
+    """Shared parameters: `epochs` rounds over the groups, so that those at once take a fraction of
+    the gradient steps (`all`), or ceil(epochs / blocks) rounds, so that the number of steps is that
+    of `epochs`, rounded up (`divided`, A2PO's public code)."""
     cumulative_blocks: bool = True
     """Shared parameters: a group's update includes the groups before it."""
     trace_agents: CountedName = "others"
@@ -207,6 +218,11 @@ class SequentialConfig(AlgorithmConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         require(self.blocks >= 1, "algorithm.blocks", "at least 1", self.blocks)
+
+    def rounds(self, num_agents: int) -> int:
+        """Shared parameters: rounds over the groups in an update, each a pass for every group."""
+        divided = self.block_epochs == "divided"
+        return -(-self.epochs // min(self.blocks, num_agents)) if divided else self.epochs
 
 
 @dataclass(frozen=True, kw_only=True)

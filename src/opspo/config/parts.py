@@ -7,6 +7,9 @@ from typing import Literal
 
 from opspo.config.errors import require
 
+LEAST_NORMALISED = 4
+"""Fewest features of which a layer norm leaves enough"""
+
 
 @dataclass(frozen=True, kw_only=True)
 class RolloutConfig:
@@ -40,17 +43,21 @@ class PolicyConfig:
     """Widths of the hidden layers, the last of them also the width of the GRU."""
     activation: Literal["relu", "tanh"] = "relu"
     """Non-linearity of the hidden layers."""
+    agent_id: bool = True
+    """Append each agent's number, one-hot, to what it sees, where parameters are shared: else
+    agents that see the same do the same."""
     layer_norm: bool = True
-    """Layer norm of the input (where nothing else scales it) and behind every layer."""
+    """Layer norm after every layer, and of the input where `running_normalisation` is off."""
     recurrent: bool = False
     """Put a GRU behind the hidden layers of actor and critic."""
     output_sizes: tuple[int, ...] = ()
     """Widths of further layers, behind the GRU where there is one."""
     chunk_length: int = 10
     """Steps through which gradients flow back in a recurrent network."""
-    running_normalisation: bool = False
-    """Scale every input feature by its mean and deviation in all that was seen so far, where
-    otherwise each vector is scaled over its own features."""
+    running_normalisation: bool = True
+    """Scale every input feature by its mean and deviation in all that was seen so far. Off, with
+    `layer_norm`: each vector is scaled over its own features, which takes away what they share, an
+    offset or a scale (the paper's choice)."""
     output_gain: float = 0.01
     """Scale of the orthogonal initialisation of the actor's last layer."""
     initial_log_std: float = -0.5
@@ -70,6 +77,19 @@ class PolicyConfig:
             self.output_sizes,
         )
         require(self.chunk_length >= 1, "policy.chunk_length", "at least 1", self.chunk_length)
+        widths = self.hidden_sizes + self.output_sizes
+        require(
+            not self.layer_norm or min(widths) >= LEAST_NORMALISED,
+            "policy.hidden_sizes",
+            f"widths of at least {LEAST_NORMALISED} where policy.layer_norm is on, which leaves "
+            "nothing of one feature and the order of two",
+            widths,
+        )
+
+    @property
+    def appends_agent_id(self) -> bool:
+        """Whether agents' numbers are appended: separate parameters do not need them."""
+        return self.agent_id and self.share_parameters
 
     @property
     def memory_size(self) -> int:
@@ -129,9 +149,16 @@ class EvaluationConfig:
     """Episodes of the evaluation at the end; 0: none."""
     greedy: bool = True
     """Take the most probable action (else sample)."""
+    episode_limit: int = 10_000
+    """Steps after which an episode counts as it stands, where the environment names no limit."""
 
     def __post_init__(self) -> None:
-        for name, least in (("every_steps", 0), ("episodes", 1), ("final_episodes", 0)):
+        for name, least in (
+            ("every_steps", 0),
+            ("episodes", 1),
+            ("final_episodes", 0),
+            ("episode_limit", 1),
+        ):
             value = getattr(self, name)
             require(value >= least, f"evaluation.{name}", f"at least {least}", value)
 

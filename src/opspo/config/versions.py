@@ -28,6 +28,8 @@ FORMAT = 2
 
 OLD_VALUES: dict[int, dict[str, Any]] = {
     1: {
+        "algorithm.action_ratio": "mean",
+        "policy.agent_id": False,
         "policy.running_normalisation": False,
     },
 }

@@ -21,6 +21,12 @@ def check_id(env: str) -> None:
     _find(env)
 
 
+def require_env(env: str) -> None:
+    """Raise a `ConfigError` if `env` does not exist, or its engine is not installed."""
+    family, _ = _find(env)
+    family.require(env)
+
+
 def make_env(env: str) -> Environment:
     """The environment of that id.
 

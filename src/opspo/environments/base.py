@@ -47,6 +47,14 @@ class EnvironmentSpec:
     engine: str = ""
     """What simulates it, with the version."""
 
+    @property
+    def choices(self) -> tuple[int, ...]:
+        """Shape of one agent's available actions: [A], or [D, A] of D decisions; () of none."""
+        if self.num_actions == 0:
+            return ()
+        decisions = (self.action_size,) if self.action_size else ()
+        return (*decisions, self.num_actions)
+
 
 @struct.dataclass
 class Observation:
@@ -140,6 +148,9 @@ class HostEnvironment(Protocol):
 
     def open(self, num_envs: int, seed: int) -> HostBatch:
         """Start the engine. The same seed and actions give the same episodes.
+
+        Another seed gives others, in every one of the environments: `environments.seeds.spread`
+        draws a seed for each.
 
         Several may be open at once, each stepped by a thread of its own (`rollout.groups`): nothing
         that they draw from may be shared.

@@ -4,8 +4,8 @@ For example `jaxmarl/MPE_simple_spread_v3`, `jaxmarl/overcooked:layout=coord_rin
 the engine. SMAX has an adapter of its own.
 
 Observations of unequal length end in zeros; surplus actions are never available, and surplus action
-dimensions do nothing. The team's reward is the mean over its agents, which is each one's where they
-share it.
+dimensions or decisions do nothing. The team's reward is the mean over its agents, which is each
+one's where they share it.
 """
 
 from __future__ import annotations
@@ -17,10 +17,12 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from opspo.config import ConfigError, unknown_name
 from opspo.environments.base import EnvironmentSpec, Observation, Step
+from opspo.environments.decisions import choices_of, team_sizes
+from opspo.environments.jaxmarl_spaces import action_of
+from opspo.environments.opponents import MPE_GAMES, OPPONENTS
 from opspo.environments.silence import silenced
 from opspo.types import Array
 
@@ -111,16 +113,11 @@ KINDS: dict[str, Kind] = {
     "humanoid_9|8": _brax(),
     "walker2d_2x3": _brax(),
 }
-_OPPONENTS = "has opponents that would have to learn too, and opspo trains one team"
 _SELFISH = "pays each agent for itself, and opspo trains one team"
 _GOALS = "gives each robot a goal and a reward of its own, and opspo trains one team"
 _SMAX = "is the engine of smax/<map>, such as smax/3m; take that"
 NOT_HERE: dict[str, str] = {
-    "MPE_simple_tag_v3": _OPPONENTS,
-    "MPE_simple_world_comm_v3": _OPPONENTS,
-    "MPE_simple_crypto_v3": _OPPONENTS,
-    "MPE_simple_push_v3": _OPPONENTS,
-    "MPE_simple_adversary_v3": _OPPONENTS,
+    **{f"MPE_{game}_v3": OPPONENTS for game in MPE_GAMES},
     "storm": _SELFISH,
     "storm_2p": _SELFISH,
     "storm_np": _SELFISH,
@@ -206,21 +203,22 @@ class JaxMARL:
             for agent in engine.agents
             if agent not in self.agents
         }
-        self._spaces = [engine.action_space(agent) for agent in self.agents]
-        self._discrete = all(hasattr(space, "n") for space in self._spaces)
+        name = f"jaxmarl/{name}"
+        self._actions = [
+            action_of(engine.action_space(agent), f"{name}: agent '{agent}'")
+            for agent in self.agents
+        ]
         # the spaces that JaxMARL declares are not always those of what it returns
         seen, state = jax.eval_shape(engine.reset, jax.random.PRNGKey(0))
-        sizes = [int(s.n) if self._discrete else int(s.shape[0]) for s in self._spaces]
-        self._mask = np.arange(max(sizes)) < np.array(sizes)[:, None]
         self.spec = EnvironmentSpec(
-            name=f"jaxmarl/{name}",
+            name=name,
             num_agents=len(self.agents),
             observation_size=max(seen[agent].size for agent in self.agents),
             state_size=jax.eval_shape(self._state, seen, state).size,
-            num_actions=max(sizes) if self._discrete else 0,
-            action_size=0 if self._discrete else max(sizes),
+            agents=tuple(self.agents),
             episode_limit=self._kind.limit(engine),
             engine=f"jaxmarl {version('jaxmarl')}",
+            **team_sizes(self._actions, name),
         )
 
     def reset(self, key: Array) -> tuple[Any, Observation]:
@@ -229,10 +227,10 @@ class JaxMARL:
         return state, self._observe(seen, state)
 
     def step(self, key: Array, state: Any, action: Array) -> tuple[Any, Step]:
-        """Take the joint action, int [N] or float [N, D] in [−1, 1]."""
+        """Take the joint action, int [N] or [N, D], or float [N, D] in [−1, 1]."""
         actions = {
-            agent: own if self._discrete else _scaled(own, space)
-            for agent, own, space in zip(self.agents, action, self._spaces, strict=True)
+            agent: own.decode(chosen.reshape(-1)[: own.size])
+            for agent, chosen, own in zip(self.agents, action, self._actions, strict=True)
         }
         # not `step`, which resets and so overwrites the last observation
         seen, state, rewards, dones, info = self.engine.step_env(key, state, actions | self._idle)
@@ -253,14 +251,14 @@ class JaxMARL:
         return Observation(
             observation=jnp.stack([jnp.pad(row, (0, width - row.size)) for row in rows]),
             state=self._state(seen, state),
-            available_actions=self._available(state) if self._discrete else None,
+            available_actions=self._available(state) if self.spec.num_actions else None,
             alive=jnp.ones(len(self.agents), bool),
         )
 
     def _available(self, state: Any) -> Array:
         """Of the engines here Hanabi alone says which actions can be taken."""
         if not hasattr(self.engine, "get_legal_moves"):
-            return jnp.asarray(self._mask)
+            return jnp.asarray(choices_of(self._actions)).reshape(-1, *self.spec.choices)
         legal = self.engine.get_legal_moves(state)
         return jnp.stack([legal[agent] for agent in self.agents]) > 0
 
@@ -272,9 +270,3 @@ class JaxMARL:
 
 def _in_a_row(vectors: Mapping[str, Array], agents: list[str]) -> Array:
     return jnp.concatenate([vectors[a].reshape(-1).astype(jnp.float32) for a in agents])
-
-
-def _scaled(action: Array, space: Any) -> Array:
-    """The first dimensions of [D], from [−1, 1] to the box."""
-    part = (jnp.clip(action[: space.shape[0]], -1, 1) + 1) / 2
-    return space.low + part * (space.high - space.low)

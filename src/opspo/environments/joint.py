@@ -2,20 +2,24 @@
 
 Such an environment is a `gymnasium.Env` for the whole team. Its observation is a dictionary, in
 NumPy: `observation` [N, d], `state` [s], `alive` [N] and, with discrete actions,
-`available_actions` [N, A]. Its info says `win`, and each of the specification's `outcomes`, where
-the episode ends.
+`available_actions` [N, A], or [N, D, A] of D decisions. Its info says `win`, and each of the
+specification's `outcomes`, where the episode ends.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
+import gymnasium
 import numpy as np
 from gymnasium import spaces
+from gymnasium.wrappers import TimeLimit
 
 from opspo.environments.base import EnvironmentSpec, Observation, Step
 from opspo.environments.seats import Here, Make, Seat, Seen, Worker
+from opspo.environments.seeds import spread
 
 
 def joint_spaces(spec: EnvironmentSpec) -> tuple[spaces.Dict, spaces.Space]:
@@ -28,8 +32,9 @@ def joint_spaces(spec: EnvironmentSpec) -> tuple[spaces.Dict, spaces.Space]:
     }
     if not spec.num_actions:
         return spaces.Dict(seen), spaces.Box(-1, 1, (agents, spec.action_size), np.float32)
-    seen["available_actions"] = spaces.MultiBinary((agents, spec.num_actions))
-    return spaces.Dict(seen), spaces.MultiDiscrete([spec.num_actions] * agents)
+    seen["available_actions"] = spaces.MultiBinary((agents, *spec.choices))
+    decisions = np.full((agents, *spec.choices[:-1]), spec.num_actions)
+    return spaces.Dict(seen), spaces.MultiDiscrete(decisions)
 
 
 def _reals(*shape: int) -> spaces.Box:
@@ -43,14 +48,16 @@ class JointBatch:
         self, spec: EnvironmentSpec, make: Make, num_envs: int, seed: int, *, workers: bool
     ) -> None:
         self._spec = spec
+        if spec.episode_limit:
+            make = partial(_limited, make, spec.episode_limit)
         self._seats: list[Seat] = [(Worker if workers else Here)(make) for _ in range(num_envs)]
-        self._seeds = np.random.SeedSequence(seed).generate_state(num_envs).tolist()
+        self._seeds = spread(seed, num_envs)
         self.lost_episodes = 0
 
     def reset(self) -> Observation:
         """Start an episode in every environment."""
         for seat, seed in zip(self._seats, self._seeds, strict=True):
-            seat.begin(int(seed) % 2**31)
+            seat.begin(seed)
         return _stack([seat.first() for seat in self._seats])
 
     def step(self, action: np.ndarray) -> tuple[Step, Observation]:
@@ -79,6 +86,11 @@ class JointBatch:
         """Stop all."""
         for seat in self._seats:
             seat.close()
+
+
+def _limited(make: Make, episode_limit: int) -> gymnasium.Env:
+    """An environment that is cut at the limit, whether it looks at the clock itself or not."""
+    return TimeLimit(make(), episode_limit)
 
 
 def _column(values: Sequence[Any], dtype: Any = bool) -> Any:

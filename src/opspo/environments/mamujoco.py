@@ -23,6 +23,8 @@ import numpy as np
 
 from opspo.config import ConfigError
 from opspo.environments.base import EnvironmentSpec, Observation, Step
+from opspo.environments.decisions import unless_equal
+from opspo.environments.seeds import spread
 
 TASKS = (
     "Ant",
@@ -156,6 +158,8 @@ class MAMuJoCo:
             observation_size=size + agents if self.seen is None else max(map(len, self.seen)),
             state_size=size,
             action_size=max(map(len, parts)),
+            action_sizes=unless_equal([len(part) for part in parts]),
+            agents=tuple(f"agent_{i}" for i in range(agents)),
             episode_limit=EPISODE_LIMIT,
             engine=f"envpool {installed('envpool')}, {self.robot.engine_id}",
         )
@@ -188,8 +192,10 @@ class MAMuJoCo:
             options["use_contact_force"] = True
         # by default it takes a thread for each environment, and they crowd each other out
         threads = min(num_envs, len(os.sched_getaffinity(0)))
+        # of one number it would give each environment the next one up, which are other seeds' first
+        seeds = spread(seed, num_envs)
         return envpool.make_gymnasium(
-            self.robot.engine_id, num_envs=num_envs, num_threads=threads, seed=seed, **options
+            self.robot.engine_id, num_envs=num_envs, num_threads=threads, seed=seeds, **options
         )
 
 

@@ -2,34 +2,36 @@
 
 The agents may have observations of unequal length (the shorter ones end in zeros), unequal numbers
 of actions (the surplus is never available) or of action dimensions (the surplus does nothing), and
-may leave early (they then count as dead). The team's reward is the mean over all agents, which is
-each one's where they share it.
+may leave early (they then count as dead). `spaces.py` says what becomes of Gymnasium's spaces,
+`parallel.py` how ends and rewards are read.
 """
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Mapping
 from functools import partial
 from importlib.metadata import packages_distributions, version
 from typing import Any
 
-import gymnasium
 import numpy as np
 
 from opspo.config import ConfigError
 from opspo.environments.base import EnvironmentSpec
-from opspo.environments.joint import JointBatch, joint_spaces
+from opspo.environments.decisions import team_sizes
+from opspo.environments.joint import JointBatch
+from opspo.environments.opponents import OPPONENTS, is_known_game, opposed_pair
+from opspo.environments.parallel import NO_STATE, Joint, MakeParallel, random_rewards
+from opspo.environments.spaces import action_of, view_of
 
-MakeParallel = Callable[[], Any]
-"""() → a parallel environment"""
+PROBE_STEPS, PROBE_SECONDS = 100, 5.0
+"""Random play of a new environment, to see whether its agents are opponents; at most this long"""
 
 
 def from_module(name: str) -> PettingZoo:
     """The environment of `<module>.parallel_env`, such as `mpe2.simple_spread_v3`.
 
     Raises:
-        ConfigError: there is no such module, or no parallel environment in it.
+        ConfigError: there is no such module, or no parallel environment of one team in it.
     """
     for path in (name, f"pettingzoo.{name}"):
         try:
@@ -47,7 +49,9 @@ def from_module(name: str) -> PettingZoo:
     )
 
 
-def from_pettingzoo(make: MakeParallel, *, name: str = "", workers: bool = False) -> PettingZoo:
+def from_pettingzoo(
+    make: MakeParallel, *, name: str = "", workers: bool = False, own_state: bool = True
+) -> PettingZoo:
     """An environment of your own with PettingZoo's parallel API, for `opspo.train`.
 
     Args:
@@ -56,8 +60,13 @@ def from_pettingzoo(make: MakeParallel, *, name: str = "", workers: bool = False
         workers: step each in a process of its own, which is started again if it dies. Worth it
             from about a millisecond a step. A script that does this keeps what it runs behind
             `if __name__ == "__main__":`, since every worker imports it.
+        own_state: let the critic see the environment's `state()` where it has one, and not the
+            observations in a row.
+
+    Raises:
+        ConfigError: its spaces or its agents are not what opspo can train.
     """
-    return PettingZoo(make, name, workers=workers)
+    return PettingZoo(make, name, workers=workers, own_state=own_state)
 
 
 def _package(module: str) -> str:
@@ -71,141 +80,95 @@ class PettingZoo:
     """A `HostEnvironment` of any parallel environment."""
 
     def __init__(
-        self, make: MakeParallel, name: str = "", *, workers: bool = False, engine: str = ""
+        self,
+        make: MakeParallel,
+        name: str = "",
+        *,
+        workers: bool = False,
+        own_state: bool = True,
+        engine: str = "",
     ) -> None:
         self.make = make
         self.workers = workers
         probe = make()
         try:
-            probe.reset(seed=0)
-            self.agents: list[str] = list(probe.possible_agents)
-            self.observed = {a: _flat_size(probe.observation_space(a)) for a in self.agents}
-            self.spaces = {agent: probe.action_space(agent) for agent in self.agents}
-            self.has_state = _has_state(probe)
-            state_size = probe.state().size if self.has_state else sum(self.observed.values())
             title = getattr(probe, "metadata", {}).get("name", type(probe).__name__)
+            name = name or f"pettingzoo/{title}"
+            probe.reset(seed=0)
+            self.agents = _all_agents(probe, name)
+            who = {agent: f"{name}: agent {agent!r}" for agent in self.agents}
+            self.views = {a: view_of(probe.observation_space(a), who[a]) for a in self.agents}
+            self.actions = {a: action_of(probe.action_space(a), who[a]) for a in self.agents}
+            sizes = [view.size for view in self.views.values()]
+            state_size = _state_size(probe, name) if own_state else None
+            self.has_state = state_size is not None
+            self.spec = EnvironmentSpec(
+                name=name,
+                num_agents=len(self.agents),
+                observation_size=max(sizes),
+                state_size=sum(sizes) if state_size is None else state_size,
+                agents=tuple(str(agent) for agent in self.agents),
+                engine=engine or title,
+                **team_sizes(list(self.actions.values()), name),
+            )
+            self._refuse_opponents(probe)
         finally:
             probe.close()
-        discrete = [hasattr(space, "n") for space in self.spaces.values()]
-        if any(discrete) != all(discrete):
-            raise ConfigError(
-                f"{name or title}: some agents have discrete actions, others continuous ones. "
-                "Wrap the environment so that all have the same kind."
-            )
-        self.discrete = all(discrete)
-        sizes = [int(s.n) if self.discrete else int(s.shape[0]) for s in self.spaces.values()]
-        self.spec = EnvironmentSpec(
-            name=name or f"pettingzoo/{title}",
-            num_agents=len(self.agents),
-            observation_size=max(self.observed.values()),
-            state_size=int(state_size),
-            num_actions=max(sizes) if self.discrete else 0,
-            action_size=0 if self.discrete else max(sizes),
-            engine=engine or title,
-        )
 
     def open(self, num_envs: int, seed: int) -> JointBatch:
         """Make the environments; each has a seed of its own."""
         make = partial(Joint, self)
         return JointBatch(self.spec, make, num_envs, seed, workers=self.workers)
 
+    def _refuse_opponents(self, probe: Any) -> None:
+        """Raise a `ConfigError` if the agents are known, or seen, to play against each other."""
+        if is_known_game(type(getattr(probe, "unwrapped", probe)).__module__):
+            raise ConfigError(f"{self.spec.name} {OPPONENTS}.")
+        joint = Joint(self, probe)
+        rewards = random_rewards(joint, self.agents, steps=PROBE_STEPS, seconds=PROBE_SECONDS)
+        pair = opposed_pair(rewards)
+        if pair is not None:
+            one, other = (self.agents[i] for i in pair)
+            raise ConfigError(
+                f"{self.spec.name} {OPPONENTS}: in {len(rewards)} steps of random play, what paid "
+                f"{one!r} was paid by {other!r}. Give one side a fixed policy within the "
+                "environment and leave it out of its possible_agents; or, if they are one team, "
+                "pay each agent the team's mean, which is what opspo trains on."
+            )
 
-class Joint(gymnasium.Env):
-    """One parallel environment as a joint one; see `environments/joint.py`."""
 
-    def __init__(self, environment: PettingZoo) -> None:
-        self._environment = environment
-        self.observation_space, self.action_space = joint_spaces(environment.spec)
-        self._engine: Any = None
-
-    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[Any, dict[str, Any]]:
-        """Start an episode."""
-        if self._engine is None:
-            self._engine = self._environment.make()
-        observation, info = self._engine.reset(seed=seed)
-        return self._observe(observation, info), {}
-
-    def step(self, joint: np.ndarray) -> tuple[Any, float, bool, bool, dict[str, Any]]:
-        """Take a joint action, [N] or [N, D]."""
-        engine = self._engine
-        acting = list(engine.agents)
-        observation, reward, _, truncated, info = engine.step(
-            {agent: self._action(agent, joint) for agent in acting}
+def _all_agents(engine: Any, name: str) -> list[Any]:
+    agents = list(getattr(engine, "possible_agents", []))
+    if not agents:
+        raise ConfigError(
+            f"{name} has no possible_agents, so there is no saying who takes part. Set it to the "
+            "list of all agents that may ever be in agents."
         )
-        cut = any(truncated[agent] for agent in acting)
-        done = not engine.agents
-        mean = sum(reward.values()) / len(self._environment.agents)
-        return self._observe(observation, info), mean, done and not cut, done and cut, {}
-
-    def render(self) -> Any:
-        """The engine's own picture."""
-        return self._engine.render()
-
-    def close(self) -> None:
-        """Close the engine."""
-        if self._engine is not None:
-            self._engine.close()
-
-    def _action(self, agent: str, joint: np.ndarray) -> Any:
-        """One agent's own action out of [N] or [N, D]; continuous ones from [−1, 1] to its box."""
-        environment = self._environment
-        own, space = joint[environment.agents.index(agent)], environment.spaces[agent]
-        if environment.discrete:
-            return int(own) + int(getattr(space, "start", 0))
-        part = (np.clip(own[: space.shape[0]], -1, 1) + 1) / 2
-        low, high = _finite(space)
-        return (low + part * (high - low)).astype(space.dtype)
-
-    def _observe(self, observation: Mapping[str, Any], info: Mapping[str, Any]) -> dict[str, Any]:
-        """The observation, padded."""
-        environment, spec, engine = self._environment, self._environment.spec, self._engine
-        seen = np.zeros((spec.num_agents, spec.observation_size), np.float32)
-        mask = np.zeros((spec.num_agents, spec.num_actions), np.int8)
-        alive = np.array([agent in engine.agents for agent in environment.agents], np.int8)
-        for i, agent in enumerate(environment.agents):
-            if agent in observation:
-                vector, allowed = _split(observation[agent], info.get(agent, {}))
-                seen[i, : vector.size] = vector
-                if spec.num_actions:
-                    own = int(environment.spaces[agent].n)
-                    mask[i, :own] = True if allowed is None else np.asarray(allowed, bool)
-            if not alive[i]:
-                mask[i] = np.arange(spec.num_actions) == 0
-        whole = {"observation": seen, "state": self._state(seen), "alive": alive}
-        return whole | ({"available_actions": mask} if spec.num_actions else {})
-
-    def _state(self, seen: np.ndarray) -> np.ndarray:
-        """The engine's state, or all observations without their padding."""
-        if self._environment.has_state:
-            return np.asarray(self._engine.state(), np.float32).reshape(-1)
-        sizes = self._environment.observed.values()
-        return np.concatenate([seen[i, :size] for i, size in enumerate(sizes)])
+    return agents
 
 
-def _split(observed: Any, info: Mapping[str, Any]) -> tuple[np.ndarray, Any]:
-    """The vector, and the action mask if the observation or the info has one."""
-    mask = info.get("action_mask")
-    if isinstance(observed, Mapping):
-        mask = observed.get("action_mask", mask)
-        observed = observed["observation"]
-    return np.asarray(observed, np.float32).reshape(-1), mask
+def _state_size(engine: Any, name: str) -> int | None:
+    """The length of the engine's `state()`, None if it has none.
 
-
-def _flat_size(space: Any) -> int:
-    space = space["observation"] if hasattr(space, "spaces") else space
-    return int(np.prod(space.shape))
-
-
-def _has_state(engine: Any) -> bool:
+    Raises:
+        ConfigError: it is an image, or no array.
+    """
     try:
-        return engine.state() is not None
-    except (NotImplementedError, AttributeError):
-        return False
-
-
-def _finite(space: Any) -> tuple[np.ndarray, np.ndarray]:
-    """The box's ends; ±1 where it has none."""
-    return (
-        np.where(np.isfinite(space.low), space.low, -1.0),
-        np.where(np.isfinite(space.high), space.high, 1.0),
-    )
+        state = engine.state()
+    except Exception:  # PettingZoo's own raises NotImplementedError, others whatever they like
+        return None
+    if state is None:
+        return None
+    try:
+        numbers = np.asarray(state)
+        size = numbers.astype(np.float32).size
+    except (TypeError, ValueError) as error:
+        raise ConfigError(
+            f"{name}: state() must give an array, not {state}. Let it; or {NO_STATE}."
+        ) from error
+    if numbers.ndim == 3 and numbers.dtype == np.uint8:
+        raise ConfigError(
+            f"{name}: state() gives an image, {list(numbers.shape)}, and opspo's networks take "
+            f"vectors. Let it give a vector of features, or {NO_STATE}."
+        )
+    return size

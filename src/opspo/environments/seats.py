@@ -16,6 +16,7 @@ import numpy as np
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode
 
 from opspo.environments.base import EngineError
+from opspo.environments.frames import told
 
 Make = Callable[[], gymnasium.Env]
 """() → a joint environment. In worker processes it is made there, and once here for its sizes, so
@@ -250,7 +251,7 @@ def _made_in_worker(make: Make, trainer: int) -> gymnasium.Env:
 def _reason(error: Exception) -> str:
     """The worker's traceback, or what else is known."""
     if isinstance(error, WorkerFailure):
-        return str(error)
+        return told(error)
     if isinstance(error, multiprocessing.TimeoutError):
         return f"it did not answer within {PATIENCE:.0f} seconds"
     return (

@@ -65,6 +65,7 @@ class SMAX:
             observation_size=engine.obs_size,
             state_size=self._num_units * (self._own_size + 2),
             num_actions=engine.num_ally_actions,
+            agents=tuple(self._env.agents),
             episode_limit=engine.max_steps + 1,  # the engine tests the count before raising it
             has_win=True,
             engine=f"jaxmarl {version('jaxmarl')}",

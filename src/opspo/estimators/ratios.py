@@ -9,21 +9,50 @@ from opspo.estimators.normalise import masked_sums
 from opspo.types import Array
 
 
-def log_ratio(log_prob: Array, behaviour_log_prob: Array) -> Array:
-    """log of one agent's ratio π̄^i / π^i for one action.
+def product_log_ratio(
+    log_prob: Array, behaviour_log_prob: Array, dimensions: Array | None = None
+) -> Array:
+    """log of one agent's ratio π̄^i / π^i for one whole action: the product over its dimensions.
 
     Args:
         log_prob: [..., D] under the policy in question, for each dimension of the action.
         behaviour_log_prob: [..., D] under the policy that acted.
+        dimensions: [..., D] bool, which are the agent's own; the others are padding and do not
+            count. None: all are.
 
     Returns:
-        [...] log of the mean over the dimensions of their ratios (the paper's choice for MA-MuJoCo;
-        Section 5). With one dimension it is the plain log-ratio.
+        [...].
     """
+    return _own_difference(log_prob, behaviour_log_prob, dimensions, 0.0).sum(axis=-1)
+
+
+def mean_log_ratio(
+    log_prob: Array, behaviour_log_prob: Array, dimensions: Array | None = None
+) -> Array:
+    """log of the mean over an action's dimensions of their ratios.
+
+    OPSPO's choice for MA-MuJoCo (Section 5). It is no ratio of two policies' probabilities, save of
+    a policy that changed one dimension, drawn at random; with one dimension it is the plain
+    log-ratio.
+
+    Args:
+        log_prob, behaviour_log_prob, dimensions: as in `product_log_ratio`; at least one dimension
+            is the agent's own.
+
+    Returns:
+        [...].
+    """
+    difference = _own_difference(log_prob, behaviour_log_prob, dimensions, -jnp.inf)
+    own = jnp.ones_like(difference, bool) if dimensions is None else dimensions
+    count = own.astype(difference.dtype).sum(axis=-1)
+    return jax.nn.logsumexp(difference, axis=-1) - jnp.log(count)
+
+
+def _own_difference(
+    log_prob: Array, behaviour_log_prob: Array, dimensions: Array | None, padding: float
+) -> Array:
     difference = log_prob - behaviour_log_prob
-    return jax.nn.logsumexp(difference, axis=-1) - jnp.log(
-        jnp.asarray(difference.shape[-1], difference.dtype)
-    )
+    return difference if dimensions is None else jnp.where(dimensions, difference, padding)
 
 
 def others_log_ratio(log_ratios: Array, agents: Array) -> Array:
@@ -79,8 +108,7 @@ def effective_sample_size(log_weight: Array, mask: Array) -> Array:
 def kl_from_log_ratio(log_ratio: Array) -> Array:
     """Per-sample estimate of KL(π ‖ π̄) from actions of π: r − 1 − log r.
 
-    Never negative, and unbiased where r is the plain ratio (Schulman 2020, "Approximating KL
-    divergence"). With several action dimensions r is the mean of their ratios (`log_ratio`), and
-    this is the KL to that mixture, which is below the policy's own.
+    Never negative, and unbiased where r is the whole action's ratio, the product over its
+    dimensions (Schulman 2020, "Approximating KL divergence").
     """
     return jnp.expm1(log_ratio) - log_ratio

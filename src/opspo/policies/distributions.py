@@ -1,7 +1,7 @@
 """Action distributions as functions of a network's output.
 
-`log_prob` keeps the action's dimensions apart, [..., D]: the paper averages the ratios of a
-continuous action over its dimensions, see `estimators.ratios.log_ratio`.
+`log_prob` and `entropy` keep the action's dimensions apart, [..., D]: agents may have fewer than
+D of their own, and the paper averages the ratios of the dimensions (`estimators.ratios`).
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Distribution(Protocol):
         """[..., D] log-probability (or density) of each dimension of the action."""
 
     def entropy(self, output: Array, available: Array | None) -> Array:
-        """[...] entropy of the whole action, in nats."""
+        """[..., D] entropy of each dimension of the action, in nats."""
 
 
 @dataclass(frozen=True)
@@ -59,9 +59,42 @@ class MaskedCategorical:
         return jnp.where(chosen, log_probs, 0).sum(axis=-1, keepdims=True)
 
     def entropy(self, output: Array, available: Array | None) -> Array:
-        """[...]."""
+        """[..., 1]."""
         log_probs = self._log_probs(output, available)
-        return -(jnp.exp(log_probs) * log_probs).sum(axis=-1)
+        return -(jnp.exp(log_probs) * log_probs).sum(axis=-1, keepdims=True)
+
+
+@dataclass(frozen=True)
+class Decisions:
+    """Several discrete decisions at one step, each independent of the others given what was seen.
+
+    Output: logits [..., D · A]; `available` [..., D, A]; actions int [..., D].
+    """
+
+    num_decisions: int
+
+    def sample(self, key: Array, output: Array, available: Array | None) -> Array:
+        """Draw an action [..., D], int."""
+        return _CHOICE.sample(key, self._apart(output), available)
+
+    def mode(self, output: Array, available: Array | None) -> Array:
+        """The most probable action [..., D], int."""
+        return _CHOICE.mode(self._apart(output), available)
+
+    def log_prob(self, output: Array, action: Array, available: Array | None) -> Array:
+        """[..., D]."""
+        return _CHOICE.log_prob(self._apart(output), action, available)[..., 0]
+
+    def entropy(self, output: Array, available: Array | None) -> Array:
+        """[..., D]."""
+        return _CHOICE.entropy(self._apart(output), available)[..., 0]
+
+    def _apart(self, output: Array) -> Array:
+        """[..., D · A] → [..., D, A]."""
+        return output.reshape(*output.shape[:-1], self.num_decisions, -1)
+
+
+_CHOICE = MaskedCategorical()
 
 
 @dataclass(frozen=True)
@@ -90,7 +123,7 @@ class DiagonalGaussian:
         return -0.5 * z**2 - log_std - 0.5 * math.log(2 * math.pi)
 
     def entropy(self, output: Array, available: Array | None) -> Array:
-        """[...]."""
+        """[..., D]."""
         del available
         log_std = jnp.split(output, 2, axis=-1)[1]
-        return (log_std + 0.5 * math.log(2 * math.pi * math.e)).sum(axis=-1)
+        return log_std + 0.5 * math.log(2 * math.pi * math.e)

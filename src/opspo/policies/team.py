@@ -10,10 +10,16 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from opspo.config import PolicyConfig
+from opspo.config import LEAST_NORMALISED, PolicyConfig, TrainConfig
+from opspo.config.errors import require
 from opspo.environments.base import EnvironmentSpec, Observation
 from opspo.estimators.normalise import merge_moments
-from opspo.policies.distributions import DiagonalGaussian, Distribution, MaskedCategorical
+from opspo.policies.distributions import (
+    Decisions,
+    DiagonalGaussian,
+    Distribution,
+    MaskedCategorical,
+)
 from opspo.policies.networks import GRU, ActorNetwork, CriticNetwork, Torso
 from opspo.types import Array, Params
 
@@ -155,6 +161,18 @@ class Team(Members):
     """The policies of all N agents as one object; outputs are those of the distribution."""
 
     distribution: Distribution
+    action_sizes: tuple[int, ...] = ()
+    """Each agent's own dimensions of the action, where some have fewer; see `EnvironmentSpec`"""
+
+    def own_dimensions(self, agents: Array) -> Array | None:
+        """[K, D] bool, which dimensions of the action are those of a group of agents [K].
+
+        None where all are.
+        """
+        if not self.action_sizes:
+            return None
+        sizes = jnp.array(self.action_sizes, jnp.int32)[agents]
+        return jnp.arange(max(self.action_sizes)) < sizes[:, None]
 
     def log_prob(
         self,
@@ -209,23 +227,53 @@ def _torso(config: PolicyConfig) -> Torso:
     )
 
 
+def check_inputs(config: TrainConfig, spec: EnvironmentSpec) -> None:
+    """Refuse a layer norm at the entrance that leaves nothing of what is seen.
+
+    Raises:
+        ConfigError: it would meet fewer than `LEAST_NORMALISED` features.
+    """
+    policy = config.policy
+    if policy.running_normalisation or not policy.layer_norm:
+        return
+    sizes = {"agents see": spec.observation_size}
+    if config.algorithm.critic == "central":
+        sizes["the critic sees"] = spec.state_size
+    for who, size in sizes.items():
+        require(
+            size >= LEAST_NORMALISED,
+            "policy.running_normalisation",
+            f"on for {spec.name}, where {who} {size} feature(s): a layer norm over fewer than "
+            f"{LEAST_NORMALISED} leaves 0 of one and only the order of two. Or turn "
+            "policy.layer_norm off",
+            policy.running_normalisation,
+        )
+
+
 def make_team(config: PolicyConfig, spec: EnvironmentSpec) -> Team:
     """The actors for an environment's observations and actions."""
-    continuous = spec.action_size > 0
+    continuous = spec.num_actions == 0
     network = ActorNetwork(
         torso=_torso(config),
-        head_size=spec.action_size if continuous else spec.num_actions,
+        head_size=max(spec.action_size, 1) * max(spec.num_actions, 1),
         output_gain=config.output_gain,
         initial_log_std=config.initial_log_std if continuous else None,
     )
     return Team(
         network=network,
-        distribution=DiagonalGaussian() if continuous else MaskedCategorical(),
+        distribution=_distribution(spec),
+        action_sizes=spec.action_sizes,
         num_members=spec.num_agents,
         input_size=spec.observation_size,
         shared=config.share_parameters,
         memory_size=config.memory_size,
     )
+
+
+def _distribution(spec: EnvironmentSpec) -> Distribution:
+    if spec.num_actions == 0:
+        return DiagonalGaussian()
+    return Decisions(spec.action_size) if spec.action_size else MaskedCategorical()
 
 
 def make_critic(config: PolicyConfig, spec: EnvironmentSpec, *, local: bool = False) -> Critic:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from opspo.config import ALGORITHM_CONFIGS, TrainConfig, unknown_name
+from opspo.config import ALGORITHM_CONFIGS, SequentialConfig, TrainConfig, unknown_name
 from opspo.presets import football, mamujoco, smac, smax
+from opspo.presets.equal_steps import equal_steps
 from opspo.presets.jaxmarl import jaxmarl
 from opspo.presets.literal import literal
 from opspo.presets.paper import paper
@@ -49,3 +50,36 @@ def preset_config(name: str, env: str, algo: str) -> TrainConfig:
     if name not in PRESETS:
         raise unknown_name("preset", name, PRESETS)
     return PRESETS[name](env, algo)
+
+
+Variant = Callable[[TrainConfig, int, SequentialConfig | None], TrainConfig]
+"""(settings, number of agents, an algorithm in turn on the same task) → settings"""
+
+VARIANTS: dict[str, Variant] = {"equal_steps": equal_steps}
+"""Changes that go with any preset"""
+
+IN_TURN = "happo"
+"""Whose blocks those at once are compared with"""
+
+
+def variant_config(
+    name: str, config: TrainConfig, *, num_agents: int, preset: str = "default"
+) -> TrainConfig:
+    """A preset's settings, changed for a comparison.
+
+    Args:
+        name: of the variant.
+        config: the preset's.
+        num_agents: of the environment.
+        preset: its name, which says how others on this task are set.
+
+    Raises:
+        ConfigError: there is no such variant.
+    """
+    if name not in VARIANTS:
+        raise unknown_name("variant", name, VARIANTS)
+    if isinstance(config.algorithm, SequentialConfig):
+        return VARIANTS[name](config, num_agents, config.algorithm)
+    in_turn = preset_config(preset, config.env, IN_TURN).algorithm
+    assert isinstance(in_turn, SequentialConfig)
+    return VARIANTS[name](config, num_agents, in_turn)

@@ -17,7 +17,9 @@ def adapt(config: TrainConfig) -> TrainConfig:
     return dataclasses.replace(
         config,
         rollout=RolloutConfig(num_envs=8, num_steps=400),
-        policy=PolicyConfig(share_parameters=False, hidden_sizes=(128, 128)),
+        policy=PolicyConfig(
+            share_parameters=False, hidden_sizes=(128, 128), running_normalisation=False
+        ),
         optimiser=OptimiserConfig(actor_learning_rate=5e-4, critic_learning_rate=5e-4),
         algorithm=dataclasses.replace(
             config.algorithm, epochs=10, gamma=0.995, gae_lambda=0.95, entropy_coefficient=0.01

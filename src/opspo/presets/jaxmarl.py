@@ -27,6 +27,8 @@ def jaxmarl(config: TrainConfig) -> TrainConfig:
             hidden_sizes=(128,),
             output_sizes=(128,),
             layer_norm=False,
+            running_normalisation=False,
+            agent_id=False,
             recurrent=True,
             chunk_length=128,
         ),

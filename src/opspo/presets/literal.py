@@ -12,7 +12,8 @@ def literal(config: TrainConfig) -> TrainConfig:
 
     Eq. 15's one-step advantage (E3), Eq. 14's target, step-wise weights that run to the present
     action and sum to 1 (E6) or the minimax with Eq. 33's sum of squares on data weighted by γ^t
-    (E5, E11), agents in the order of their numbers (E10).
+    (E5, E11), agents in the order of their numbers (E10), and the mean of the ratios of an action's
+    dimensions (Section 5).
     """
     if not isinstance(config.algorithm, OPSPOConfig):
         raise ConfigError(
@@ -21,6 +22,7 @@ def literal(config: TrainConfig) -> TrainConfig:
         )
     algorithm = dataclasses.replace(
         config.algorithm,
+        action_ratio="mean",
         advantage="td",
         value_target="printed",
         state_weight="stepwise_printed" if config.policy.share_parameters else "minimax",

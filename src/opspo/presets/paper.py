@@ -148,6 +148,11 @@ def paper(env: str, algo: str) -> TrainConfig:
             hidden_sizes=family.hidden_sizes,
             recurrent=row.recurrent,
             output_gain=row.output_gain,
+            # each vector over its own features; the observation tells agents apart, or is
+            # SMAC's, as A2PO has it
+            layer_norm=True,
+            running_normalisation=False,
+            agent_id=False,
         ),
         optimiser=OptimiserConfig(
             actor_learning_rate=row.learning_rate, critic_learning_rate=row.learning_rate
@@ -179,4 +184,7 @@ def _algorithm(algo: str, family: Family, row: Row) -> Any:
         minibatches=row.minibatches,
         **own.get(algo, baseline | {"epochs": row.baseline_epochs}),
     )
-    return replace(config, blocks=row.blocks) if config.sequential else config  # type: ignore[call-arg]
+    if not config.sequential:
+        return config
+    # sequential_train of A2PO's public code, onpolicy/algorithms/r_mappo/r_mappo.py
+    return replace(config, blocks=row.blocks, block_epochs="divided")  # type: ignore[call-arg]

@@ -17,7 +17,7 @@ def adapt(config: TrainConfig) -> TrainConfig:
     """`config` with the settings for SMAX."""
     return dataclasses.replace(
         config,
-        policy=PolicyConfig(hidden_sizes=(128, 128)),
+        policy=PolicyConfig(hidden_sizes=(128, 128), running_normalisation=False, agent_id=False),
         optimiser=OptimiserConfig(
             actor_learning_rate=1.5e-3, critic_learning_rate=1.5e-3, anneal=True
         ),

@@ -24,6 +24,7 @@ from opspo.environments.base import (
     Observation,
     Step,
 )
+from opspo.environments.seeds import spread
 from opspo.policies.team import Team
 from opspo.rollout import scan
 from opspo.rollout.scan import View
@@ -39,7 +40,7 @@ def blank(spec: EnvironmentSpec, team: Team, num_envs: int) -> RolloutState:
             observation=jnp.zeros((*agents, spec.observation_size)),
             state=jnp.zeros((num_envs, spec.state_size)),
             available_actions=(
-                jnp.ones((*agents, spec.num_actions), bool) if spec.num_actions else None
+                jnp.ones((*agents, *spec.choices), bool) if spec.num_actions else None
             ),
             alive=jnp.ones(agents, bool),
         ),
@@ -55,12 +56,10 @@ def opened(
     environment: HostEnvironment, num_envs: int, *, groups: int, seed: int
 ) -> Iterator[tuple[HostBatch, ...]]:
     """The engine started, its environments in equal groups of `num_envs / groups`."""
-    size = num_envs // groups
     with ExitStack() as stack:
         yield tuple(
-            # an engine that counts on from its seed gives all the same as in one group
-            stack.enter_context(closing(environment.open(size, (seed + begin) % 2**31)))
-            for begin in range(0, num_envs, size)
+            stack.enter_context(closing(environment.open(num_envs // groups, own)))
+            for own in spread(seed, groups)
         )
 
 

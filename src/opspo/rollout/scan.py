@@ -58,6 +58,10 @@ def advance(
     environment_state, step = jax.vmap(environment.step)(
         jax.random.split(step_key, num_envs), state.environment, action
     )
+    length, limit = state.episode_length + 1, environment.spec.episode_limit
+    if limit:  # also where the environment does not look at the clock itself
+        cut = (length >= limit) & ~step.terminated
+        step = step.replace(truncated=step.truncated | cut)  # type: ignore[attr-defined]
     done = step.terminated | step.truncated
     ended = RolloutState(
         environment=environment_state,
@@ -65,7 +69,7 @@ def advance(
         memory=memory,
         first=done,
         episode_return=state.episode_return + step.reward,
-        episode_length=state.episode_length + 1,
+        episode_length=length,
     )
     fresh_state, fresh = jax.vmap(environment.reset)(jax.random.split(reset_key, num_envs))
 

@@ -1,7 +1,8 @@
 """Bounds on how wrong a surrogate can be: the paper's, as printed, and what holds instead.
 
 Numbers and arrays only. With α^i = max_s TV(π^i, π̄^i), ε = max |A|, ξ = max |A_est − A|,
-δ = Σ_s |d_est(s) − d(s)| (not half of it), d and A those of π̂^{i−1}. Proofs in docs/theory.md.
+δ = Σ_s |d_est(s) − d(s)| (not half of it), d and A those of π̂^{i−1}. What holds asks for d_est ≥ 0
+and Σ_s d_est(s) ≤ 1. Proofs in docs/theory.md.
 """
 
 from __future__ import annotations
@@ -49,7 +50,10 @@ def theorem_1(alpha: Array, epsilon: Array, delta: Array, xi: Array, *, gamma: S
 
 
 def corrected(alpha: Array, epsilon: Array, delta: Array, xi: Array, *, gamma: Scalar) -> Array:
-    """What holds in place of Theorem 1: 2 α ε δ instead of α δ ξ, if Σ_s d_est(s) ≤ 1."""
+    """What holds in place of Theorem 1: 2 α ε δ instead of α δ ξ.
+
+    If d_est(s) ≥ 0 for every state, and Σ_s d_est(s) ≤ 1: else Σ_s |d_est(s)| ξ stands for ξ.
+    """
     return trpo(alpha, epsilon, gamma=gamma) + (2 * alpha * epsilon * delta + xi) / (1 - gamma)
 
 

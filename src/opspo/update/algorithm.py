@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from opspo.types import Array, Correction, StageData
 from opspo.update.schedule import Schedule
 from opspo.update.state_weights import StateWeight
-from opspo.update.step import LiveRange
+from opspo.update.step import ActionRatio, LiveRange
 
 Counted = Callable[[Array, Array, Array], Array]
 """(log-ratios of all [T, E, N], agents [K], rank [N]) → log-ratio that counts [T, E, K]."""
@@ -26,5 +26,7 @@ class Algorithm:
     """Whose ratios count in the traces"""
     weight_agents: Counted
     """Whose ratios count in the weights and ranges"""
+    action_ratio: ActionRatio
+    """The ratio of an action of several dimensions, as the objective takes it"""
     live_range: LiveRange | None = None
     """Weight and range by the others' ratio at each gradient step, where all move at once"""

@@ -179,4 +179,7 @@ class History:
             sample.action[:, :, agents],
             None if available is None else available[:, :, agents],
         )
+        own = self.team.own_dimensions(agents)
+        if own is not None:
+            log_prob = jnp.where(jnp.broadcast_to(own, log_prob.shape), log_prob, 0)
         return jnp.where(sample.alive[:, :, agents], log_prob.sum(-1), 0)

@@ -6,7 +6,7 @@ critic) take their gradient steps. The schedules differ in nothing but the plan:
 
 - simultaneous: one stage with all agents, all epochs in it;
 - sequential, separate parameters: a stage for each agent, all epochs in each (Algorithm 1);
-- sequential, shared parameters: epochs outside, blocks of agents inside, one epoch in each.
+- sequential, shared parameters: rounds outside, blocks of agents inside, one epoch in each.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import struct
 
 from opspo.types import Array
@@ -70,15 +71,18 @@ def one_by_one(order: Order, *, num_agents: int, epochs: int) -> Schedule:
 
 
 def in_blocks(
-    order: Order, *, num_agents: int, epochs: int, blocks: int, cumulative: bool
+    order: Order, *, num_agents: int, rounds: int, blocks: int, cumulative: bool
 ) -> Schedule:
-    """Epochs outside, blocks of agents inside: for shared parameters.
+    """Rounds outside, blocks of agents inside: for shared parameters.
 
-    Each epoch draws its own order and cuts it into `blocks` parts, equal up to one agent; with
-    `cumulative` a block also takes in the parts before it.
+    Each round draws its own order and cuts it into `blocks` parts, equal up to one agent and the
+    larger ones first, as `numpy.array_split` does; with `cumulative` a block also takes in the
+    parts before it. A stage is one pass over the batch.
     """
     blocks = min(blocks, num_agents)
-    part = jnp.arange(num_agents)[None] * blocks // num_agents  # the block of each position
+    size, larger = divmod(num_agents, blocks)
+    sizes = [size + 1] * larger + [size] * (blocks - larger)
+    part = jnp.array([np.repeat(np.arange(blocks), sizes)])  # the block of each position
     block = jnp.arange(blocks)[:, None]
     active = part <= block if cumulative else part == block
     width = num_agents if cumulative else -(-num_agents // blocks)
@@ -87,10 +91,10 @@ def in_blocks(
     active = jnp.take_along_axis(active, positions, axis=1)
 
     def plan(key: Array, score: Array) -> Plan:
-        orders = jax.vmap(lambda k: order(k, score))(jax.random.split(key, epochs))
+        orders = jax.vmap(lambda k: order(k, score))(jax.random.split(key, rounds))
         return Plan(
-            agents=orders[:, positions].reshape(epochs * blocks, width),
-            active=jnp.tile(active, (epochs, 1)),
+            agents=orders[:, positions].reshape(rounds * blocks, width),
+            active=jnp.tile(active, (rounds, 1)),
             rank=jnp.repeat(jnp.argsort(orders, axis=1), blocks, axis=0),
             epochs=1,
             positions=blocks,

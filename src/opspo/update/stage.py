@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from flax import struct
 
 from opspo.estimators.normalise import masked_mean, standardise
-from opspo.estimators.ratios import log_ratio
+from opspo.estimators.ratios import product_log_ratio
 from opspo.policies.team import Critic, Team
 from opspo.rollout.chunks import chunk_starts, from_chunks, to_chunks
 from opspo.types import Array, Batch, Correction, Params, StageData, Trajectory
@@ -32,7 +32,7 @@ class Moved:
     """How far each agent has moved since collection, [T, E, N]; 0 for the dead."""
 
     log_ratio: Array
-    """of the objective: the mean over the action's dimensions (`estimators.ratios.log_ratio`)"""
+    """as the objective takes it (`Algorithm.action_ratio`)"""
     density_log_ratio: Array
     """of the whole action, which is what decides where the states go"""
 
@@ -175,7 +175,7 @@ class Update:
             done=trajectory.done[..., None],
             first=trajectory.first[..., None],
             log_ratio=weight_agents(moved.log_ratio, agents, rank),
-            trace_log_ratio=self.algorithm.trace_agents(moved.log_ratio, agents, rank),
+            trace_log_ratio=self.algorithm.trace_agents(moved.density_log_ratio, agents, rank),
             density_log_ratio=weight_agents(moved.density_log_ratio, agents, rank),
             position=(rank[agents] + 1) / self.team.num_members,
             alive=trajectory.alive[..., agents],
@@ -198,11 +198,14 @@ class Update:
             return (value - batch.value_mean) / batch.value_deviation
 
         available = trajectory.available_actions
+        own = self.team.own_dimensions(agents)
+        log_prob = trajectory.log_prob[:, :, agents]
         by_time = Sequences(
             observation=trajectory.observation[:, :, agents],
             available_actions=None if available is None else available[:, :, agents],
             action=trajectory.action[:, :, agents],
-            log_prob=trajectory.log_prob[:, :, agents],
+            log_prob=log_prob,
+            dimensions=None if own is None else jnp.broadcast_to(own, log_prob.shape),
             mask=mask,
             advantage=advantage,
             weight=weight,
@@ -283,13 +286,15 @@ class Update:
             chunks(trajectory.action),
             None if available is None else chunks(available),
         )
-        old = chunks(trajectory.log_prob)
+        old, own = chunks(trajectory.log_prob), self.team.own_dimensions(moved)
+        if own is not None:
+            own = jnp.broadcast_to(own, old.shape)
 
         def put(before: Array, change: Array) -> Array:
             living = jnp.where(trajectory.alive[..., moved], from_chunks(change, num_envs), 0.0)
             return before.at[..., moved].set(living)
 
         return Moved(
-            put(before.log_ratio, log_ratio(log_prob, old)),
-            put(before.density_log_ratio, (log_prob - old).sum(-1)),
+            put(before.log_ratio, self.algorithm.action_ratio(log_prob, old, own)),
+            put(before.density_log_ratio, product_log_ratio(log_prob, old, own)),
         )

@@ -13,7 +13,11 @@ import optax
 from flax import struct
 from jax.sharding import Mesh
 
-from opspo.estimators.ratios import kl_from_log_ratio, log_ratio, others_log_ratio
+from opspo.estimators.ratios import (
+    kl_from_log_ratio,
+    others_log_ratio,
+    product_log_ratio,
+)
 from opspo.objectives.surrogate import clipped_surrogate, is_clipped
 from opspo.objectives.value import clipped_value_loss
 from opspo.policies.team import Critic, Team
@@ -24,6 +28,9 @@ Metrics = dict[str, Array]
 Step = Callable[["Learners", "Sequences", "Starts", Array], tuple["Learners", Metrics]]
 """(learners, minibatch, memories at its start, scale of the step sizes [])
 → learners, what was measured"""
+ActionRatio = Callable[[Array, Array, Array | None], Array]
+"""(log-probabilities [..., D], those at collection, own dimensions) → log-ratio of the action
+[...]; see `estimators.ratios`"""
 LiveRange = Callable[[Array], tuple[Array, Array, Array]]
 """log-ratio of the others [L, C, K] → weight, low, high"""
 
@@ -38,6 +45,8 @@ class Sequences:
     action: Array
     log_prob: Array
     """[L, C, K, D] at collection"""
+    dimensions: Array | None
+    """[L, C, K, D] bool, which dimensions of the action are the agent's own; None: all"""
     mask: Array
     """[L, C, K] bool, the agent is alive and under update"""
     advantage: Array
@@ -83,13 +92,14 @@ def actor_loss(
     *,
     team: Team,
     entropy_coefficient: float,
+    action_ratio: ActionRatio,
     live_range: LiveRange | None,
 ) -> tuple[Array, Sums]:
     """Minus the surrogate and the entropy bonus, added up over the living agents' samples."""
     output, _ = team.unroll(params, batch.observation, memory, batch.first)
     distribution = team.distribution
     log_prob = distribution.log_prob(output, batch.action, batch.available_actions)
-    change = log_ratio(log_prob, batch.log_prob)
+    change = action_ratio(log_prob, batch.log_prob, batch.dimensions)
     weight, low, high = batch.weight, batch.low, batch.high
     if live_range is not None:
         moved = jax.lax.stop_gradient(jnp.where(batch.mask, change, 0))
@@ -97,13 +107,16 @@ def actor_loss(
         weight = weight * factor
     surrogate = clipped_surrogate(change, batch.advantage, weight, low, high)
     entropy = distribution.entropy(output, batch.available_actions)
+    if batch.dimensions is not None:
+        entropy = jnp.where(batch.dimensions, entropy, 0)
+    entropy = entropy.sum(axis=-1)
     gain = surrogate + entropy_coefficient * entropy
     held = is_clipped(change, batch.advantage, low, high)
     found = {
         "policy_loss": -surrogate,
         "entropy": entropy,
         "clip_fraction": held.astype(gain.dtype),
-        "kl": kl_from_log_ratio(change),
+        "kl": kl_from_log_ratio(product_log_ratio(log_prob, batch.log_prob, batch.dimensions)),
     }
     return -jnp.where(batch.mask, gain, 0).sum(), sums(found, batch.mask)
 
@@ -137,6 +150,7 @@ class GradientStep:
     entropy_coefficient: float
     value_clip: float
     huber_delta: float
+    action_ratio: ActionRatio = product_log_ratio
     live_range: LiveRange | None = None
     """The others' ratio taken anew at each step, where all agents move at once (CoPPO)"""
     mesh: Mesh | None = None
@@ -161,6 +175,7 @@ class GradientStep:
             actor_loss,
             team=self.team,
             entropy_coefficient=self.entropy_coefficient,
+            action_ratio=self.action_ratio,
             live_range=self.live_range,
         )
         grad, metrics = mean_gradient(

@@ -1,0 +1,109 @@
+"""`opspo train`."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import tyro
+
+from opspo.config import (
+    ConfigError,
+    TrainConfig,
+    parse_checkpoint,
+    parse_hosts,
+    parse_seeds,
+    unknown_name,
+)
+
+
+@dataclass(frozen=True)
+class _Train:
+    """Train, by default OPSPO on SMAX 3m. Every setting is a flag."""
+
+    config: Annotated[TrainConfig, tyro.conf.arg(name="")]
+    preset: str = "default"
+    """Start from these settings: `default`, `paper` (Tables 2 to 4), or `literal` (OPSPO as
+    printed); flags given beside it come on top."""
+    variant: str = ""
+    """Change the preset before those flags come on top: `equal_steps` gives algorithms that update
+    all agents at once as many gradient steps as those in turn."""
+    from_config: str = ""
+    """Start from the settings in this config.json; flags given beside it come on top."""
+    init_from: str = ""
+    """Start from the parameters of the run in this folder, wherever they fit: on another map, with
+    another algorithm or seed. What fits is printed, and kept in init.json."""
+    init_checkpoint: str = "latest"
+    """Of that run: `latest`, `best`, or an iteration."""
+    seeds: str = ""
+    """Train a run for each of these seeds, in one program: `0..7` or `0,3,5`. `devices` then
+    divides the seeds, and each run is in a folder of its own, seed<seed> in run_dir."""
+    hosts: str = ""
+    """Train on several machines: address:port of the first, how many, and which this is (from 0),
+    like `10.0.0.1:9000,2,0`. The same command runs on each; `devices` counts those of all."""
+    overwrite: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Replace the run folder if it exists."""
+
+
+def train(arguments: Sequence[str]) -> None:
+    """Train, by default OPSPO on SMAX 3m."""
+    from opspo.environments import check_id
+    from opspo.presets.command import starting_config
+
+    default, env = starting_config(arguments)
+    check_id(env)
+    parsed = _parse_train(arguments, default)
+    if parsed.variant:
+        parsed = _parse_train(arguments, _varied(parsed, default))
+
+    from opspo import trainer
+    from opspo.devices import keep_programs
+
+    keep_programs()
+    hosts = parse_hosts(parsed.hosts)
+    if parsed.seeds and hosts:
+        raise ConfigError("--seeds are trained on one host: leave out --hosts, or give one --seed.")
+    start: dict[str, Any] = {
+        "init_from": parsed.init_from or None,
+        "init_checkpoint": parse_checkpoint(parsed.init_checkpoint),
+        "overwrite": parsed.overwrite,
+    }
+    if parsed.seeds:
+        results = trainer.train_seeds(parsed.config, parse_seeds(parsed.seeds), **start)
+    else:
+        results = [trainer.train(parsed.config, hosts=hosts, **start)]
+    for result in results:
+        print(f"Done: {result.env_steps:,} steps. Everything is in {result.run_dir}/")
+
+
+def _parse_train(arguments: Sequence[str], default: TrainConfig) -> _Train:
+    return tyro.cli(_Train, prog="opspo train", args=arguments, default=_Train(config=default))
+
+
+def _varied(parsed: _Train, default: TrainConfig) -> TrainConfig:
+    """A preset's settings with the variant that a command line asks for.
+
+    Which parameters are shared and what the critic sees are those of the command line: they decide
+    who takes which steps.
+    """
+    from opspo.environments import make_env
+    from opspo.presets import VARIANTS, variant_config
+
+    if parsed.variant not in VARIANTS:
+        raise unknown_name("variant", parsed.variant, VARIANTS)
+    if parsed.from_config:
+        raise ConfigError(
+            "--variant changes a preset, but --from-config has the settings of a run, which may be "
+            "changed already. Leave one of the two out."
+        )
+    asked = parsed.config
+    base = dataclasses.replace(
+        default,
+        env=asked.env,
+        policy=dataclasses.replace(default.policy, share_parameters=asked.policy.share_parameters),
+        algorithm=dataclasses.replace(default.algorithm, critic=asked.algorithm.critic),
+    )
+    num_agents = make_env(asked.env).spec.num_agents
+    return variant_config(parsed.variant, base, num_agents=num_agents, preset=parsed.preset)

@@ -1,0 +1,173 @@
+"""What PettingZoo's dictionaries hold for one agent, compared with its spaces."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from gymnasium import spaces
+
+from opspo.environments.checks.report import Recorder
+
+MASK = "action_mask"
+
+
+def check_observation(recorder: Recorder, space: Any, observed: Any, where: str) -> None:
+    """An agent's observation, without its mask, against its space."""
+    for name, part, value in _parts(space, observed, ""):
+        called = f"The observation{name}"
+        if value is None:
+            _misfit(recorder, f"{called} is missing, but its space is {part}.", where)
+            continue
+        try:
+            numbers = np.asarray(value)
+            floats = numbers.astype(np.float64)
+        except (TypeError, ValueError):
+            _misfit(recorder, f"{called} is no array of numbers, but {value!r:.80}.", where)
+            continue
+        if not np.isfinite(floats).all():
+            recorder.problem(
+                "not finite: observation",
+                f"{called} is not finite: {floats[~np.isfinite(floats)][0]}.",
+                "Look for a division by 0, a logarithm of 0 or an overflow where it is computed.",
+                where=where,
+            )
+        elif floats.size != int(np.prod(part.shape or ())):
+            _misfit(
+                recorder,
+                f"{called} has shape {list(numbers.shape)}, but its space is {part}.",
+                where,
+            )
+        elif isinstance(part, spaces.Box):
+            _within(recorder, part, floats.reshape(part.shape), called, where)
+        elif not part.contains(_as(part, numbers)):
+            _misfit(recorder, f"{called} is {value!r:.80}, which is not in {part}.", where)
+
+
+def _misfit(recorder: Recorder, what: str, where: str) -> None:
+    recorder.problem(
+        "observation and space",
+        what,
+        "Let `observation_space(agent)` say what `reset` and `step` give.",
+        where=where,
+    )
+
+
+def _as(space: Any, value: np.ndarray) -> Any:
+    """In the dtype and shape of its space, if nothing is lost by that."""
+    cast = value.astype(space.dtype).reshape(space.shape)
+    if not np.array_equal(cast, value.reshape(space.shape)):
+        return value
+    return cast if space.shape else cast[()]
+
+
+def _within(
+    recorder: Recorder, box: spaces.Box, value: np.ndarray, called: str, where: str
+) -> None:
+    beyond = (value < box.low) | (value > box.high)
+    if beyond.any():
+        recorder.note(
+            "beyond the bounds",
+            f"{called} has {value[beyond][0]:.6g}, beyond the bounds of {box}.",
+            "Widen the bounds of `observation_space(agent)`: who scales by them is misled.",
+            where=where,
+        )
+
+
+def _parts(space: Any, value: Any, name: str) -> Iterator[tuple[str, Any, Any]]:
+    """The parts of a space without others in it, with its name and its value; None if it lacks."""
+    if isinstance(space, spaces.Dict):
+        for key, part in space.spaces.items():
+            if key != MASK:
+                own = value.get(key) if isinstance(value, Mapping) else None
+                yield from _parts(part, own, f"{name}[{key!r}]")
+    elif isinstance(space, spaces.Tuple):
+        for i, part in enumerate(space.spaces):
+            there = isinstance(value, tuple | list) and i < len(value)
+            yield from _parts(part, value[i] if there else None, f"{name}[{i}]")
+    elif isinstance(value, Mapping) and "observation" in value:
+        # a vector beside its mask, where the space is that of the vector alone
+        yield f"{name}['observation']", space, value["observation"]
+    else:
+        yield name, space, value
+
+
+def check_mask(
+    recorder: Recorder, space: Any, observed: Any, info: Mapping[str, Any] | None, where: str
+) -> None:
+    """The mask in an agent's observation or info, if there is one."""
+    mask = (info or {}).get(MASK)
+    if isinstance(observed, Mapping):
+        mask = observed.get(MASK, mask)
+    counts = _choices(space)
+    if mask is None or not counts:
+        return
+    row = _row(mask)
+    if row.size != sum(counts):
+        recorder.problem(
+            "shape: available_actions",
+            f"The `{MASK}` has {row.size} entries, but its action space {space} has {sum(counts)} "
+            "choices.",
+            "Give one entry for each choice.",
+            where=where,
+        )
+        return
+    for decision in np.split(row.astype(bool), np.cumsum(counts)[:-1]):
+        if not decision.any():
+            recorder.problem(
+                "no action: alive",
+                f"The `{MASK}` leaves no available action.",
+                "Every agent in `agents` needs an action at every step, if only one that does "
+                "nothing.",
+                where=where,
+            )
+
+
+def _choices(space: Any) -> list[int]:
+    """How many choices each decision has; none where actions are numbers."""
+    if isinstance(space, spaces.Discrete):
+        return [int(space.n)]
+    if isinstance(space, spaces.MultiDiscrete):
+        return [int(n) for n in space.nvec.reshape(-1)]
+    return [2] * int(np.prod(space.shape)) if isinstance(space, spaces.MultiBinary) else []
+
+
+def _row(mask: Any) -> np.ndarray:
+    if isinstance(mask, tuple | list) and mask:
+        return np.concatenate([_row(part) for part in mask])
+    return np.asarray(mask).reshape(-1)
+
+
+def check_reward(recorder: Recorder, reward: Any, where: str) -> None:
+    """One agent's reward of a step."""
+    try:
+        value = np.asarray(reward, np.float64)
+    except (TypeError, ValueError):
+        value = np.zeros(0)
+    if value.size != 1:
+        recorder.problem(
+            "shape: reward",
+            f"The reward is {reward!r:.80}, not a number.",
+            "Give each agent one number.",
+            where=where,
+        )
+    elif not np.isfinite(value).all():
+        recorder.problem(
+            "not finite: reward",
+            f"The reward is not finite: {value.item()}.",
+            "Look for a division by 0, a logarithm of 0 or an overflow where it is computed.",
+            where=where,
+        )
+
+
+def check_flags(recorder: Recorder, flags: Mapping[str, Any], where: str) -> None:
+    """One agent's flags of a step, by the name of their dictionary."""
+    for name, flag in flags.items():
+        if not isinstance(flag, bool | np.bool_) and getattr(flag, "dtype", None) != np.bool_:
+            recorder.problem(
+                f"dtype: {name}",
+                f"`{name}` holds {flag!r:.80}, which is not boolean.",
+                "Give True or False.",
+                where=where,
+            )

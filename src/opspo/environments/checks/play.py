@@ -1,0 +1,230 @@
+"""Random play of environments side by side, twice over to see whether it is the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import numpy as np
+
+from opspo.config import ConfigError
+from opspo.environments.base import (
+    EngineError,
+    HostBatch,
+    HostEnvironment,
+    Observation,
+)
+from opspo.environments.checks.report import Recorder, Stop
+from opspo.environments.checks.shapes import (
+    found_kind,
+    observation_faults,
+    playable,
+    step_faults,
+)
+from opspo.environments.checks.twins import difference, random_actions
+from opspo.environments.checks.values import Subject
+from opspo.environments.checks.watch import Watch
+from opspo.environments.frames import described, user_frames
+
+REPEATED = 200
+"""Steps that are played twice"""
+
+
+def play(
+    environment: HostEnvironment, subject: Subject, *, episodes: int, seed: int, max_steps: int
+) -> tuple[int, int]:
+    """Play until that many episodes have ended, with random available actions.
+
+    What is found goes to the subject's recorder.
+
+    Returns:
+        How many episodes ended, and how many steps were taken.
+    """
+    try:
+        with ExitStack() as stack:
+            return _Play(environment, subject, seed, stack).go(episodes, max_steps)
+    except Stop:
+        return 0, 0
+
+
+@contextmanager
+def reported(recorder: Recorder, doing: str, where: str = "") -> Iterator[None]:
+    """Records what an environment raises.
+
+    Raises:
+        Stop: it raised.
+    """
+    try:
+        yield
+    except Stop:
+        raise
+    except Exception as error:
+        _record(recorder, error, doing, where)
+        raise Stop from error
+
+
+def _record(recorder: Recorder, error: Exception, doing: str, where: str) -> None:
+    if isinstance(error, ConfigError):
+        recorder.problem("refused", str(error), where=where)
+        return
+    broke = " and cannot go on" if isinstance(error, EngineError) else ""
+    recorder.problem(
+        f"raises: {doing}",
+        f"{doing} raises{broke}: {described(error)}.",
+        "It must not raise, whenever it is called and whatever the available actions.",
+        where=where,
+        trace=user_frames(error),
+    )
+
+
+class _Play:
+    """Two batches of the same seed, given the same actions."""
+
+    def __init__(
+        self, environment: HostEnvironment, subject: Subject, seed: int, stack: ExitStack
+    ) -> None:
+        self._subject = subject
+        self._seed = seed
+        self._stack = stack
+        agents = subject.spec.num_agents
+        self._num_envs = 3 if agents == 2 else 2  # so that no axis is taken for another
+        self._batch = self._opened(environment, "`open`")
+        # both at once, as groups of environments and evaluations are: they must share nothing
+        self._twin: HostBatch | None = self._opened(environment, "`open`, called a second time,")
+        self._rng = np.random.default_rng(seed)
+
+    def go(self, episodes: int, max_steps: int) -> tuple[int, int]:
+        """Play until that many episodes have ended, or one of them goes on too long."""
+        limit = self._subject.spec.episode_limit
+        patience = min(limit, max_steps) if limit else max_steps
+        with reported(self._recorder, "`reset`", "episode 1"):
+            first = self._batch.reset()
+        self._check_form(observation_faults, first, "`reset`")
+        watch = Watch(self._subject, first)
+        if self._twin:
+            with reported(self._recorder, "`reset`", "episode 1"):
+                self._compare(Watch.where(watch, 0), first, self._twin.reset())
+        seen = first
+        while watch.finished < episodes and watch.longest < patience:
+            try:
+                seen = self._step(watch, seen)
+            except Stop:
+                break
+        else:
+            if watch.finished < episodes and watch.longest >= max_steps:
+                self._too_long(watch, max_steps)
+            watch.finish()
+        return watch.finished, watch.steps
+
+    @property
+    def _recorder(self) -> Recorder:
+        return self._subject.recorder
+
+    def _opened(self, environment: HostEnvironment, doing: str) -> HostBatch:
+        """A batch with all that it needs, closed at the end."""
+        with reported(self._recorder, doing):
+            batch = environment.open(self._num_envs, self._seed)
+        parts = ("reset", "step", "close", "lost_episodes")
+        missing = [f"`{name}`" for name in parts if not hasattr(batch, name)]
+        if missing:
+            self._recorder.problem(
+                "missing: batch",
+                f"What `open` returns has no {', '.join(missing)}.",
+                "opspo.environments.base.HostBatch shows what a batch has: `reset`, `step`, "
+                "`close` and `lost_episodes`.",
+            )
+        if not (hasattr(batch, "reset") and hasattr(batch, "step")):
+            raise Stop
+        if hasattr(batch, "close"):
+            self._stack.callback(self._close, batch)
+        return batch
+
+    def _close(self, batch: HostBatch) -> None:
+        try:
+            with reported(self._recorder, "`close`"):
+                batch.close()
+        except Stop:
+            pass
+
+    def _step(self, watch: Watch, seen: Observation) -> Observation:
+        """One step of both.
+
+        Returns:
+            The observation to go on from.
+
+        Raises:
+            Stop: there is no going on.
+        """
+        recorder, where = self._recorder, watch.next_step
+        action = random_actions(self._subject.spec, seen, self._num_envs, self._rng)
+        with reported(recorder, "`step`", where):
+            returned = self._batch.step(action)
+        if not isinstance(returned, tuple | list) or len(returned) != 2:
+            recorder.problem(
+                "returns: step",
+                f"`step` returns {found_kind(returned)}, not a tuple of 2.",
+                "It returns (Step, Observation): what came of the actions, and the observation "
+                "to go on from.",
+            )
+            raise Stop
+        step, following = returned
+        self._check_form(step_faults, step, "`step`")
+        self._check_form(observation_faults, following, "`step`, the observation to go on from")
+        watch.step(step, following)
+        self._check_workers(where)
+        if self._twin and watch.steps <= REPEATED * self._num_envs:
+            with reported(recorder, "`step`", where):
+                other = self._twin.step(action)
+            self._compare(where, returned, other)
+        return following
+
+    def _check_form(self, faults_of: Callable[..., Any], value: Any, where: str) -> None:
+        faults = faults_of(self._subject.spec, value, lead=(self._num_envs,), where=where)
+        self._recorder.add(*faults.values())
+        self._subject.faulty.update(faults)
+        if not playable(faults):
+            raise Stop
+
+    def _check_workers(self, where: str) -> None:
+        if getattr(self._batch, "lost_episodes", 0):
+            self._twin = None  # what it does after that is its own
+            self._recorder.problem(
+                "worker died",
+                "An environment's worker died, and its episode was lost.",
+                "Run it in this process (`workers=False`) to see what it says.",
+                where=where,
+            )
+
+    def _compare(self, where: str, one: Any, other: Any) -> None:
+        """The two plays, which have had the same seed and the same actions."""
+        field = difference(one, other)
+        if field:
+            self._twin = None
+            self._recorder.problem(
+                "not deterministic",
+                "Two plays with the same seed and the same actions differ, first in "
+                f"{self._subject.words[field]}.",
+                "Draw only from the seed or key that is given, and share nothing between "
+                "environments: no global random numbers, no clock, no class attribute.",
+                where=where,
+            )
+
+    def _too_long(self, watch: Watch, max_steps: int) -> None:
+        limit, where = self._subject.spec.episode_limit, watch.where(watch.oldest)
+        if limit:
+            self._recorder.note(
+                "no end seen",
+                f"An episode was left after {max_steps} steps, before its limit of {limit}.",
+                "Check with a larger `max_steps` to see how episodes end.",
+                where=where,
+            )
+        else:
+            self._recorder.problem(
+                "never ends",
+                f"An episode has not ended after {max_steps} steps, and `spec.episode_limit` is 0.",
+                f"An episode without an end has no return: {self._subject.words.end}, and set "
+                "`spec.episode_limit` where you write the specification. If episodes are so long, "
+                "check with a larger `max_steps`.",
+                where=where,
+            )

@@ -1,0 +1,45 @@
+"""What two plays are given, and whether they come to the same."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from opspo.environments.base import EnvironmentSpec, Observation, Step
+from opspo.environments.checks.watch import equal
+
+
+def random_actions(
+    spec: EnvironmentSpec, seen: Observation, num_envs: int, rng: np.random.Generator
+) -> np.ndarray:
+    """Available choices int [E, N] or [E, N, D], or numbers in [−1, 1] [E, N, D]."""
+    if not spec.num_actions:
+        shape = (num_envs, spec.num_agents, spec.action_size)
+        return rng.uniform(-1, 1, shape).astype(np.float32)
+    available = np.asarray(seen.available_actions, bool)
+    draws = np.where(available, rng.random(available.shape), -1.0)
+    return draws.argmax(-1).astype(np.int32)
+
+
+def difference(one: Any, other: Any) -> str:
+    """The first field in which two plays differ, "" if there is none.
+
+    Args:
+        one: an `Observation`, a `Step`, or a tuple of both.
+        other: the same of the other play.
+    """
+    if isinstance(one, tuple | list):
+        found = (difference(a, b) for a, b in zip(one, other, strict=True))
+        return next(filter(None, found), "")
+    names = ["observation", "state", "available_actions", "alive"]
+    if isinstance(one, Step):
+        within = difference(one.observation, other.observation)
+        if within:
+            return within
+        names = ["reward", "terminated", "truncated", "win"]
+    for name in names:
+        a, b = getattr(one, name), getattr(other, name)
+        if not equal(np.asarray(a), np.asarray(b)):
+            return name
+    return ""

@@ -1,0 +1,186 @@
+"""Where an environment's arrays come in: one dtype, one reading of its flags, agents' numbers.
+
+Everything that trains or evaluates goes through `entered`, so that what an engine returns is
+brought into form once. Observations, states, rewards and outcomes become float32, whatever they
+are; flags become bool, and an end that is both is a termination.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from opspo.config import ConfigError
+from opspo.environments.base import (
+    EngineError,
+    Environment,
+    EnvironmentSpec,
+    HostBatch,
+    HostEnvironment,
+    JaxEnvironment,
+    Observation,
+    Step,
+    runs_on_host,
+)
+from opspo.environments.checks.first import FirstLook
+from opspo.environments.frames import told
+from opspo.types import Array
+
+
+def entered(environment: Environment, *, agent_id: bool) -> Environment:
+    """The environment as the library sees it; one that has entered before enters anew.
+
+    Args:
+        environment: as its author made it.
+        agent_id: append each agent's number, one-hot, to what it sees.
+    """
+    environment = as_made(environment)
+    if runs_on_host(environment):
+        return HostEntry(environment, agent_id=agent_id)
+    return JaxEntry(environment, agent_id=agent_id)
+
+
+def as_made(environment: Environment) -> Environment:
+    """The environment as its author made it."""
+    return environment.made if isinstance(environment, JaxEntry | HostEntry) else environment
+
+
+def entered_spec(spec: EnvironmentSpec, *, agent_id: bool) -> EnvironmentSpec:
+    """The sizes after entry."""
+    size = spec.observation_size + spec.num_agents * agent_id
+    return dataclasses.replace(spec, observation_size=size)
+
+
+def with_agent_id(observation: Any, agents: int | Any, *, xp: Any = jnp) -> Any:
+    """What each agent sees, with its number appended, [..., N, d] → [..., N, d + M].
+
+    Args:
+        observation: [..., N, d].
+        agents: M, for all of them (N = M); or the one-hot rows of those that there are, [N, M].
+        xp: the module of the arrays, JAX's or NumPy.
+    """
+    number = xp.eye(agents) if isinstance(agents, int) else agents
+    number = xp.broadcast_to(number, (*observation.shape[:-1], number.shape[-1]))
+    return xp.concatenate([observation, number.astype(observation.dtype)], axis=-1)
+
+
+def _observation(seen: Observation, agents: int, xp: Any) -> Observation:
+    """`agents`: how many numbers to append; 0 for none."""
+    observation = xp.asarray(seen.observation, xp.float32)
+    available = seen.available_actions
+    return Observation(
+        observation=with_agent_id(observation, agents, xp=xp) if agents else observation,
+        state=xp.asarray(seen.state, xp.float32),
+        available_actions=None if available is None else xp.asarray(available, bool),
+        alive=xp.asarray(seen.alive, bool),
+    )
+
+
+def _step(step: Step, agents: int, xp: Any) -> Step:
+    terminated = xp.asarray(step.terminated, bool)
+    return Step(
+        observation=_observation(step.observation, agents, xp),
+        reward=xp.asarray(step.reward, xp.float32),
+        terminated=terminated,
+        truncated=xp.asarray(step.truncated, bool) & ~terminated,
+        win=xp.asarray(step.win, bool),
+        lost=None if step.lost is None else xp.asarray(step.lost, bool),
+        outcome={name: xp.asarray(value, xp.float32) for name, value in step.outcome.items()},
+    )
+
+
+class JaxEntry:
+    """A `JaxEnvironment` after entry."""
+
+    def __init__(self, made: JaxEnvironment, *, agent_id: bool) -> None:
+        self.made = made
+        self.spec = entered_spec(made.spec, agent_id=agent_id)
+        self._agents = made.spec.num_agents * agent_id
+
+    def reset(self, key: Array) -> tuple[Any, Observation]:
+        """Start an episode."""
+        state, seen = self.made.reset(key)
+        return state, _observation(seen, self._agents, jnp)
+
+    def step(self, key: Array, state: Any, action: Array) -> tuple[Any, Step]:
+        """Take the joint action."""
+        state, step = self.made.step(key, state, action)
+        return state, _step(step, self._agents, jnp)
+
+
+class HostEntry:
+    """A `HostEnvironment` after entry."""
+
+    def __init__(self, made: HostEnvironment, *, agent_id: bool) -> None:
+        self.made = made
+        self.spec = entered_spec(made.spec, agent_id=agent_id)
+        self._agents = made.spec.num_agents * agent_id
+
+    def open(self, num_envs: int, seed: int) -> BatchEntry:
+        """Start the engine."""
+        batch = tried(lambda: self.made.open(num_envs, seed), "when it was opened")
+        looked_at = FirstLook(batch, self.made.spec, num_envs)
+        return BatchEntry(looked_at, num_envs, self._agents, self.spec.episode_limit)
+
+
+class BatchEntry:
+    """A `HostBatch` after entry: what its environment raises is an `EngineError`.
+
+    An episode that its engine lets run beyond the limit of the specification is cut there; what
+    comes after counts as a new one.
+    """
+
+    def __init__(self, made: HostBatch, num_envs: int, agents: int, episode_limit: int) -> None:
+        self._made, self._agents = made, agents
+        self._limit = episode_limit
+        self._lengths = np.zeros(num_envs, int)
+        self._steps = 0
+
+    def reset(self) -> Observation:
+        """Start an episode in every environment."""
+        self._lengths[:] = 0
+        return _observation(tried(self._made.reset, "at a reset"), self._agents, np)
+
+    def step(self, action: np.ndarray) -> tuple[Step, Observation]:
+        """Take the joint actions."""
+        made, following = tried(lambda: self._made.step(action), f"at step {self._steps}")
+        self._steps += 1
+        self._lengths += 1
+        step: Any = _step(made, self._agents, np)
+        if self._limit:
+            cut = (self._lengths >= self._limit) & ~step.terminated
+            step = step.replace(truncated=step.truncated | cut)
+        self._lengths[step.terminated | step.truncated] = 0
+        return step, _observation(following, self._agents, np)
+
+    @property
+    def lost_episodes(self) -> int:
+        """As the engine counts them."""
+        return self._made.lost_episodes
+
+    def close(self) -> None:
+        """Stop the engine. One that cannot even do that has nothing left to lose."""
+        try:
+            self._made.close()
+        except Exception as error:
+            warnings.warn(f"The environment raised when closed: {error!r}", stacklevel=2)
+
+
+def tried(call: Callable[[], Any], when: str) -> Any:
+    """What a call of the environment gives.
+
+    Raises:
+        EngineError: it raised; the message is its own traceback.
+        ConfigError: what it returns does not fit its specification.
+    """
+    try:
+        return call()
+    except (EngineError, ConfigError):
+        raise
+    except Exception as error:
+        raise EngineError(f"The environment raised {when}.\n{told(error)}") from error

@@ -1,0 +1,95 @@
+"""What a team decides in a step: sizes, choices, masks and ranges."""
+
+import numpy as np
+import pytest
+
+from opspo.config import ConfigError
+from opspo.environments.decisions import Action, allowed, choices_of, team_sizes, to_range
+
+INF = np.inf
+
+
+def choosing(*counts):
+    return Action(len(counts), counts, list)
+
+
+def numbers(size):
+    return Action(size, (), list)
+
+
+@pytest.mark.parametrize(
+    ("actions", "sizes"),
+    [
+        ([choosing(3), choosing(3)], {"num_actions": 3, "action_counts": ()}),
+        ([choosing(3), choosing(5)], {"num_actions": 5, "action_counts": (3, 5)}),
+        (
+            [choosing(3, 2), choosing(2, 3)],
+            {"num_actions": 3, "action_size": 2, "action_sizes": ()},
+        ),
+        # one decision beside several
+        (
+            [choosing(9), choosing(2, 3, 2)],
+            {"num_actions": 9, "action_size": 3, "action_sizes": (1, 3)},
+        ),
+        ([numbers(4), numbers(4)], {"action_size": 4, "action_sizes": ()}),
+        ([numbers(1), numbers(8)], {"action_size": 8, "action_sizes": (1, 8)}),
+    ],
+)
+def test_the_specification_says_each_agents_own(actions, sizes):
+    assert team_sizes(actions, "own/game") == sizes
+
+
+def test_choices_beside_numbers_are_refused():
+    with pytest.raises(ConfigError, match=r"own/game: some agents have discrete.*same kind"):
+        team_sizes([choosing(2), numbers(2)], "own/game")
+
+
+def test_surplus_choices_are_never_available_and_a_surplus_decision_has_one():
+    got = choices_of([choosing(2, 3), choosing(4)])
+    assert got.astype(int).tolist() == [
+        [[1, 1, 0, 0], [1, 1, 1, 0]],
+        [[1, 1, 1, 1], [1, 0, 0, 0]],
+    ]
+
+
+@pytest.mark.parametrize(
+    "mask",
+    [
+        (np.array([1, 0], np.int8), np.array([0, 1, 1], np.int8)),  # Gymnasium's MultiDiscrete
+        [[1, 0], [0, 1, 1]],
+        ((np.array([1, 0]),), (np.array([0, 1, 1]),)),
+        np.array([1, 0, 0, 1, 1]),
+        [True, False, False, True, True],
+    ],
+    ids=str,
+)
+def test_a_mask_is_a_row_or_an_array_for_each_decision(mask):
+    got = allowed(mask, choosing(2, 3), 3, 4)
+    assert got.astype(int).tolist() == [[1, 0, 0, 0], [0, 1, 1, 0], [1, 0, 0, 0]]
+
+
+def test_decisions_of_one_length_may_come_as_a_matrix():
+    got = allowed(np.array([[1, 0], [0, 1]]), choosing(2, 2), 2, 2)
+    assert got.astype(int).tolist() == [[1, 0], [0, 1]]
+
+
+def test_a_mask_of_another_length_says_so():
+    with pytest.raises(ValueError, match="3 entries, but it has 5 choices"):
+        allowed([1, 1, 1], choosing(2, 3), 2, 3)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "ends"),
+    [
+        (0, 1, (0, 1)),
+        (-4, 2, (-4, 2)),
+        (2, INF, (2, 4)),
+        (-INF, 2, (0, 2)),
+        (-INF, INF, (-1, 1)),
+        (-1.5e308, 1.5e308, (-1.5e308, 1.5e308)),
+    ],
+)
+def test_one_to_the_other_end(low, high, ends):
+    centre, half = to_range([low], [high])
+    assert half > 0  # the direction stays
+    np.testing.assert_allclose([centre - half, centre + half], np.array(ends)[:, None])
