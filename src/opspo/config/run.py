@@ -82,6 +82,10 @@ class TrainConfig:
             f"a divisor of the {chunks} sequences in a batch",
             self.algorithm.minibatches,
         )
+        self._check_algorithm()
+
+    def _check_algorithm(self) -> None:
+        """What an algorithm asks of the other parts."""
         require(
             self.rollout.num_steps >= 2 or self.algorithm.state_weight not in NEEDS_CENTRAL_CRITIC,
             "rollout.num_steps",
