@@ -26,7 +26,8 @@ CORRECTED = {
         "printed_target": traces.printed_value_target,
     }.items()
 }
-CUTS = {"factor": traces.factor_cut, "bound": traces.bound_cut}
+CORRECTED["running"] = jax.jit(traces.aec_running_trace, static_argnames="trace_clip")
+CUTS = {"factor": traces.factor_cut, "bound": traces.bound_cut, "twice": traces.twice_cut}
 ORACLES = {
     "vtrace_next": oracle.vtrace_next_advantage,
     "trace": oracle.preceding_agent_trace,
@@ -108,7 +109,28 @@ def test_the_two_decays_differ_only_below_the_bound():
     np.testing.assert_allclose(bound, [0.3, 0.8, 0.9, 0.9, 0.9], **CLOSE)
 
 
-@pytest.mark.parametrize("decay", list(CUTS))
+@pytest.mark.parametrize("trace_clip", [0.7, 1.0, 1.5])
+@given(stream=streams, gamma=unit, lam=unit)
+def test_the_running_trace_is_its_double_sum(trace_clip, stream, gamma, lam):
+    numbers = {"gamma": gamma, "trace_clip": trace_clip}
+    ratio = np.exp(stream.log_ratio)
+    slow = oracle.over_streams(oracle.running_trace, *stream[:4], ratio, lam=lam, **numbers)
+    got = CORRECTED["running"](*stream[:5], gae_lambda=lam, **numbers)
+    np.testing.assert_allclose(got, slow, **CLOSE)
+
+
+def test_a_large_ratio_makes_up_for_a_small_one_in_the_running_trace():
+    """r = 1/2 and then 4: the product is cut to 1, where cutting each leaves 1/2."""
+    zero = np.zeros((3, 1, 1))
+    reward = np.array([0.0, 0.0, 8.0]).reshape(3, 1, 1)
+    log_ratio = np.log(np.array([9.0, 0.5, 4.0])).reshape(3, 1, 1)
+    arrays = (reward, zero, zero, zero.astype(bool), log_ratio)
+    numbers = {"gamma": 1.0, "gae_lambda": 0.5}
+    np.testing.assert_allclose(CORRECTED["running"](*arrays, **numbers)[0], 2.0, **CLOSE)
+    np.testing.assert_allclose(CORRECTED["trace"](*arrays, **numbers)[0], 1.0, **CLOSE)
+
+
+@pytest.mark.parametrize("decay", ["factor", "bound"])
 @given(stream=streams, gamma=unit, lam=unit)
 def test_trace_without_a_moved_team_mate_is_gae(decay, stream, gamma, lam):
     still = np.zeros_like(stream.log_ratio)

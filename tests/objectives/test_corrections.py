@@ -99,3 +99,22 @@ def test_double_clip_bounds_the_product_of_the_ratios(seed, spread, epsilons):
 def test_position_clip_grows_from_just_over_a_half_to_all_of_it():
     got = corrections.position_clip(np.array([1, 2, 3, 4]) / 4, clip=0.2)
     np.testing.assert_allclose(got, [0.125, 0.15, 0.175, 0.2], **CLOSE)
+
+
+nearness = jax.jit(corrections.nearness)
+
+
+@given(
+    seed=st.integers(0, 2**31), spread=st.sampled_from([0.0, 0.1, 1.0]), agents=st.integers(1, 5)
+)
+def test_nearness_is_a2pos_clip_by_ratios(seed, spread, agents):
+    log_ratios = spread * np.random.default_rng(seed).normal(size=(4, 3, agents))
+    expected = oracle.ratio_clips(np.exp(log_ratios).reshape(-1, agents).tolist(), 0.2)
+    np.testing.assert_allclose(0.2 * nearness(log_ratios), expected, rtol=1e-10)
+
+
+def test_nearness_by_pen_and_paper():
+    """r = (1/2, 1, 3): 1 + |1 − r| = (3/2, 1, 3), from the end (9/2, 3, 3); m = (2/9, 1/3, 1/3)."""
+    got = nearness(np.log(np.array([[0.5, 1.0, 3.0]])))
+    np.testing.assert_allclose(got, [2 / 3, 1, 1], rtol=1e-12)
+    np.testing.assert_array_equal(nearness(np.zeros((5, 3))), np.ones(3))

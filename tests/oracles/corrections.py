@@ -12,6 +12,21 @@ def clip_range(r, eps1, eps2):
     return low, high, clip(r, 1 - eps1, 1 + eps1)
 
 
+def ratio_clips(ratios, eps):
+    """A2PO's ε_i from the ratios of samples × agents: the share of ε that each agent has."""
+    agents = len(ratios[0])
+    means = []
+    for i in range(agents):
+        total = 0.0
+        for sample in ratios:
+            product = 1.0
+            for j in range(i, agents):
+                product *= 1 + abs(1 - sample[j])
+            total += 1 / product
+        means.append(total / len(ratios))
+    return [eps * mean / max(means) for mean in means]
+
+
 def opspo(own, r, omega, advantage, *, eps1, eps2):
     """Eq. 20: min( r^i r~ ω~ A, clip(r^i r~, l r~, h r~) ω~ A ), ω~ = min(ω, 1)."""
     low, high, near = clip_range(r, eps1, eps2)

@@ -25,9 +25,11 @@ def product(factors):
 
 
 def cut(ratio, lam, trace_clip, decay):
-    """How much of a trace lives on: λ min(c̄, r), or with λ outside min(λ c̄, r)."""
+    """How much of a trace lives on: λ min(c̄, r), with λ outside min(λ c̄, r), or λ² min(c̄, r)."""
     if decay == "factor":
         return lam * min(trace_clip, ratio)
+    if decay == "twice":
+        return lam * lam * min(trace_clip, ratio)
     assert decay == "bound"
     return min(lam * trace_clip, ratio)
 
@@ -53,6 +55,19 @@ def preceding_agent_trace(
         for k in range(1, last_step(done, t) - t + 1):
             trace = product(cut(ratio[t + j], lam, trace_clip, decay) for j in range(1, k + 1))
             total += gamma**k * trace * delta[t + k]
+        out.append(total)
+    return np.array(out)
+
+
+def running_trace(reward, value, next_value, done, ratio, *, gamma, lam, trace_clip=1.0):
+    """Σ_{k≥t} (γλ)^{k−t} R_k δ_k, R_t = 1 and R_k = R_{k−1} min(c̄ / R_{k−1}, r_k)."""
+    delta = td_errors(reward, value, next_value, gamma)
+    out = []
+    for t in range(len(reward)):
+        total, running = delta[t], 1.0
+        for k in range(t + 1, last_step(done, t) + 1):
+            running = running * min(trace_clip / running, ratio[k])
+            total += (gamma * lam) ** (k - t) * running * delta[k]
         out.append(total)
     return np.array(out)
 

@@ -67,7 +67,26 @@ def test_cyclic_orders(seed):
     assert np.asarray(COMPILED["reverse_cyclic"](key, score)).tolist() == [3, 2, 1, 0]
 
 
-@pytest.mark.parametrize("name", ["cyclic", "greedy", "semi_greedy"])
+@given(score=score_lists, seed=seeds)
+def test_reverse_semi_greedy_takes_the_worst_left_every_other_time(score, seed):
+    """A2PO-ICLR2023, onpolicy/algorithms/r_mappo/r_mappo.py, line 1331: sorted upwards, then by
+    turns the first and any."""
+    got = np.asarray(COMPILED["reverse_semi_greedy"](jax.random.PRNGKey(seed), np.array(score)))
+    for position in range(0, len(got), 2):
+        assert score[got[position]] == min(score[i] for i in got[position:])
+
+
+def test_reverse_semi_greedy_takes_any_of_those_left_in_between():
+    """The best may come second, which the semi-greedy order from its end has last of four."""
+    orders = np.asarray(
+        OVER_KEYS["reverse_semi_greedy"](many_keys(), np.array([3.0, 9.0, 1.0, 2.0]))
+    )
+    assert (orders[:, 0] == 2).all()
+    shares = np.bincount(orders[:, 1], minlength=4) / KEYS
+    np.testing.assert_allclose(shares, [1 / 3, 1 / 3, 0, 1 / 3], atol=0.06)
+
+
+@pytest.mark.parametrize("name", ["cyclic", "greedy"])
 @given(score=score_lists, seed=seeds)
 def test_reverse_orders_run_from_the_end(name, score, seed):
     key, score = jax.random.PRNGKey(seed), np.array(score)

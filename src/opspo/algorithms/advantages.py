@@ -16,11 +16,13 @@ from opspo.types import Array, StageData
 def advantage_and_target(config: AlgorithmConfig) -> Callable[[StageData], tuple[Array, Array]]:
     """Stage data → advantage and value target [T, E, K]."""
     numbers: dict[str, Any] = {"gamma": config.gamma, "gae_lambda": config.gae_lambda}
-    cut = {
-        "factor": traces.factor_cut,
-        "bound": traces.bound_cut,
-        "twice": traces.twice_cut,
-    }[config.trace_decay]
+    cuts = {
+        "factor": {"cut": traces.factor_cut},
+        "bound": {"cut": traces.bound_cut},
+        "twice": {"cut": traces.twice_cut},
+        "running": {},  # not a matter of each step
+    }
+    trace = traces.aec_running_trace if config.trace_decay == "running" else traces.aec_trace
 
     def gae(data: StageData) -> Array:
         advantage = traces.gae(data.reward, data.value, data.next_value, data.done, **numbers)
@@ -35,7 +37,7 @@ def advantage_and_target(config: AlgorithmConfig) -> Callable[[StageData], tuple
             data.trace_log_ratio,
             **numbers,
             trace_clip=config.trace_clip,
-            cut=cut,
+            **cuts[config.trace_decay],
         )
 
     def corrected(trace: Callable[..., Array]) -> Callable[[StageData], Array]:
@@ -48,7 +50,7 @@ def advantage_and_target(config: AlgorithmConfig) -> Callable[[StageData], tuple
         "gae": gae,
         "td": corrected(traces.aec_td),
         "vtrace_next": corrected(traces.aec_vtrace_next),
-        "trace": corrected(traces.aec_trace),
+        "trace": corrected(trace),
     }[config.advantage]
     to_target: Callable[[StageData, Array], Array] = {
         "advantage": lambda data, advantage: data.value + advantage,

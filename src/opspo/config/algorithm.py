@@ -24,6 +24,7 @@ ClipRangeName = Literal[
     "ppo", "ratio", "double", "double_by_position", "double_by_ratios", "corrected"
 ]
 CountedName = Literal["others", "preceding"]
+TraceDecayName = Literal["factor", "bound", "twice", "running"]
 TraceCountedName = Literal["others", "preceding", "all"]
 BlockEpochsName = Literal["all", "divided"]
 OrderName = Literal[
@@ -81,9 +82,10 @@ class AlgorithmConfig:
     """Critic target: V + advantage, Eq. 14 as `printed`, or the plain `gae` return."""
     trace_clip: float = 1.0
     """AEC: c̄, where the joint ratio is cut off in the traces."""
-    trace_decay: Literal["factor", "bound", "twice"] = "factor"
-    """AEC: traces fade by λ min(c̄, r), or by min(λ c̄, r): λ inside or outside (erratum E3); or by
-    λ `twice`, λ² min(c̄, r), with GAE in the first stage (A2PO's public code)."""
+    trace_decay: TraceDecayName = "factor"
+    """AEC: traces fade by λ min(c̄, r), or by min(λ c̄, r): λ inside or outside (erratum E3); by λ
+    `twice`, λ² min(c̄, r), with GAE in the first stage (A2PO's public code); or by λ, with the
+    `running` product of the ratios cut off at c̄ (that code's `speedup_trace`; for `trace`)."""
 
     state_weight: StateWeightName = "none"
     """SDC: `none`; step-wise importance sampling over earlier actions (`stepwise`), over earlier
@@ -137,6 +139,14 @@ class AlgorithmConfig:
             "algorithm.trace_clip",
             "positive and finite",
             self.trace_clip,
+        )
+        require(
+            self.trace_decay != "running"
+            or (self.advantage == "trace" and self.value_target != "printed"),
+            "algorithm.trace_decay",
+            "another than 'running' unless algorithm.advantage is 'trace' and "
+            "algorithm.value_target not 'printed'",
+            self.trace_decay,
         )
         require(
             self.sequential or not self.normalise_weight,

@@ -137,8 +137,9 @@ class ValueConfig:
     least_deviation: float = 0.01
     """The deviation is kept above this. ValueNorm has 0.1."""
     mask_dead: bool = False
-    """Leave the steps after an agent's death out of its value loss, as MAPPO's public code does.
-    A2PO's does not: the team's reward goes on."""
+    """Leave the steps after an agent's death out of its value loss, which MAPPO's public code does
+    unless told not to, as its scripts for SMAC tell it. Else the critic learns that the team's
+    reward goes on."""
 
     def __post_init__(self) -> None:
         require(self.huber_delta > 0, "value.huber_delta", "positive", self.huber_delta)

@@ -82,10 +82,10 @@ class TrainConfig:
             f"a divisor of the {chunks} sequences in a batch",
             self.algorithm.minibatches,
         )
-        self._check_corrections()
+        self._check_algorithm()
 
-    def _check_corrections(self) -> None:
-        """What the corrections need of the rollout and of the policies."""
+    def _check_algorithm(self) -> None:
+        """What an algorithm asks of the other parts."""
         require(
             self.rollout.num_steps >= 2 or self.algorithm.state_weight not in NEEDS_CENTRAL_CRITIC,
             "rollout.num_steps",
@@ -101,6 +101,7 @@ class TrainConfig:
             "to train a density ratio for each",
             self.algorithm.state_weight,
         )
+
         require(
             self.algorithm.clip_range != "double_by_ratios"
             or (self.algorithm.sequential and self.policy.share_parameters),

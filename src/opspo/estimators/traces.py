@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -158,6 +159,45 @@ def aec_trace(
     numbers = {"gae_lambda": gae_lambda, "trace_clip": trace_clip}
     delta, going, _, c = _correction_terms(delta, done, log_ratio, cut, **numbers)
     return discounted_sum(delta, gamma * going * _after(c))
+
+
+def aec_running_trace(
+    reward: Array,
+    value: Array,
+    next_value: Array,
+    done: Array,
+    log_ratio: Array,
+    *,
+    gamma: float,
+    gae_lambda: float,
+    trace_clip: float = 1.0,
+) -> Array:
+    """A trace whose running product of ratios is cut off, and not each ratio.
+
+    A_t = Σ_{k≥t} (γλ)^{k−t} R_{t,k} δ_k with R_{t,t} = 1 and R_{t,k} = min(c̄, r_k R_{t,k−1}), so
+    that a large ratio makes up for small ones before it. A2PO's public code has it with c̄ = 1 where
+    `speedup_trace` is set (onpolicy/utils/shared_buffer.py). R depends on where it starts, so this
+    takes O(T²) operations, in a memory of O(T).
+    """
+    delta = td_error(reward, value, next_value, gamma=gamma)
+    going = 1 - done.astype(delta.dtype)
+    delta, going, log_ratio = jnp.broadcast_arrays(delta, going, log_ratio)
+    starts = jnp.arange(delta.shape[0]).reshape(-1, *(1,) * (delta.ndim - 1))
+    most = math.log(trace_clip)
+
+    def step(sums: Any, now: Any) -> tuple[Any, None]:
+        """Take step k into the sums of all starts; those that come later have weight 0."""
+        log_product, weight, total = sums
+        k, delta, before, log_ratio = now
+        log_product = jnp.where(starts == k, 0.0, jnp.minimum(log_product + log_ratio[None], most))
+        weight = jnp.where(starts == k, 1.0, gamma * gae_lambda * weight * before[None])
+        return (log_product, weight, total + weight * jnp.exp(log_product) * delta[None]), None
+
+    nothing = jnp.zeros_like(delta)
+    before = jnp.concatenate([jnp.ones_like(going[:1]), going[:-1]])
+    steps = (jnp.arange(delta.shape[0]), delta, before, log_ratio)
+    (_, _, total), _ = jax.lax.scan(step, (nothing, nothing, nothing), steps)
+    return total
 
 
 def printed_value_target(

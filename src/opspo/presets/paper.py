@@ -1,8 +1,11 @@
 """The paper's settings: Tables 2 to 4, and A2PO's public ones for what they leave out.
 
 Table 2 is SMAC (and here, for maps of the same name, SMAX), Table 3 MA-MuJoCo, Table 4 Google
-Research Football. Their column "γ" is λ (erratum E1). What no table says stays at the library's
-default: among it λ = 0.95 for MAPPO, CoPPO and HAPPO.
+Research Football. Their column "γ" is λ (erratum E1). "Parameters not mentioned are A2PO's": those
+of A2PO-ICLR2023 at c953380, where its code has the baselines, too; the settings of an algorithm are
+those of the line "# A2PO", "# HAPPO" … of the script for the task. docs/paper.md says where that
+code differs from the papers, and which of the two is taken. What neither says stays at the
+library's default: among it λ = 0.95 for MAPPO, CoPPO and HAPPO.
 """
 
 from __future__ import annotations
@@ -45,6 +48,8 @@ class Row:
     recurrent: bool = True
     minibatches: int = 1
     output_gain: float = 0.01
+    two_stage: bool = True
+    """A2PO's critic takes a pass of its own before each epoch (`use_two_stage`)"""
     learning_rate: float = 5e-4
 
 
@@ -54,9 +59,11 @@ SMAC = {  # Table 2
     "3s5z": Row(10, 0.95, 0.2, 0.05, (8, 0.95), blocks=3),
     "10m_vs_11m": Row(10, 0.95, 0.2, 0.05, (10, 0.97), 10),
     "MMM2": Row(10, 0.95, 0.2, 0.05, (5, 0.95), minibatches=2, output_gain=1.0),
-    "3s5z_vs_3s6z": Row(8, 0.90, 0.2, 0.1, (5, 0.90)),
+    "3s5z_vs_3s6z": Row(8, 0.90, 0.2, 0.1, (5, 0.90), two_stage=False),
     "27m_vs_30m": Row(8, 0.95, 0.2, 0.05, (5, 0.95), blocks=3),
-    "6h_vs_8z": Row(8, 0.95, 0.2, 0.1, (8, 0.99), total_steps=15_000_000, recurrent=False),
+    "6h_vs_8z": Row(
+        8, 0.95, 0.2, 0.1, (8, 0.99), total_steps=15_000_000, recurrent=False, two_stage=False
+    ),
     "corridor": Row(8, 0.95, 0.2, 0.1, (5, 0.95), recurrent=False),
 }
 _MUJOCO: dict[str, Any] = {"num_envs": 16, "learning_rate": 3e-4}
@@ -86,7 +93,9 @@ class Family:
     shared: bool
     entropy_coefficient: float
     state_weight: str
-    hidden_sizes: tuple[int, ...] = (64, 64)
+    width: int = 64
+    baseline_critic: str = "central"
+    """of all but OPSPO, whose ω and Algorithm 1 have one V of the state"""
     gamma: float = 0.99
     outer_steps: int = 10
     """ω_e; f_e is 5 throughout"""
@@ -106,7 +115,8 @@ FAMILIES = {
         shared=False,
         entropy_coefficient=0.001,
         state_weight="minimax",
-        hidden_sizes=(128, 128),
+        width=128,
+        baseline_critic="local",  # use_centralized_V: False, onpolicy/config/grf.yaml
         gamma=0.995,
         outer_steps=5,
         iterations=10,
@@ -145,8 +155,10 @@ def paper(env: str, algo: str) -> TrainConfig:
         ),
         policy=PolicyConfig(
             share_parameters=family.shared,
-            hidden_sizes=family.hidden_sizes,
+            # MLPLayer is one layer and layer_N = 2 more, RNNLayer ends in layer_after_N = 1
+            hidden_sizes=(family.width,) * 3,
             recurrent=row.recurrent,
+            output_sizes=(family.width,) if row.recurrent else (),
             output_gain=row.output_gain,
             # each vector over its own features; the observation tells agents apart, or is
             # SMAC's, as A2PO has it
@@ -157,26 +169,38 @@ def paper(env: str, algo: str) -> TrainConfig:
         optimiser=OptimiserConfig(
             actor_learning_rate=row.learning_rate, critic_learning_rate=row.learning_rate
         ),
-        # A2PO's public code bounds the critic's move by the policy's ε
-        value=ValueConfig(clip=algorithm.clip),
+        # A2PO's public code bounds the critic's move by the policy's ε, and has MAPPO's ValueNorm
+        value=ValueConfig(
+            clip=algorithm.clip,
+            statistics="step",
+            decay=0.99999,
+            least_deviation=0.1,
+            mask_dead=False,
+        ),
         algorithm=algorithm,
     )
 
 
 def _algorithm(algo: str, family: Family, row: Row) -> Any:
-    baseline = {"clip": row.baseline_clip, "others_clip": row.baseline_clip / 2}
+    baseline: dict[str, Any] = {
+        "clip": row.baseline_clip,
+        "others_clip": row.baseline_clip / 2,
+        "critic": family.baseline_critic,
+    }
     own: dict[str, dict[str, Any]] = {
         "opspo": {
             "epochs": row.epochs,
             "gae_lambda": row.gae_lambda,
             "clip": row.clip,
             "others_clip": row.others_clip,
+            "action_ratio": "mean",  # Section 5
             "state_weight": family.state_weight,
             "density": DensityConfig(
                 outer_steps=family.outer_steps, inner_steps=5, iterations=family.iterations
             ),
         },
-        "a2po": baseline | {"epochs": row.a2po[0], "gae_lambda": row.a2po[1]},
+        "a2po": baseline | _a2po(family, row),
+        "ippo": baseline | {"epochs": row.baseline_epochs, "critic": "local"},
     }
     config = ALGORITHM_CONFIGS[algo](
         gamma=family.gamma,
@@ -186,5 +210,20 @@ def _algorithm(algo: str, family: Family, row: Row) -> Any:
     )
     if not config.sequential:
         return config
-    # sequential_train of A2PO's public code, onpolicy/algorithms/r_mappo/r_mappo.py
+    # sequential_train of A2PO's public code, onpolicy/algorithms/r_mappo/r_mappo.py; HAPPO's
+    # critic, too, takes a step with each of the agents' there (HARL trains it after all of them)
     return replace(config, blocks=row.blocks, block_epochs="divided")  # type: ignore[call-arg]
+
+
+def _a2po(family: Family, row: Row) -> dict[str, Any]:
+    """What A2PO alone has, as its public code and scripts have it."""
+    epochs, gae_lambda = row.a2po
+    return {
+        "epochs": epochs,
+        "gae_lambda": gae_lambda,
+        "extra_critic_passes": int(row.two_stage),
+        "trace_decay": "twice",  # no line "# A2PO" sets speedup_trace
+        "trace_agents": "all",
+        # clip_param_weight_rp, with shared parameters
+        "clip_range": "double_by_ratios" if family.shared else "double_by_position",
+    }

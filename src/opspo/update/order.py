@@ -66,6 +66,15 @@ def semi_greedy(key: Array, score: Array) -> Array:
     return jax.lax.scan(pick, jnp.ones(size, bool), (jnp.arange(size), keys))[1]
 
 
+def reverse_semi_greedy(key: Array, score: Array) -> Array:
+    """Alternately the worst of those left and a random one of those left (A2PO's public code).
+
+    Not `semi_greedy` from its end, which would have random ones at its odd places and leave the
+    best to the last.
+    """
+    return semi_greedy(key, -score)
+
+
 def reverse(order: Order) -> Order:
     """The order from its end."""
     return lambda key, score: order(key, score)[::-1]
@@ -78,5 +87,5 @@ ORDERS: dict[str, Order] = {
     "greedy": greedy,
     "reverse_greedy": reverse(greedy),
     "semi_greedy": semi_greedy,
-    "reverse_semi_greedy": reverse(semi_greedy),
+    "reverse_semi_greedy": reverse_semi_greedy,
 }

@@ -1,0 +1,61 @@
+"""An update looked at from within: what each stage of a plan is given, and what it leaves."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from small import collect, learner_of, run
+
+from opspo.config import TrainConfig
+from opspo.learner import Learner
+from opspo.types import StageData
+from opspo.update.step import Learners
+
+
+@dataclasses.dataclass(frozen=True)
+class Begun:
+    """An update about to begin, in the second iteration: policies and units have moved."""
+
+    learner: Learner
+    state: Any
+    batch: Any
+    learners: Learners
+    plan: Any
+
+    @property
+    def stages(self) -> int:
+        """How many there are."""
+        return int(self.plan.agents.shape[0])
+
+
+def begun(config: TrainConfig) -> Begun:
+    """The first iteration done, a batch collected and looked at, and a plan made."""
+    learner, _ = learner_of(config)
+    state, _ = run(config, 1)
+    batch, statistics, _ = learner._evaluate(state, collect(learner, state))
+    learners = Learners(
+        state.actor, state.actor_optimiser, state.critic, state.critic_optimiser, statistics
+    )
+    plan = learner.algorithm.schedule(jax.random.PRNGKey(3), jnp.zeros(learner.team.num_members))
+    return Begun(learner, state, batch, learners, plan)
+
+
+def carried_out(now: Begun, stages: int, algorithm: Any = None) -> tuple[Learners, list[StageData]]:
+    """What the first stages of the plan leave, and the data that each of them has seen."""
+    seen: list[StageData] = []
+    algorithm = algorithm or now.learner.algorithm
+
+    def noted(data: StageData, omega: Any) -> Any:
+        jax.debug.callback(seen.append, data, ordered=True)
+        return algorithm.correct(data, omega)
+
+    update = dataclasses.replace(
+        now.learner.update, algorithm=dataclasses.replace(algorithm, correct=noted)
+    )
+    part = jax.tree.map(lambda x: x[:stages], now.plan)
+    after = update(now.learners, now.state.state_weight, now.batch, part, jax.random.PRNGKey(4))[0]
+    jax.effects_barrier()
+    return after, sorted(seen, key=lambda data: int(data.stage))
