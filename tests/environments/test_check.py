@@ -82,8 +82,16 @@ def test_all_problems_come_in_one_report():
     kinds = ["shape: reward", "not finite: state", "win before the end", "both flags"]
     assert [problem.kind for problem in report.problems] == kinds
     text = str(report)
-    assert text.startswith("walk: 4 problems, 1 note (3 finished episodes, 18 steps")
+    assert text.startswith("walk: 4 problems, 1 note; 3 whole episodes in 18 steps of")
     assert text.count("\nproblem: ") == 4 and text.count("  where: ") == 5
+
+
+def test_what_a_worker_raises_comes_with_its_own_frames():
+    died, raised = check(on_host.RaisesInWorkers()).problems
+    assert died.kind == "worker died" and died.where.startswith("episode 1, step 4")
+    assert "The last time: LookupError: a page is missing." in raised.what
+    (frame,) = (line for line in raised.trace.splitlines() if "File" in line)
+    assert "broken/on_host.py" in frame and frame.endswith("in step")
 
 
 class NaN(in_jax.Sound):
@@ -230,7 +238,7 @@ def test_usage_ends_with_2_before_anything_is_played(arguments, says, capsys):
         main(["check", *arguments])
     assert stop.value.code == 2
     shown = capsys.readouterr()
-    assert says in shown.err and "finished episodes" not in shown.out
+    assert says in shown.err and "random play" not in shown.out
 
 
 def test_a_missing_engine_is_named_with_how_to_install_it(monkeypatch, capsys):

@@ -285,7 +285,7 @@ CASES = {
     "reward of each agent": Case(
         answering(lambda step, state: {"reward": state["place"]}),
         "shape: reward",
-        ("`Step.reward` has shape [2]", "mean or the sum"),
+        ("`Step.reward` has shape [2]", "[], one for the whole team", "mean or the sum"),
         "in `step`",
     ),
     "observation of another size": Case(
@@ -469,7 +469,7 @@ CASES = {
     "random numbers of its own": Case(OwnDraw, "impure", ("`step` changes", "`rng`")),
     "a counter": Case(Counts, "impure", ("`step` changes", "attribute `steps_taken`")),
     "a history": Case(Keeps, "impure", ("`step` changes", "attribute `history`")),
-    "the clock": Case(Clock, "impure", ("`step` is another function each time",)),
+    "the clock": Case(Clock, "impure", ("`step` compiles to another program each time",)),
     "cannot be batched": Case(NotBatched, "compiles: step", ("`step` cannot be batched", "vmap")),
     "raises while it runs": Case(
         Raises,
@@ -484,13 +484,18 @@ CASES = {
         "episode 1, step 1",
     ),
     "state of another dtype": Case(
-        AnotherState, "state", ("state['t'] is float32[] and not int32[]",), "in `step`"
+        AnotherState, "state", ("state['t'], which is float32[] and was int32[]",), "in `step`"
     ),
     "state of more parts": Case(
-        MoreState, "state", ("other parts than that of `reset`", "last"), "in `step`"
+        MoreState,
+        "state",
+        ("differs from that of `reset` in state['last']", "has no such part"),
+        "in `step`",
     ),
     "Gym's reset": Case(
-        ResetOfGym, "returns: reset", ("`reset` returns a value of", "(state, Observation)")
+        ResetOfGym,
+        "returns: reset",
+        ("`reset` returns an array of shape [2, 3]", "(state, Observation)"),
     ),
     "Gym's step": Case(StepOfGym, "returns: step", ("a tuple of 5", "(state, Step)")),
     "a tuple for an Observation": Case(
@@ -542,7 +547,7 @@ CASES = {
     "choices of too few agents": Case(
         specified(action_counts=(3,)),
         "specification: action_counts",
-        ("has 1 entries", "`spec.num_agents` is 2"),
+        ("is of length 1", "there are 2 agents"),
     ),
 }
 
@@ -563,7 +568,7 @@ NOTES = {
     "the dead see": Case(
         DeadThatSee,
         "the dead see",
-        ("of a dead agent is not 0", "alive[:, None]"),
+        ("of a dead agent is not 0", "by `alive[:, None]`"),
         "episode 1, step 3, agent 'carrier'",
     ),
     "wins that do not count": Case(

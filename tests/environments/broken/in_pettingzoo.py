@@ -7,7 +7,7 @@ import threading
 
 import gymnasium
 import numpy as np
-from gymnasium.spaces import Box, Dict, Discrete
+from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Tuple
 from pettingzoo import ParallelEnv
 
 import opspo
@@ -116,6 +116,53 @@ class Plain(Sound):
 
     def seen(self, agents):
         return {agent: self.vector(agent) for agent in agents}
+
+
+class Rich(Sound):
+    """Many kinds of spaces; a mask for each of several decisions, in the infos."""
+
+    def observation_space(self, agent):
+        parts = {"sight": Box(-50, 50, (2, 2)), "room": Discrete(4, start=1)}
+        return Dict(parts | {"bag": Tuple([MultiBinary(3), MultiDiscrete([2, 5])])})
+
+    def action_space(self, agent):
+        return MultiDiscrete([2, 3])
+
+    def seen(self, agents):
+        return {agent: self.vector(agent) for agent in agents}
+
+    def vector(self, agent):
+        sight = np.full((2, 2), self.place[agent])
+        bag = (np.array([0, 1, self.t % 2]), np.array([1, 4]))
+        return {"sight": sight, "room": 1 + self.t % 4, "bag": bag}
+
+    def mask(self, agent):
+        return (np.ones(2, np.int8), np.array([0, 1, 1], np.int8))
+
+    def infos(self, agents):
+        return {agent: {"action_mask": self.mask(agent)} for agent in agents}
+
+    def reset(self, seed=None, options=None):
+        seen, _ = super().reset(seed)
+        return seen, self.infos(self.agents)
+
+    def step(self, actions):
+        for agent, action in actions.items():
+            assert action[1] != 0 or not any(self.mask(agent)[1])
+        returned = super().step({agent: action.sum() for agent, action in actions.items()})
+        return *returned[:4], self.infos(returned[0])
+
+
+def rich_but(**parts):
+    """`Rich` with other parts of the second walker's observation from step 2 on; None takes out."""
+
+    def vector(self, agent):
+        seen = Rich.vector(self, agent)
+        if agent == "walker_1" and self.t >= 2:
+            seen = seen | parts
+        return {name: part for name, part in seen.items() if part is not None}
+
+    return type("Broken", (Rich,), {"vector": vector})
 
 
 class Leaves(Sound):
@@ -241,6 +288,36 @@ CASES = {
         ("The observation['observation'] has shape [4], but its space is Box(", "(3,)"),
         "episode 1, step 2, agent 'walker_1'",
     ),
+    "a room that is not there": Case(
+        rich_but(room=7),
+        "observation and space",
+        ("The observation['room'] is 7, which is not in Discrete(4, start=1)",),
+        "episode 1, step 2, agent 'walker_1'",
+    ),
+    "a part left out": Case(
+        rich_but(room=None),
+        "observation and space",
+        ("The observation['room'] is missing", "Discrete(4, start=1)"),
+        "episode 1, step 2, agent 'walker_1'",
+    ),
+    "half a tuple": Case(
+        rich_but(bag=(np.zeros(3, int),)),
+        "observation and space",
+        ("The observation['bag'][1] is missing", "MultiDiscrete"),
+        "episode 1, step 2, agent 'walker_1'",
+    ),
+    "words in a part": Case(
+        rich_but(sight="a wall"),
+        "observation and space",
+        ("The observation['sight'] is no array of numbers, but 'a wall'",),
+        "episode 1, step 2, agent 'walker_1'",
+    ),
+    "one decision without a choice": Case(
+        type("Broken", (Rich,), {"mask": lambda self, agent: (np.ones(2), np.zeros(3))}),
+        "no action: alive",
+        ("The `action_mask` leaves no available action",),
+        "episode 1, at the reset, agent 'walker_0'",
+    ),
     "an infinite state": Case(
         State, "not finite: state", ("`state()` is not finite",), "episode 1, step 2"
     ),
@@ -301,7 +378,7 @@ CASES = {
     "a stranger": Case(
         stepping(lambda self, step: (step[0], step[1] | STRANGER, *step[2:])),
         "strangers",
-        ("rewards has 'wolf', which is not among `possible_agents`",),
+        ("`rewards` has 'wolf', which is not among `possible_agents`",),
         "episode 1, step 1",
     ),
     "nobody there": Case(
@@ -360,7 +437,9 @@ CASES = {
     ),
     "agents in turn": Case(InTurn, "turns", ("act in turn", "aec_to_parallel")),
     "no close": Case(NoClose, "missing", ("The environment has no `close`",)),
-    "cannot be made": Case(unmade, "raises: Making it", ("ImportError: no game", "in unmade")),
+    "cannot be made": Case(
+        unmade, "raises: Making the environment", ("ImportError: no game", "in unmade")
+    ),
     "a single agent": Case(Alone, "single agent", ("one agent and no team",)),
     "adapted before": Case(
         lambda: opspo.from_pettingzoo(but(fallen=lambda self, agent: 1.0)),
@@ -382,6 +461,7 @@ NOTES = {
 SOUND = {
     "a class": Sound,
     "without masks": Plain,
+    "many spaces": Rich,
     "who leaves": Leaves,
     "listed after the end": StaysListed,
     "an environment": Sound(),

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import sys
 from collections.abc import Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -43,9 +44,11 @@ def command(arguments: Sequence[str]) -> None:
 
     reports = []
     for env in parsed.env:
-        report = check_env(
-            env, episodes=parsed.episodes, seed=parsed.seed, max_steps=parsed.max_steps
-        )
+        # an environment may print, which is no JSON
+        with redirect_stdout(sys.stderr if parsed.json else sys.stdout):
+            report = check_env(
+                env, episodes=parsed.episodes, seed=parsed.seed, max_steps=parsed.max_steps
+            )
         reports.append(report)
         if not parsed.json:
             print(report, flush=True)

@@ -89,24 +89,27 @@ def _raised(error: Exception, name: str, *, batched: bool) -> Finding:
 def _state_problems(before: Any, after: Any) -> tuple[Finding, ...]:
     """`step` must return a state of the form that `reset` returns: episodes are one loop."""
     fix = "A compiled loop needs one form: convert with `.astype`, and keep every part."
-    parts: list[Any] = [jax.tree.structure(state) for state in (before, after)]
-    if parts[0] != parts[1]:
-        what = (
-            "The state that `step` returns has other parts than that of `reset`: "
-            f"{parts[1]} and not {parts[0]}."
-        )
-        return (Finding("state", what, fix, "in `step`"),)
-    for (path, old), new in zip(
-        jax.tree_util.tree_leaves_with_path(before), jax.tree.leaves(after), strict=True
-    ):
-        if (old.shape, old.dtype) != (new.shape, new.dtype):
-            what = (
-                f"The state that `step` returns differs from that of `reset`: state"
-                f"{jax.tree_util.keystr(path)} is {new.dtype}{list(new.shape)} and not "
-                f"{old.dtype}{list(old.shape)}."
-            )
-            return (Finding("state", what, fix, "in `step`"),)
-    return ()
+    parts, later = _parts(before), _parts(after)
+    other = sorted(parts.keys() ^ later.keys())
+    differ = [name for name in parts if parts[name] != later.get(name)]
+    if other:
+        has = {True: "has no", False: "has a"}
+        what = f"in {other[0]}: that of `reset` {has[other[0] in later]} such part"
+    elif differ:
+        name = differ[0]
+        what = f"in {name}, which is {later[name]} and was {parts[name]}"
+    else:
+        return ()
+    what = f"The state that `step` returns differs from that of `reset` {what}."
+    return (Finding("state", what, fix, "in `step`"),)
+
+
+def _parts(state: Any) -> dict[str, str]:
+    """dtype and shape of each of its arrays, by name."""
+    return {
+        f"state{jax.tree_util.keystr(path)}": f"{x.dtype}{list(x.shape)}"
+        for path, x in jax.tree_util.tree_leaves_with_path(state)
+    }
 
 
 class Compiled:

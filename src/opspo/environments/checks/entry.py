@@ -24,6 +24,7 @@ from opspo.environments.checks.values import Subject
 from opspo.environments.checks.words import OWN, PARALLEL
 from opspo.environments.pettingzoo import PettingZoo, from_pettingzoo
 
+_MAKING = ("Making the environment", "", "What makes it is called without arguments.")
 Play = Callable[..., tuple[int, int]]
 """`play`, with how many episodes, the seed and the most steps given"""
 
@@ -77,7 +78,7 @@ def _check(environment: Any, recorder: Recorder, playing: Play) -> tuple[int, in
         environment = make_env(environment)
     made = environment
     if isinstance(environment, type) or _is_factory(environment):
-        with reported(recorder, "Making it"):
+        with reported(recorder, *_MAKING):
             made = environment()
     recorder.name = _name(made)
     if isinstance(made, PettingZoo):
@@ -147,7 +148,7 @@ def _check_parallel(
         raise Stop
     later = Recorder()
     try:
-        with reported(later, "Making it"):
+        with reported(later, *_MAKING):
             adapter = from_pettingzoo(spied(make, recorder), name=recorder.name)
         return playing(adapter, Subject(adapter.spec, PARALLEL, later, set()))
     finally:

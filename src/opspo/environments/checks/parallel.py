@@ -151,13 +151,13 @@ class Spy:
         if unknown:
             self._problem(
                 "strangers",
-                f"{part} has {unknown[0]!r}, which is not among `possible_agents`, {possible}.",
+                f"`{part}` has {unknown[0]!r}, which is not among `possible_agents`, {possible}.",
                 "List everybody there who may ever take part, by the same names.",
             )
 
     def _listed(self) -> list[Any]:
         listed = list(self._environment.agents)
-        self._strangers("`agents`", dict.fromkeys(listed))
+        self._strangers("agents", dict.fromkeys(listed))
         return listed
 
     def _paid(self, acting: list[Any], rewards: Mapping[Any, Any]) -> None:

@@ -49,7 +49,12 @@ def play(
 
 
 @contextmanager
-def reported(recorder: Recorder, doing: str, where: str = "") -> Iterator[None]:
+def reported(
+    recorder: Recorder,
+    doing: str,
+    where: str = "",
+    fix: str = "It must not raise, whenever it is called and whatever the available actions.",
+) -> Iterator[None]:
     """Records what an environment raises.
 
     Raises:
@@ -60,19 +65,22 @@ def reported(recorder: Recorder, doing: str, where: str = "") -> Iterator[None]:
     except Stop:
         raise
     except Exception as error:
-        _record(recorder, error, doing, where)
+        _record(recorder, error, doing, where, fix)
         raise Stop from error
 
 
-def _record(recorder: Recorder, error: Exception, doing: str, where: str) -> None:
+def _record(recorder: Recorder, error: Exception, doing: str, where: str, fix: str) -> None:
     if isinstance(error, ConfigError):
         recorder.problem("refused", str(error), where=where)
         return
-    broke = " and cannot go on" if isinstance(error, EngineError) else ""
+    said = f"raises {described(error)}"
+    if isinstance(error, EngineError):  # some lines, with the frames of the cause between them
+        lines = (line for line in str(error).splitlines() if not line.startswith(" "))
+        said = f"cannot go on: {' '.join(lines)}"
     recorder.problem(
         f"raises: {doing}",
-        f"{doing} raises{broke}: {described(error)}.",
-        "It must not raise, whenever it is called and whatever the available actions.",
+        f"{doing} {said.rstrip('.')}.",
+        fix,
         where=where,
         trace=user_frames(error),
     )
@@ -223,8 +231,7 @@ class _Play:
             self._recorder.problem(
                 "never ends",
                 f"An episode has not ended after {max_steps} steps, and `spec.episode_limit` is 0.",
-                f"An episode without an end has no return: {self._subject.words.end}, and set "
-                "`spec.episode_limit` where you write the specification. If episodes are so long, "
-                "check with a larger `max_steps`.",
+                f"An episode without an end has no return: {self._subject.words.end}. If episodes "
+                "are so long, check with a larger `max_steps`.",
                 where=where,
             )

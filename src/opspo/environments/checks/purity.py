@@ -51,12 +51,13 @@ def check_purity(environment: Any, recorder: Recorder) -> None:
     arguments = {"reset": (key,), "step": (key, state, action)}
     for name, given in arguments.items():
         before = _attributes(environment)
-        one, other = (_program(getattr(environment, name), given) for _ in range(2))
+        with redirect_stdout(io.StringIO()):  # said before
+            one, other = (_program(getattr(environment, name), given) for _ in range(2))
         changed = _changed(before, _attributes(environment))
         if changed:
             _impure(recorder, f"`{name}` changes the environment's attribute `{changed}`.")
         if one != other:
-            _impure(recorder, f"`{name}` is another function each time that it is compiled.")
+            _impure(recorder, f"`{name}` compiles to another program each time.")
     kept = _keeps_tracer(environment)
     if kept:
         _impure(recorder, f"`reset` or `step` keeps what it computes in the attribute `{kept}`.")

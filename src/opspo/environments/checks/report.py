@@ -54,9 +54,9 @@ class Report:
         return not self.problems
 
     def __str__(self) -> str:
-        found = f"{_count(self.problems, 'problem')}, {_count(self.notes, 'note')}"
-        played = f"{self.episodes} finished episodes, {self.steps} steps of random play"
-        lines = [f"{self.name}: {found} ({played})."]
+        found = f"{_count(len(self.problems), 'problem')}, {_count(len(self.notes), 'note')}"
+        played = f"{_count(self.episodes, 'whole episode')} in {_count(self.steps, 'step')}"
+        lines = [f"{self.name}: {found}; {played} of random play."]
         for label, findings in (("problem", self.problems), ("note", self.notes)):
             for finding in findings:
                 lines += ["", *finding.lines(label)]
@@ -116,7 +116,6 @@ class Recorder:
         self._notes.setdefault(kind, Finding(kind, what, fix, where))
 
 
-def _count(findings: tuple[Finding, ...], noun: str) -> str:
+def _count(number: int, noun: str) -> str:
     """1 problem, 2 problems, no problems."""
-    number = str(len(findings)) if findings else "no"
-    return f"{number} {noun}{'' if len(findings) == 1 else 's'}"
+    return f"{number or 'no'} {noun}{'' if number == 1 else 's'}"

@@ -124,7 +124,7 @@ def playable(faults: Faults) -> bool:
 def _no_struct(expected: str, found: Any, where: str) -> Finding:
     return Finding(
         f"missing: {expected}",
-        f"{expected[0].upper()}{expected[1:]} is expected, but came {found_kind(found)}.",
+        f"{expected[0].upper()}{expected[1:]} is expected, but {found_kind(found)} came.",
         "Both classes are in opspo.environments.base; docs/environments/own.md has an example.",
         where,
     )
@@ -134,6 +134,8 @@ def found_kind(value: Any) -> str:
     """What a value is, in a few words."""
     if isinstance(value, tuple):
         return f"a tuple of {len(value)}"
+    if hasattr(value, "shape") and hasattr(value, "dtype"):
+        return f"an array of shape {_shape(tuple(value.shape))}"
     return "None" if value is None else f"a value of type {type(value).__name__}"
 
 
@@ -225,7 +227,7 @@ _SIZES = {
 def _legend(spec: EnvironmentSpec, field: Field, lead: tuple[int, ...]) -> str:
     """Which of the specification's sizes a shape is made of."""
     if not field.axes:
-        return ""
+        return ", one for the whole team"
     letters = field.axes.split(", ")
     names = ", ".join(f"{letter} = spec.{_SIZES[letter]}" for letter in letters)
     return f" = [{', '.join(['E'] * len(lead) + letters)}] with {names}"

@@ -58,7 +58,7 @@ def _each_agents(spec: EnvironmentSpec, name: str, most: str) -> Iterator[Findin
     elif values and len(values) != spec.num_agents:
         yield Finding(
             f"specification: {name}",
-            f"`spec.{name}` has {len(values)} entries, but `spec.num_agents` is {spec.num_agents}.",
+            f"`spec.{name}` is of length {len(values)}, but there are {spec.num_agents} agents.",
             "Give one for each agent, or () where all are the same.",
         )
     elif any(not _is_integer(n) or not 1 <= n <= limit for n in values):

@@ -26,7 +26,7 @@ class Watch:
         self._changes = self._starts_differ = False
         self._ends_are_starts = True
         self.finished = 0
-        """Episodes that ended"""
+        """Episodes that ended, without those that were lost"""
         self.steps = 0
         """Of all environments together"""
         self._begin(first, np.arange(num_envs))
@@ -58,6 +58,8 @@ class Watch:
         self._limit(done)
         seen, before = step.observation.observation, self._before.observation
         self._changes |= not equal(np.asarray(seen), np.asarray(before))
+        lost = np.zeros_like(done) if step.lost is None else np.asarray(step.lost, bool)
+        self.finished += int((done & ~lost).sum())
         self._go_on(step.observation, following, done)
 
     def finish(self) -> None:
@@ -129,7 +131,7 @@ class Watch:
             subject.recorder.note(
                 "the dead see",
                 f"{subject.words['observation']} of a dead agent is not 0.",
-                "Multiply it with `alive[:, None]`.",
+                "Multiply it by `alive[:, None]`.",
                 where=self.where(e, i),
             )
 
@@ -160,7 +162,6 @@ class Watch:
             )
         if len(ended):
             self._ends_are_starts &= self._like_a_start(last, following, ended)
-            self.finished += len(ended)
             self._episode[ended] = self._episode.max() + 1 + np.arange(len(ended))
             self._time[ended] = 0
             self._begin(following, ended)
