@@ -18,6 +18,7 @@ SHORTER = {
         *("--algorithm.epochs", "1", "--policy.hidden-sizes", "8"),
         *("--evaluation.final-episodes", "2"),
     ],
+    "resume --total-steps": ["--total-steps", "640"],
     "theory": ["--problems", "14", "--search", "0"],
     "bench env": ["--rounds", "1", "--num-envs", "2", "--num-steps", "2"],
     "bench train": [

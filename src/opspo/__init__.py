@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from opspo.film.watch import watch
     from opspo.policy import Policy, load_policy
     from opspo.presets import default_config
-    from opspo.trainer import resume, train
+    from opspo.trainer import evaluate_run, resume, train
 
 __version__ = "0.1.0"
 
@@ -23,6 +23,7 @@ _PUBLIC = {
     "TrainConfig": "opspo.config",
     "check_env": "opspo.environments.checks.entry",
     "default_config": "opspo.presets",
+    "evaluate_run": "opspo.trainer",
     "from_pettingzoo": "opspo.environments.pettingzoo",
     "from_smac": "opspo.environments.starcraft",
     "load_policy": "opspo.policy",
@@ -37,6 +38,7 @@ __all__ = [
     "TrainConfig",
     "check_env",
     "default_config",
+    "evaluate_run",
     "from_pettingzoo",
     "from_smac",
     "load_policy",

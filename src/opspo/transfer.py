@@ -22,6 +22,7 @@ from opspo.config.changes import breaking, changes
 from opspo.environments.base import EnvironmentSpec
 from opspo.environments.identity import stored_spec
 from opspo.learner import Learner
+from opspo.policies.agent_ids import numbers_to_biases, renumbered
 from opspo.policy import find_checkpoint
 from opspo.runs import RunError, open_run
 from opspo.types import TrainState
@@ -113,8 +114,9 @@ def read_source(run_dir: str | Path, checkpoint: int | Literal["latest", "best"]
 def transfer(source: Source, learner: Learner) -> Transfer:
     """What of a source fits a new run.
 
-    Shared parameters are given to each agent where the new run has separate ones. Separate ones
-    go to the agents of the same name, if both runs name the same; else by their order.
+    Shared parameters are given to each agent where the new run has separate ones; the agent's
+    number, where it was part of the input, then becomes part of the first bias. Agents of the same
+    name keep what was theirs, if both runs name the same; else it goes by their order.
 
     Raises:
         RunError: nothing fits, or separate parameters would have to become one set.
@@ -159,19 +161,33 @@ def _layer(name: str) -> str:
 
 
 def _for_members(source: Source, learner: Learner) -> Arrays:
-    """The source's arrays with the leading axis that the new run's members have."""
+    """The source's arrays for the members of the new run: their leading axis, their numbers."""
     order = _same_agents(source.spec, learner.environment.spec)
     local = source.config.algorithm.critic == "local"
-    was, now = source.config.policy.share_parameters, learner.config.policy.share_parameters
+    given = dict(source.arrays)
+    for part in ("actor.", "critic.") if local else ("actor.",):
+        mine = {name[len(part) :]: x for name, x in given.items() if name.startswith(part)}
+        mine = _of_each(mine, source, learner, order)
+        given |= {part + name: x for name, x in mine.items()}
+    return given
 
-    def of_members(name: str, array: np.ndarray) -> np.ndarray:
-        if not (name.startswith("actor.") or (local and name.startswith("critic."))):
-            return array
-        if was and not now:
-            return np.broadcast_to(array, (learner.team.num_members, *array.shape))
-        return array[order] if order and not was else array
 
-    return {name: of_members(name, array) for name, array in source.arrays.items()}
+def _of_each(arrays: Arrays, source: Source, learner: Learner, order: list[int]) -> Arrays:
+    """A network that each agent has, shared or not, for the agents of the new run."""
+    was, now = source.config.policy, learner.config.policy
+    agents = source.spec.num_agents
+    if not was.share_parameters:
+        return {name: x[order] for name, x in arrays.items()} if order else arrays
+    if was.appends_agent_id and order:
+        arrays = renumbered(arrays, order)
+    if now.share_parameters:
+        return arrays
+    each: Arrays = {}
+    mixed = was.layer_norm and not was.running_normalisation
+    if was.appends_agent_id and agents == learner.team.num_members and not mixed:
+        arrays, each = numbers_to_biases(arrays, agents)
+    count = learner.team.num_members
+    return each | {name: np.broadcast_to(x, (count, *x.shape)) for name, x in arrays.items()}
 
 
 def _same_agents(was: EnvironmentSpec, now: EnvironmentSpec) -> list[int]:

@@ -65,6 +65,7 @@ class RunningNorm(nn.Module):
     """
 
     LIMIT = 10.0
+    EPSILON = 1e-8
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
@@ -75,7 +76,7 @@ class RunningNorm(nn.Module):
         self.variable("statistics", "count", jnp.zeros, ())
         mean, variance = jax.lax.stop_gradient((mean, variance))
         shape = (1,) * (x.ndim - 1) + (size,)
-        scaled = (x - mean.reshape(shape)) / jnp.sqrt(variance + 1e-8).reshape(shape)
+        scaled = (x - mean.reshape(shape)) / jnp.sqrt(variance + self.EPSILON).reshape(shape)
         return jnp.clip(scaled, -self.LIMIT, self.LIMIT)
 
 
