@@ -9,7 +9,7 @@ from small import collect, learner_of, small_config
 from opspo.environments.base import EnvironmentSpec, Observation, Step
 from opspo.evaluate import make_evaluator
 from opspo.learner import make_learner
-from opspo.update.stage import Moved
+from opspo.update.moved import Moved
 
 
 @pytest.mark.parametrize(

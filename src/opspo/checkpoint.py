@@ -99,6 +99,18 @@ class Checkpoints:
         """What there is, oldest first."""
         return sorted(self._manager.all_steps())
 
+    def check(self, iteration: int) -> None:
+        """Raise unless there is a checkpoint of that iteration.
+
+        Raises:
+            RunError: there is none; the message lists what there is.
+        """
+        if iteration not in self.iterations():
+            raise RunError(
+                f"{self.path} has no checkpoint {iteration}. There are: "
+                f"{self.iterations() or 'none'}."
+            )
+
     def save(self, iteration: int, state: Any) -> None:
         """Write a checkpoint; it appears whole or not at all.
 
@@ -129,7 +141,7 @@ class Checkpoints:
             RunError: it is missing or torn, or the settings have changed so that it does not fit.
         """
         target = _shapes(template)
-        self._check(iteration)
+        self.check(iteration)
         self._check_settings(iteration)
         self._check_arrays(iteration, target, whole=True)
         try:
@@ -145,7 +157,7 @@ class Checkpoints:
             RunError: as `restore`; of the settings only those of the policy count.
         """
         target = _shapes({"actor": template})
-        self._check(iteration)
+        self.check(iteration)
         self._check_settings(iteration, policy_alone=True)
         self._check_arrays(iteration, target)
         try:
@@ -159,7 +171,7 @@ class Checkpoints:
         Raises:
             RunError: it is missing or torn.
         """
-        self._check(iteration)
+        self.check(iteration)
         try:
             stored = self._stored(iteration)
             target = {name: x for name, x in stored.items() if name.split(".")[0] in parts}
@@ -258,13 +270,6 @@ class Checkpoints:
             "Put back what was, or start a new run from its parameters with `opspo train "
             f"--init-from {shlex.quote(str(self._run))}`."
         )
-
-    def _check(self, iteration: int) -> None:
-        if iteration not in self.iterations():
-            raise RunError(
-                f"{self.path} has no checkpoint {iteration}. There are: "
-                f"{self.iterations() or 'none'}."
-            )
 
     def _unreadable(self, iteration: int, error: Exception) -> RunError:
         earlier = [i for i in self.iterations() if i < iteration]

@@ -29,13 +29,13 @@ def iteration_to_go_on_from(folder: RunFolder, checkpoint: int | None) -> int:
     """The iteration of a checkpoint, by default the latest.
 
     Raises:
-        RunError: there is none yet.
+        RunError: there is none.
     """
     checkpoints = Checkpoints(folder.checkpoints)
     found = checkpoints.iterations()
-    checkpoints.close()
     if checkpoint is not None:
-        return checkpoint  # restoring it says if there is none
+        checkpoints.check(checkpoint)
+        return checkpoint
     if not found:
         again = f", --init-from {shlex.quote(_source(folder))}" if folder.init.is_file() else ""
         raise RunError(

@@ -23,7 +23,7 @@ from opspo.estimators.traces import gae
 from opspo.policies.team import Critic, Team, make_critic, make_team
 from opspo.rollout import host, scan
 from opspo.rollout.chunks import chunk_starts
-from opspo.rollout.values import values_along
+from opspo.rollout.values import in_reward_unit, values_along
 from opspo.types import Array, Batch, RolloutState, TrainState, Trajectory, ValueStatistics
 from opspo.update.bound_estimates import bound_estimates
 from opspo.update.diagnostics import episode_metrics, find_faults
@@ -57,7 +57,7 @@ class Learner:
             actor_optimiser=self.team.init_optimiser(step.actor_optimiser, actor),
             critic=critic,
             critic_optimiser=self.critic.init_optimiser(step.critic_optimiser, critic),
-            value_statistics=fresh_statistics(),
+            value_statistics=fresh_statistics(self.config.value.first_variance),
             critic_memory=self.critic.initial_memory(num_envs),
             state_weight=(),
             rollout=self._begin(num_envs, rollout_key),
@@ -120,7 +120,13 @@ class Learner:
         advantage = self._gae(batch)
         plan = self.algorithm.schedule(plan_key, scores(advantage, batch.value, trajectory.alive))
         learners, state_weight, losses, positions = self.update(
-            Learners(state.actor, state.actor_optimiser, state.critic, state.critic_optimiser),
+            Learners(
+                state.actor,
+                state.actor_optimiser,
+                state.critic,
+                state.critic_optimiser,
+                statistics,
+            ),
             state.state_weight,
             batch,
             plan,
@@ -133,7 +139,7 @@ class Learner:
             actor_optimiser=learners.actor_optimiser,
             critic=self.critic.observe(learners.critic, trajectory.state, critic_mask),
             critic_optimiser=learners.critic_optimiser,
-            value_statistics=statistics,
+            value_statistics=learners.value_statistics,
             critic_memory=critic_memory,
             state_weight=state_weight,
         )
@@ -167,32 +173,24 @@ class Learner:
     def _evaluate(
         self, state: TrainState, trajectory: Trajectory
     ) -> tuple[Batch, ValueStatistics, Array]:
-        """What the critic thinks of the batch, the new statistics, and its memory after it."""
-        length, config = self.config.chunk_length, self.config.value
-        memories, memory, raw, raw_next = values_along(self.critic, state, trajectory)
-        mean, deviation = mean_and_deviation(state.value_statistics)
-        value = raw * deviation + mean
-        next_value = raw_next * deviation + mean
-        next_value = jnp.where(trajectory.terminated[..., None], 0.0, next_value)
+        """What the critic thinks of the batch, the statistics to train on, its memory after it."""
+        config, statistics = self.config.value, state.value_statistics
+        memories, memory, raw, raw_next = values_along(
+            self.critic, state.critic, state.critic_memory, trajectory
+        )
+        unit = mean_and_deviation(statistics, epsilon=config.least_deviation)
+        value, next_value = in_reward_unit(raw, raw_next, trajectory.terminated, unit)
         batch = Batch(
             trajectory=trajectory,
             value=value,
             next_value=next_value,
             raw_value=raw,
-            critic_memory=chunk_starts(memories, length),
+            critic_memory=chunk_starts(memories, self.config.chunk_length),
             learning_rate_scale=self._rate(state),
-            value_mean=mean,
-            value_deviation=deviation,
         )
-        if not config.normalise:
-            return batch, state.value_statistics, memory
-        statistics = update_statistics(
-            state.value_statistics, self._gae(batch) + value, decay=config.decay
-        )
-        mean, deviation = mean_and_deviation(statistics)
-        batch = batch.replace(  # type: ignore[attr-defined]
-            value_mean=mean, value_deviation=deviation
-        )
+        if config.normalise and config.statistics == "iteration":
+            returns = self._gae(batch) + value
+            statistics = update_statistics(statistics, returns, decay=config.decay)
         return batch, statistics, memory
 
     def _rate(self, state: TrainState) -> Array:
@@ -281,6 +279,9 @@ def _gradient_step(
         entropy_coefficient=config.algorithm.entropy_coefficient,
         value_clip=config.value.clip,
         huber_delta=config.value.huber_delta,
+        mask_dead=config.value.mask_dead,
+        value_decay=config.value.decay if config.value.each_step else None,
+        least_deviation=config.value.least_deviation,
         action_ratio=algorithm.action_ratio,
         live_range=algorithm.live_range,
     )

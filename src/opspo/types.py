@@ -80,9 +80,6 @@ class Batch:
     """[C, M, h] at the start of each chunk"""
     learning_rate_scale: Array
     """[] on both step sizes"""
-    value_mean: Array
-    """[] with `value_deviation`, the unit in which the critic is trained"""
-    value_deviation: Array
 
 
 @struct.dataclass
@@ -108,8 +105,12 @@ class StageData:
     an action's dimensions instead"""
     position: Array
     """[K] place in the order over the number of agents, in (0, 1]; 1 where all move at once"""
+    nearness: Array
+    """[K] `objectives.corrections.nearness` at the start of the round over the agents"""
     alive: Array
     """[T, E, K] bool, of the agent in question"""
+    stage: Array
+    """[] int, which of the update's stages this is, from 0"""
 
 
 @struct.dataclass

@@ -38,6 +38,8 @@ def returns(algo, seed):
     config = dataclasses.replace(
         config,
         rollout=RolloutConfig(num_envs=512, num_steps=8),
+        # running statistics move between two updates, and the policy with them
+        policy=dataclasses.replace(config.policy, running_normalisation=False),
         algorithm=dataclasses.replace(config.algorithm, entropy_coefficient=0.0),
     )
     learner, iterate = learner_of(dataclasses.replace(config, seed=0))

@@ -14,6 +14,7 @@ from small import collect, learn, learner_of, small_config
 
 from opspo.config import ALGORITHM_CONFIGS
 from opspo.environments.base import EnvironmentSpec, Observation, Step
+from opspo.estimators.normalise import mean_and_deviation
 from opspo.learner import make_learner
 
 ALGORITHMS = sorted(ALGORITHM_CONFIGS)
@@ -104,7 +105,7 @@ def members(params, shared, count):
 
 def written_out(learner, state, trajectory, gain):
     """What the oracle makes of the same start and experience."""
-    batch, _, _ = learner._evaluate(state, trajectory)
+    batch, statistics, _ = learner._evaluate(state, trajectory)
     team, critic = learner.team, learner.critic
 
     def train(state, batch):
@@ -115,6 +116,7 @@ def written_out(learner, state, trajectory, gain):
             batch,
             learner._gae(batch),
             gain,
+            mean_and_deviation(statistics),
             epochs=learner.config.algorithm.epochs,
         )
 
@@ -123,11 +125,16 @@ def written_out(learner, state, trajectory, gain):
 
 def assert_is_written_out(learner, state, trajectory, gain):
     learned = update(learner, state, trajectory)
-    assert distance(learned.actor, state.actor) > 1e-3  # it went somewhere
+    assert distance(learned.actor["params"], state.actor["params"]) > 1e-3  # it went somewhere
     actors, critics = written_out(learner, state, trajectory, gain)
     team, critic = learner.team, learner.critic
-    assert_close(members(learned.actor, team.shared, team.num_members), actors)
-    assert_close(members(learned.critic, critic.shared, critic.num_members), critics)
+    assert_close(moved_by_steps(learned.actor, team), [each["params"] for each in actors])
+    assert_close(moved_by_steps(learned.critic, critic), [each["params"] for each in critics])
+
+
+def moved_by_steps(params, network):
+    """Each member's parameters without its inputs' running statistics."""
+    return members(params["params"], network.shared, network.num_members)
 
 
 @SHARING

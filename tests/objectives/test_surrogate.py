@@ -52,7 +52,9 @@ def terms(config, log_ratio, omega, position):
         trace_log_ratio=zero,
         density_log_ratio=zero,
         position=position[None],
+        nearness=position[None],
         alive=zero.astype(bool),
+        stage=np.array(1),
     )
     correction = corrector(config)(data, omega[:, None, None])
     return [x[:, 0, 0] for x in (correction.weight, correction.low, correction.high)]

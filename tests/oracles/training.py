@@ -88,10 +88,11 @@ def adam(params, loss, steps):
     return params
 
 
-def train(learner, actors, critics, batch, advantage, gain, *, epochs):
+def train(learner, actors, critics, batch, advantage, gain, unit, *, epochs):
     """The actors and critics (lists of parameters) after an update.
 
-    `advantage` [T, E, M] is GAE, unscaled, of the central critic (M = 1) or of each agent's.
+    `advantage` [T, E, M] is GAE, unscaled, of the central critic (M = 1) or of each agent's. `unit`
+    is the mean and deviation of the critic's.
     """
     trajectory, shared = batch.trajectory, len(actors) == 1
     alive = trajectory.alive
@@ -101,7 +102,7 @@ def train(learner, actors, critics, batch, advantage, gain, *, epochs):
     else:
         each = [standardise(rows[..., i], alive[..., i]) for i in range(alive.shape[-1])]
         scaled = jnp.stack(each, -1)
-    target = (advantage + batch.value - batch.value_mean) / batch.value_deviation
+    target = (advantage + batch.value - unit[0]) / unit[1]
     members = target.shape[-1]
 
     def all_actors(params):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax.numpy as jnp
@@ -15,14 +16,18 @@ from opspo.types import Array, StageData
 def advantage_and_target(config: AlgorithmConfig) -> Callable[[StageData], tuple[Array, Array]]:
     """Stage data → advantage and value target [T, E, K]."""
     numbers: dict[str, Any] = {"gamma": config.gamma, "gae_lambda": config.gae_lambda}
-    cuts = {"factor": traces.factor_cut, "bound": traces.bound_cut}
+    cut = {
+        "factor": traces.factor_cut,
+        "bound": traces.bound_cut,
+        "twice": traces.twice_cut,
+    }[config.trace_decay]
 
     def gae(data: StageData) -> Array:
         advantage = traces.gae(data.reward, data.value, data.next_value, data.done, **numbers)
         return jnp.broadcast_to(advantage, data.log_ratio.shape)
 
-    def corrected(trace: Callable[..., Array]) -> Callable[[StageData], Array]:
-        return lambda data: trace(
+    def along(trace: Callable[..., Array], data: StageData) -> Array:
+        return trace(
             data.reward,
             data.value,
             data.next_value,
@@ -30,8 +35,14 @@ def advantage_and_target(config: AlgorithmConfig) -> Callable[[StageData], tuple
             data.trace_log_ratio,
             **numbers,
             trace_clip=config.trace_clip,
-            cut=cuts[config.trace_decay],
+            cut=cut,
         )
+
+    def corrected(trace: Callable[..., Array]) -> Callable[[StageData], Array]:
+        if config.trace_decay != "twice":
+            return partial(along, trace)
+        # A2PO's public code begins with GAE, and goes over to the trace with the second stage
+        return lambda data: jnp.where(data.stage == 0, gae(data), along(trace, data))
 
     to_advantage: Callable[[StageData], Array] = {
         "gae": gae,
@@ -42,7 +53,7 @@ def advantage_and_target(config: AlgorithmConfig) -> Callable[[StageData], tuple
     to_target: Callable[[StageData, Array], Array] = {
         "advantage": lambda data, advantage: data.value + advantage,
         "gae": lambda data, _: data.value + gae(data),
-        "printed": lambda data, _: corrected(traces.printed_value_target)(data),
+        "printed": lambda data, _: along(traces.printed_value_target, data),
     }[config.value_target]
 
     def both(data: StageData) -> tuple[Array, Array]:

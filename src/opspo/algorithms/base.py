@@ -8,31 +8,14 @@ import jax.numpy as jnp
 
 from opspo.algorithms.advantages import advantage_and_target
 from opspo.algorithms.ranges import clip_range
+from opspo.algorithms.ratios import ACTION_RATIOS, COUNTED
 from opspo.algorithms.setting import Setting
 from opspo.algorithms.state_weights import make_state_weight
 from opspo.config import AlgorithmConfig, SequentialConfig
-from opspo.estimators.ratios import (
-    mean_log_ratio,
-    others_log_ratio,
-    preceding_log_ratio,
-    product_log_ratio,
-)
 from opspo.types import Array, Correction, StageData
-from opspo.update.algorithm import Algorithm, Counted
+from opspo.update.algorithm import Algorithm
 from opspo.update.order import ORDERS
-from opspo.update.schedule import in_blocks, one_by_one, simultaneous
-from opspo.update.step import ActionRatio
-
-COUNTED: dict[str, Counted] = {
-    "others": lambda log_ratios, agents, rank: others_log_ratio(log_ratios, agents),
-    "preceding": preceding_log_ratio,
-}
-
-
-ACTION_RATIOS: dict[str, ActionRatio] = {
-    "product": product_log_ratio,
-    "mean": mean_log_ratio,
-}
+from opspo.update.schedule import Schedule, in_blocks, one_by_one, simultaneous
 
 
 def corrector(config: AlgorithmConfig) -> Callable[[StageData, Array], Correction]:
@@ -41,7 +24,7 @@ def corrector(config: AlgorithmConfig) -> Callable[[StageData, Array], Correctio
 
     def correct(data: StageData, omega: Array) -> Correction:
         advantage, value_target = estimate(data)
-        weight, low, high = to_range(data.log_ratio, data.position)
+        weight, low, high = to_range(data.log_ratio, data.position, data.nearness)
         # ω̃ = min(ω, 1), Section 3.3
         bounded = jnp.clip(omega, config.state_weight_min, config.state_weight_max)
         return Correction(
@@ -59,6 +42,11 @@ def corrector(config: AlgorithmConfig) -> Callable[[StageData, Array], Correctio
 def at_once(config: AlgorithmConfig, setting: Setting) -> Algorithm:
     """All agents in one stage. Nobody precedes; the others' ratio counts as it is at each step."""
     to_range = clip_range(config)
+
+    def live_range(log_ratio: Array) -> tuple[Array, Array, Array]:
+        last = jnp.ones(log_ratio.shape[-1])
+        return to_range(log_ratio, last, last)
+
     return Algorithm(
         schedule=simultaneous(num_agents=setting.team.num_members, epochs=config.epochs),
         correct=corrector(config),
@@ -66,29 +54,31 @@ def at_once(config: AlgorithmConfig, setting: Setting) -> Algorithm:
         trace_agents=COUNTED["others"],
         weight_agents=COUNTED["others"],
         action_ratio=ACTION_RATIOS[config.action_ratio],
-        live_range=lambda log_ratio: to_range(log_ratio, jnp.ones(log_ratio.shape[-1])),
+        live_range=live_range,
     )
 
 
 def in_turn(config: SequentialConfig, setting: Setting) -> Algorithm:
     """One agent after another; with shared parameters in blocks (A2PO's public settings)."""
-    order, team = ORDERS[config.order], setting.team
-    agents = team.num_members
     return Algorithm(
-        schedule=(
-            in_blocks(
-                order,
-                num_agents=agents,
-                rounds=config.rounds(agents),
-                blocks=config.blocks,
-                cumulative=config.cumulative_blocks,
-            )
-            if team.shared
-            else one_by_one(order, num_agents=agents, epochs=config.epochs)
-        ),
+        schedule=_schedule_in_turn(config, setting),
         correct=corrector(config),
         state_weight=make_state_weight(config, setting),
         trace_agents=COUNTED[config.trace_agents],
         weight_agents=COUNTED[config.weight_agents],
         action_ratio=ACTION_RATIOS[config.action_ratio],
+        values_anew=config.values == "anew",
+    )
+
+
+def _schedule_in_turn(config: SequentialConfig, setting: Setting) -> Schedule:
+    order, agents = ORDERS[config.order], setting.team.num_members
+    if not setting.team.shared:
+        return one_by_one(order, num_agents=agents, epochs=config.epochs)
+    return in_blocks(
+        order,
+        num_agents=agents,
+        rounds=config.rounds(agents),
+        blocks=config.blocks,
+        cumulative=config.cumulative_blocks,
     )

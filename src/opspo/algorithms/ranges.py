@@ -11,8 +11,8 @@ from opspo.config import AlgorithmConfig
 from opspo.objectives import corrections
 from opspo.types import Array
 
-Range = Callable[[Array, Array], tuple[Array, Array, Array]]
-"""(log_ratio [..., K], position [K]) → weight, low, high, each [..., K]."""
+Range = Callable[[Array, Array, Array], tuple[Array, Array, Array]]
+"""(log_ratio [..., K], position [K], nearness [K]) → weight, low, high, each [..., K]."""
 
 
 def clip_range(config: AlgorithmConfig) -> Range:
@@ -20,12 +20,15 @@ def clip_range(config: AlgorithmConfig) -> Range:
     clip, others_clip = config.clip, config.others_clip
     double = partial(corrections.double_clip_range, others_clip=others_clip)
     ranges: dict[str, Range] = {
-        "ppo": lambda r, _: corrections.ppo_range(r, clip=clip),
-        "ratio": lambda r, _: corrections.ratio_range(r, clip=clip),
-        "double": lambda r, _: double(r, clip=clip),
-        "double_by_position": lambda r, position: double(
+        "ppo": lambda r, *_: corrections.ppo_range(r, clip=clip),
+        "ratio": lambda r, *_: corrections.ratio_range(r, clip=clip),
+        "double": lambda r, *_: double(r, clip=clip),
+        "double_by_position": lambda r, position, _: double(
             r, clip=jnp.broadcast_to(corrections.position_clip(position, clip=clip), r.shape)
         ),
-        "corrected": lambda r, _: corrections.opspo_range(r, clip=clip, others_clip=others_clip),
+        "double_by_ratios": lambda r, _, nearness: double(
+            r, clip=jnp.broadcast_to(clip * nearness, r.shape)
+        ),
+        "corrected": lambda r, *_: corrections.opspo_range(r, clip=clip, others_clip=others_clip),
     }
     return ranges[config.clip_range]

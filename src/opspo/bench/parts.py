@@ -40,8 +40,10 @@ from opspo.types import (
     TrainState,
     Trajectory,
 )
+from opspo.update.groups import select
+from opspo.update.moved import Moved, not_moved
 from opspo.update.schedule import Plan
-from opspo.update.stage import Moved, Update, not_moved
+from opspo.update.stage import Update
 from opspo.update.step import Learners, Sequences, Starts, Step
 
 WEIGHTS, ACTORS, CRITIC = "traces and weights", "actors' gradient steps", "critic's"
@@ -147,7 +149,13 @@ def _learning(learner: Learner, state: TrainState, trajectory: Trajectory) -> li
     """The pieces of the update, each on what the ones before it made."""
     stage, key, rate = _Stage(learner), state.key, jnp.ones(())
     plan = learner.algorithm.schedule(key, jnp.zeros(learner.team.num_members))
-    learners = Learners(state.actor, state.actor_optimiser, state.critic, state.critic_optimiser)
+    learners = Learners(
+        state.actor,
+        state.actor_optimiser,
+        state.critic,
+        state.critic_optimiser,
+        state.value_statistics,
+    )
     found: list[_Piece] = []
 
     def piece(name: str, function: Callable[..., Any], *arguments: Any) -> Any:
@@ -206,7 +214,8 @@ class _Stage:
         """Traces, state weights and ranges."""
         (agents, _, rank), (moved, working) = stage, progress
         algorithm = self.learner.algorithm
-        data = self.learner.update._view(batch, moved, agents, rank)
+        last = jnp.full((), moved.log_ratio.shape[-1], int)  # any but the first, who is on-policy
+        data = self.learner.update._view(batch, moved, moved.log_ratio, agents, rank, last)
         omega, _ = algorithm.state_weight.weigh(working, batch, data, jnp.zeros((), int), key)
         return data, algorithm.correct(data, omega)
 
@@ -240,7 +249,7 @@ class _Stage:
         rate: Array,
         key: Array,
     ) -> Learners:
-        group = update._select(learners, stage[0])
+        group = select(update.team, update.critic, learners, stage[0])
         return update._descend(group, sequences, starts, step, epochs=epochs, rate=rate, key=key)[0]
 
     def measure(

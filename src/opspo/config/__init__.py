@@ -3,16 +3,15 @@
 Nothing here imports JAX, so that the command line answers at once.
 """
 
+from opspo.config.algorithm import AlgorithmConfig, SequentialConfig
 from opspo.config.algorithms import (
     ALGORITHM_CONFIGS,
     A2POConfig,
-    AlgorithmConfig,
     CoPPOConfig,
     HAPPOConfig,
     IPPOConfig,
     MAPPOConfig,
     OPSPOConfig,
-    SequentialConfig,
 )
 from opspo.config.checkpoints import parse_checkpoint
 from opspo.config.density import DensityConfig

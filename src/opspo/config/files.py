@@ -7,7 +7,8 @@ import json
 from typing import Any, get_type_hints
 
 import opspo
-from opspo.config.algorithms import ALGORITHM_CONFIGS, AlgorithmConfig
+from opspo.config.algorithm import AlgorithmConfig
+from opspo.config.algorithms import ALGORITHM_CONFIGS
 from opspo.config.errors import ConfigError, unknown_name
 from opspo.config.run import TrainConfig
 from opspo.config.versions import FORMAT, check_format, upgrade

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -128,13 +129,33 @@ class ValueConfig:
     """Bound on the move away from the value at collection, in normalised units; 0: none."""
     normalise: bool = True
     """Train on targets scaled to zero mean and unit variance by running statistics."""
+    statistics: Literal["iteration", "step"] = "iteration"
+    """When those statistics take in new targets: all of a batch before each update (`iteration`),
+    or a minibatch's at each `step` of the critic, which is the ValueNorm of MAPPO's public code."""
     decay: float = 0.99
-    """Decay of those statistics, an iteration."""
+    """Decay of those statistics, an iteration or a step. ValueNorm has 0.99999."""
+    least_deviation: float = 0.01
+    """The deviation is kept above this. ValueNorm has 0.1."""
+    mask_dead: bool = False
+    """Leave the steps after an agent's death out of its value loss, as MAPPO's public code does.
+    A2PO's does not: the team's reward goes on."""
 
     def __post_init__(self) -> None:
         require(self.huber_delta > 0, "value.huber_delta", "positive", self.huber_delta)
         require(self.clip >= 0, "value.clip", "0 or more", self.clip)
         require(0 <= self.decay < 1, "value.decay", "in [0, 1)", self.decay)
+        least = self.least_deviation
+        require(0 < least < math.inf, "value.least_deviation", "positive and finite", least)
+
+    @property
+    def each_step(self) -> bool:
+        """Whether the statistics move with every step of the critic."""
+        return self.normalise and self.statistics == "step"
+
+    @property
+    def first_variance(self) -> float:
+        """Of the statistics before any target was seen; ValueNorm starts from its least."""
+        return 0.0 if self.each_step else 1.0
 
 
 @dataclass(frozen=True, kw_only=True)

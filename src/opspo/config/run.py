@@ -6,13 +6,12 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from opspo.config.algorithms import (
-    ALGORITHM_CONFIGS,
+from opspo.config.algorithm import (
     NEEDS_CENTRAL_CRITIC,
     NEEDS_SEPARATE_PARAMETERS,
     AlgorithmConfig,
-    OPSPOConfig,
 )
+from opspo.config.algorithms import ALGORITHM_CONFIGS, OPSPOConfig
 from opspo.config.errors import require, unknown_name
 from opspo.config.parts import (
     CheckpointConfig,
@@ -83,6 +82,10 @@ class TrainConfig:
             f"a divisor of the {chunks} sequences in a batch",
             self.algorithm.minibatches,
         )
+        self._check_corrections()
+
+    def _check_corrections(self) -> None:
+        """What the corrections need of the rollout and of the policies."""
         require(
             self.rollout.num_steps >= 2 or self.algorithm.state_weight not in NEEDS_CENTRAL_CRITIC,
             "rollout.num_steps",
@@ -97,6 +100,14 @@ class TrainConfig:
             "policy.share_parameters is on: every gradient step then moves all agents, too often "
             "to train a density ratio for each",
             self.algorithm.state_weight,
+        )
+        require(
+            self.algorithm.clip_range != "double_by_ratios"
+            or (self.algorithm.sequential and self.policy.share_parameters),
+            "algorithm.clip_range",
+            "another than 'double_by_ratios', as 'double_by_position', unless agents are updated "
+            "in turn with policy.share_parameters on: else nobody has moved when a round begins",
+            self.algorithm.clip_range,
         )
 
     @property

@@ -20,7 +20,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from opspo.config.algorithms import AlgorithmConfig
+from opspo.config.algorithm import AlgorithmConfig
 from opspo.config.errors import ConfigError
 
 FORMAT = 2

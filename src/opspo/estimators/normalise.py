@@ -73,15 +73,14 @@ def merge_moments(
     return mean + share * step, spread, count + new_count
 
 
-def fresh_statistics() -> ValueStatistics:
-    """Statistics of nothing yet: mean 0 and deviation 1."""
-    return ValueStatistics(
-        mean=jnp.zeros(()), rest=jnp.zeros(()), variance=jnp.ones(()), weight=jnp.zeros(())
-    )
+def fresh_statistics(variance: float = 1.0) -> ValueStatistics:
+    """Statistics of nothing yet: mean 0, and by default deviation 1."""
+    zero = jnp.zeros(())
+    return ValueStatistics(mean=zero, rest=zero, variance=zero + variance, weight=zero)
 
 
 def update_statistics(
-    statistics: ValueStatistics, target: Array, *, decay: float
+    statistics: ValueStatistics, target: Array, mask: Array | None = None, *, decay: float
 ) -> ValueStatistics:
     """Moments of all targets so far, each batch's share falling by `decay` with every later one.
 
@@ -93,12 +92,15 @@ def update_statistics(
     Args:
         statistics: of the batches so far.
         target: any shape, one batch.
+        mask: bool of that shape, which of them count; None: all. At least one does.
         decay: in [0, 1).
     """
-    near = target.mean()
+    mask = jnp.ones_like(target, bool) if mask is None else mask
+    near = masked_mean(target, mask)
     off = target - near
-    correction = off.mean()  # what rounding has left of the mean
-    variance = (off**2).mean() - correction**2
+    # what rounding has left of the mean, and the mean square about it
+    correction, square = masked_means({"off": off, "square": off**2}, mask).values()
+    variance = square - correction**2
 
     old, new = decay * statistics.weight, 1 - decay
     share = new / (old + new)

@@ -63,6 +63,16 @@ def bound_cut(ratio: Array, *, gae_lambda: float, trace_clip: float) -> Array:
     return jnp.minimum(ratio, gae_lambda * trace_clip)
 
 
+def twice_cut(ratio: Array, *, gae_lambda: float, trace_clip: float) -> Array:
+    """c = λ² min(c̄, r): λ with the ratio and once more with γ, as in A2PO's public code.
+
+    There (`some_agent_compute_returns_from_current_policy` in onpolicy/utils/shared_buffer.py) the
+    rates are (γλ)^k and the ratios λ min(c̄, r), unless `speedup_trace` is set. Where nobody has
+    moved this is not GAE: the public code takes GAE for the first stage.
+    """
+    return gae_lambda**2 * jnp.minimum(ratio, trace_clip)
+
+
 Cut = Callable[..., Array]
 """(ratio, *, gae_lambda, trace_clip) → c"""
 

@@ -6,13 +6,53 @@ import jax.numpy as jnp
 
 from opspo.policies.team import Critic
 from opspo.rollout.chunks import chunk_starts, from_chunks, to_chunks
-from opspo.types import Array, TrainState, Trajectory
+from opspo.types import Array, Batch, Params, Trajectory
+
+
+def revalued(critic: Critic, params: Params, unit: tuple[Array, Array], batch: Batch) -> Batch:
+    """The batch with the values of other parameters of the critic.
+
+    What its gradient steps start from stays: the memories at the start of each chunk, and the
+    output around which its move is clipped.
+
+    Args:
+        critic: the network.
+        params: its parameters.
+        unit: mean and deviation in which it speaks.
+        batch: the data.
+    """
+    chunks, envs = batch.critic_memory.shape[0], batch.trajectory.reward.shape[1]
+    memory = batch.critic_memory[:: chunks // envs]  # at each environment's first chunk
+    *_, raw, raw_next = values_along(critic, params, memory, batch.trajectory)
+    value, next_value = in_reward_unit(raw, raw_next, batch.trajectory.terminated, unit)
+    return batch.replace(value=value, next_value=next_value)  # type: ignore[attr-defined]
+
+
+def in_reward_unit(
+    raw: Array, raw_next: Array, terminated: Array, unit: tuple[Array, Array]
+) -> tuple[Array, Array]:
+    """V(s_t) and V(s_{t+1}), 0 past a termination, from a critic's outputs.
+
+    Args:
+        raw, raw_next: [T, E, M] outputs for the states and their true successors.
+        terminated: [T, E] bool.
+        unit: mean and deviation of the outputs' unit.
+    """
+    mean, deviation = unit
+    following = jnp.where(terminated[..., None], 0.0, raw_next * deviation + mean)
+    return raw * deviation + mean, following
 
 
 def values_along(
-    critic: Critic, state: TrainState, trajectory: Trajectory
+    critic: Critic, params: Params, memory: Array, trajectory: Trajectory
 ) -> tuple[Array, Array, Array, Array]:
     """Run the critic along the batch.
+
+    Args:
+        critic: the network.
+        params: its parameters.
+        memory: [E, M, h] before the first step.
+        trajectory: the data.
 
     Returns:
         Its memory before each step [T, E, M, h] and after the last [E, M, h], and its raw values
@@ -26,14 +66,13 @@ def values_along(
         begin = jnp.zeros(flat.shape[:2], bool)
         return from_chunks(critic.values(params, flat, chunk_starts(memory, 1), begin), envs)
 
-    params = state.critic
     if critic.memory_size == 0:
         empty = jnp.zeros((*trajectory.state.shape[:-1], 0))
         value, next_value = (once(x, empty) for x in (trajectory.state, trajectory.next_state))
-        return empty, state.critic_memory, value, next_value
+        return empty, memory, value, next_value
 
     # the whole network along the batch at once: only its memory goes from step to step
-    value, after = critic.remember(params, trajectory.state, state.critic_memory, trajectory.first)
-    before = jnp.concatenate([state.critic_memory[None], after[:-1]])
+    value, after = critic.remember(params, trajectory.state, memory, trajectory.first)
+    before = jnp.concatenate([memory[None], after[:-1]])
     # the successor's value: one step more from the memory after this one, before any reset
     return before, after[-1], value[..., 0], once(trajectory.next_state, after)

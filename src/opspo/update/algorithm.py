@@ -28,5 +28,7 @@ class Algorithm:
     """Whose ratios count in the weights and ranges"""
     action_ratio: ActionRatio
     """The ratio of an action of several dimensions, as the objective takes it"""
+    values_anew: bool = False
+    """Each stage's values are of the critic as the stages before have left it"""
     live_range: LiveRange | None = None
     """Weight and range by the others' ratio at each gradient step, where all move at once"""

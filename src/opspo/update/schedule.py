@@ -15,6 +15,7 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import struct
 
 from opspo.types import Array
@@ -81,7 +82,7 @@ def in_blocks(
     blocks = min(blocks, num_agents)
     size, larger = divmod(num_agents, blocks)
     sizes = [size + 1] * larger + [size] * (blocks - larger)
-    part = jnp.repeat(jnp.arange(blocks), jnp.array(sizes))[None]  # the block of each position
+    part = jnp.array([np.repeat(np.arange(blocks), sizes)])  # the block of each position
     block = jnp.arange(blocks)[:, None]
     active = part <= block if cumulative else part == block
     width = num_agents if cumulative else -(-num_agents // blocks)

@@ -11,14 +11,17 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
-from opspo.estimators.normalise import masked_mean, standardise
-from opspo.estimators.ratios import product_log_ratio
+from opspo.estimators.normalise import masked_mean, mean_and_deviation, standardise
+from opspo.objectives.corrections import nearness
 from opspo.policies.team import Critic, Team
-from opspo.rollout.chunks import chunk_starts, from_chunks, to_chunks
+from opspo.rollout.chunks import chunk_starts, to_chunks
+from opspo.rollout.values import revalued
 from opspo.types import Array, Batch, Correction, Params, StageData, Trajectory
 from opspo.update.algorithm import Algorithm
 from opspo.update.diagnostics import diagnose
+from opspo.update.groups import replace, select
 from opspo.update.minibatch import split
+from opspo.update.moved import Moved, measure, not_moved
 from opspo.update.schedule import Plan
 from opspo.update.step import GradientStep, Learners, Metrics, Sequences, Starts, Step
 
@@ -28,27 +31,13 @@ def _standardise_each(advantage: Array, mask: Array) -> Array:
 
 
 @struct.dataclass
-class Moved:
-    """How far each agent has moved since collection, [T, E, N]; 0 for the dead."""
-
-    log_ratio: Array
-    """as the objective takes it (`Algorithm.action_ratio`)"""
-    density_log_ratio: Array
-    """of the whole action, which is what decides where the states go"""
-
-
-def not_moved(batch: Batch) -> Moved:
-    """Nobody has, since collection."""
-    nothing = jnp.zeros_like(batch.trajectory.alive, batch.value.dtype)
-    return Moved(nothing, nothing)
-
-
-@struct.dataclass
 class Progress:
     """What one stage hands to the next."""
 
     learners: Learners
     moved: Moved
+    round_began: Array
+    """[T, E, N] log-ratio of each agent when the round over them began"""
     state_weight: Any
 
 
@@ -88,6 +77,7 @@ class Update:
         start = Progress(
             learners,
             not_moved(batch),
+            not_moved(batch).log_ratio,
             self.algorithm.state_weight.begin(
                 state_weight, batch, learners.actor, learners.critic, begin_key
             ),
@@ -95,7 +85,7 @@ class Update:
         stages = plan.agents.shape[0]
         keys = jax.random.split(key, stages + 1)
         last, (losses, diagnostics) = jax.lax.scan(
-            partial(self._stage, batch, plan.epochs, self.measures(plan)),
+            partial(self._stage, batch, plan, self.measures(plan)),
             start,
             (plan.agents, plan.active, plan.rank, jnp.arange(stages), keys[:-1]),
         )
@@ -116,7 +106,8 @@ class Update:
     ) -> tuple[Learners, Metrics]:
         """Train the critic alone on targets that do not depend on how far agents have moved."""
         agents = jnp.arange(self.team.num_members)
-        data = self._view(batch, not_moved(batch), agents, agents)
+        nothing = not_moved(batch)
+        data = self._view(batch, nothing, nothing.log_ratio, agents, agents, jnp.zeros((), int))
         correction = self.algorithm.correct(data, jnp.ones_like(data.log_ratio))
         everyone = jnp.ones_like(agents, bool)
         return self._descend(
@@ -129,30 +120,35 @@ class Update:
         )
 
     def _stage(
-        self, batch: Batch, epochs: int, measure: bool, progress: Progress, now: tuple[Array, ...]
+        self, batch: Batch, plan: Plan, measures: bool, progress: Progress, now: tuple[Array, ...]
     ) -> tuple[Progress, tuple[Metrics, Metrics]]:
         """Correct the data for a group of agents and train them on it."""
         agents, active, rank, index, key = now
         weigh_key, descend_key = jax.random.split(key)
-        data = self._view(batch, progress.moved, agents, rank)
+        if self.algorithm.values_anew:
+            batch = self._anew(batch, progress.learners, index)
+        began = jnp.where(
+            index % plan.positions == 0, progress.moved.log_ratio, progress.round_began
+        )
+        data = self._view(batch, progress.moved, began, agents, rank, index)
         omega, state_weight = self.algorithm.state_weight.weigh(
             progress.state_weight, batch, data, index, weigh_key
         )
         correction = self.algorithm.correct(data, omega)
         mask = data.alive & active
         group, metrics = self._descend(
-            self._select(progress.learners, agents),
+            select(self.team, self.critic, progress.learners, agents),
             *self._sequences(batch, agents, active, mask, correction),
             self.gradient_step.actor_step if self.critic_epochs else self.gradient_step,
-            epochs=epochs,
+            epochs=plan.epochs,
             rate=batch.learning_rate_scale,
             key=descend_key,
         )
         # how far the agents have come, not how far they were on the way
         losses = jax.tree.map(jnp.mean, metrics | {"kl": metrics["kl"][-1]})
-        learners = self._replace(progress.learners, agents, group)
+        learners = replace(self.team, self.critic, progress.learners, agents, group)
         moved = progress.moved
-        if measure:
+        if measures:
             moved = self._measure(learners.actor, batch.trajectory, moved, agents)
         state_weight = self.algorithm.state_weight.moved(state_weight, learners.actor, agents)
         diagnostics = diagnose(data, correction, mask)
@@ -162,9 +158,35 @@ class Update:
             diagnostics |= self.further_diagnostics(
                 data, correction, before[..., agents], after[..., agents], mask
             )
-        return Progress(learners, moved, state_weight), (losses, diagnostics)
+        return Progress(learners, moved, began, state_weight), (losses, diagnostics)
 
-    def _view(self, batch: Batch, moved: Moved, agents: Array, rank: Array) -> StageData:
+    def _anew(self, batch: Batch, learners: Learners, stage: Array) -> Batch:
+        """The batch with the values of the critic as the stages so far have left it.
+
+        In the first it has not moved yet, though the unit that it is trained in has.
+        """
+        return jax.lax.cond(
+            stage == 0,
+            lambda: batch,
+            lambda: revalued(
+                self.critic,
+                learners.critic,
+                mean_and_deviation(
+                    learners.value_statistics, epsilon=self.gradient_step.least_deviation
+                ),
+                batch,
+            ),
+        )
+
+    def _view(
+        self,
+        batch: Batch,
+        moved: Moved,
+        began: Array,
+        agents: Array,
+        rank: Array,
+        stage: Array,
+    ) -> StageData:
         """The data from where a group of agents stands."""
         trajectory, members = batch.trajectory, self.critic.members(agents)
         weight_agents = self.algorithm.weight_agents
@@ -178,7 +200,9 @@ class Update:
             trace_log_ratio=self.algorithm.trace_agents(moved.density_log_ratio, agents, rank),
             density_log_ratio=weight_agents(moved.density_log_ratio, agents, rank),
             position=(rank[agents] + 1) / self.team.num_members,
+            nearness=nearness(began)[agents],
             alive=trajectory.alive[..., agents],
+            stage=stage,
         )
 
     def _sequences(
@@ -193,9 +217,6 @@ class Update:
             advantage = scale(advantage, mask)
         if self.normalise_weight:
             weight = weight / jnp.maximum(masked_mean(weight, mask), 1e-6)
-
-        def normalised(value: Array) -> Array:
-            return (value - batch.value_mean) / batch.value_deviation
 
         available = trajectory.available_actions
         own = self.team.own_dimensions(agents)
@@ -214,7 +235,7 @@ class Update:
             state=trajectory.state[:, :, members],
             first=trajectory.first,
             value=batch.raw_value[..., members],
-            value_target=normalised(correction.value_target),
+            value_target=correction.value_target,
             target_mask=jnp.broadcast_to(active, mask.shape),
         )
         sequences = jax.tree.map(lambda x: to_chunks(x, self.chunk_length), by_time)
@@ -246,55 +267,16 @@ class Update:
 
         return jax.lax.scan(epoch, group, jax.random.split(key, epochs))
 
-    def _select(self, learners: Learners, agents: Array) -> Learners:
-        members = self.critic.members(agents)
-        return Learners(
-            self.team.select(learners.actor, agents),
-            self.team.select(learners.actor_optimiser, agents),
-            self.critic.select(learners.critic, members),
-            self.critic.select(learners.critic_optimiser, members),
-        )
-
-    def _replace(self, learners: Learners, agents: Array, group: Learners) -> Learners:
-        members = self.critic.members(agents)
-        return Learners(
-            self.team.replace(learners.actor, agents, group.actor),
-            self.team.replace(learners.actor_optimiser, agents, group.actor_optimiser),
-            self.critic.replace(learners.critic, members, group.critic),
-            self.critic.replace(learners.critic_optimiser, members, group.critic_optimiser),
-        )
-
     def _measure(
         self, params: Params, trajectory: Trajectory, before: Moved, agents: Array
     ) -> Moved:
-        """How far all have moved after a stage of a group of agents.
-
-        With separate parameters only the stage's agents have.
-        """
-        moved = jnp.arange(self.team.num_members) if self.team.shared else agents
-        length, num_envs = self.chunk_length, trajectory.reward.shape[1]
-
-        def chunks(x: Array) -> Array:
-            return to_chunks(x[:, :, moved], length)
-
-        available = trajectory.available_actions
-        log_prob = self.team.log_prob(
-            self.team.select(params, moved),
-            chunks(trajectory.observation),
-            chunk_starts(trajectory.memory, length)[:, moved],
-            to_chunks(trajectory.first, length),
-            chunks(trajectory.action),
-            None if available is None else chunks(available),
-        )
-        old, own = chunks(trajectory.log_prob), self.team.own_dimensions(moved)
-        if own is not None:
-            own = jnp.broadcast_to(own, old.shape)
-
-        def put(before: Array, change: Array) -> Array:
-            living = jnp.where(trajectory.alive[..., moved], from_chunks(change, num_envs), 0.0)
-            return before.at[..., moved].set(living)
-
-        return Moved(
-            put(before.log_ratio, self.algorithm.action_ratio(log_prob, old, own)),
-            put(before.density_log_ratio, product_log_ratio(log_prob, old, own)),
+        """How far all have moved after a stage of a group of agents."""
+        return measure(
+            self.team,
+            self.algorithm.action_ratio,
+            params,
+            trajectory,
+            before,
+            agents,
+            chunk_length=self.chunk_length,
         )

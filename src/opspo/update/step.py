@@ -13,6 +13,7 @@ import optax
 from flax import struct
 from jax.sharding import Mesh
 
+from opspo.estimators.normalise import mean_and_deviation, update_statistics
 from opspo.estimators.ratios import (
     kl_from_log_ratio,
     others_log_ratio,
@@ -21,7 +22,7 @@ from opspo.estimators.ratios import (
 from opspo.objectives.surrogate import clipped_surrogate, is_clipped
 from opspo.objectives.value import clipped_value_loss
 from opspo.policies.team import Critic, Team
-from opspo.types import Array, Params
+from opspo.types import Array, Params, ValueStatistics
 from opspo.update.mean import Sums, mean_gradient, sums
 
 Metrics = dict[str, Array]
@@ -60,7 +61,7 @@ class Sequences:
     value: Array
     """[L, C, M] the critic's output at collection"""
     value_target: Array
-    """[L, C, K] normalised"""
+    """[L, C, K] in the reward's unit"""
     target_mask: Array
     """[L, C, K] bool, the agent is under update: its target counts also after its death"""
 
@@ -83,6 +84,8 @@ class Learners:
     actor_optimiser: optax.OptState
     critic: Params
     critic_optimiser: optax.OptState
+    value_statistics: ValueStatistics
+    """the unit in which the critic is trained, the same for all of them"""
 
 
 def actor_loss(
@@ -129,13 +132,17 @@ def critic_loss(
     critic: Critic,
     clip: float,
     huber_delta: float,
+    mask_dead: bool,
 ) -> tuple[Array, Sums]:
-    """The value loss, added up over the targets of the agents under update."""
+    """The value loss, added up over the targets of the agents under update.
+
+    The batch's targets are in the unit of the critic's outputs here.
+    """
     value = critic.values(params, batch.state, memory, batch.first)
     loss = clipped_value_loss(
         value, batch.value, batch.value_target, clip=clip, huber_delta=huber_delta
     )
-    found = sums({"value_loss": loss}, batch.target_mask)
+    found = sums({"value_loss": loss}, batch.mask if mask_dead else batch.target_mask)
     return found.metrics["value_loss"], found
 
 
@@ -150,6 +157,12 @@ class GradientStep:
     entropy_coefficient: float
     value_clip: float
     huber_delta: float
+    mask_dead: bool
+    """Targets of dead agents do not count in the value loss"""
+    value_decay: float | None
+    """of the value statistics at each of the critic's steps; None: they stay for the update"""
+    least_deviation: float
+    """of the critic's unit"""
     action_ratio: ActionRatio = product_log_ratio
     live_range: LiveRange | None = None
     """The others' ratio taken anew at each step, where all agents move at once (CoPPO)"""
@@ -191,8 +204,21 @@ class GradientStep:
         self, learners: Learners, batch: Sequences, starts: Starts, rate: Array
     ) -> tuple[Learners, Metrics]:
         """One step of the critic alone."""
+        statistics = learners.value_statistics
+        if self.value_decay is not None:
+            statistics = update_statistics(
+                statistics, batch.value_target, batch.target_mask, decay=self.value_decay
+            )
+        mean, deviation = mean_and_deviation(statistics, epsilon=self.least_deviation)
+        batch = batch.replace(  # type: ignore[attr-defined]
+            value_target=(batch.value_target - mean) / deviation
+        )
         loss = partial(
-            critic_loss, critic=self.critic, clip=self.value_clip, huber_delta=self.huber_delta
+            critic_loss,
+            critic=self.critic,
+            clip=self.value_clip,
+            huber_delta=self.huber_delta,
+            mask_dead=self.mask_dead,
         )
         grad, metrics = mean_gradient(
             loss, learners.critic, batch, starts.critic, shared=self.critic.shared, mesh=self.mesh
@@ -201,7 +227,10 @@ class GradientStep:
             learners.critic, grad, learners.critic_optimiser
         )
         metrics |= {"critic_grad_norm": jnp.mean(norm)}
-        return learners.replace(critic=critic, critic_optimiser=optimiser), metrics  # type: ignore[attr-defined]
+        learners = learners.replace(  # type: ignore[attr-defined]
+            critic=critic, critic_optimiser=optimiser, value_statistics=statistics
+        )
+        return learners, metrics
 
 
 def _apply(

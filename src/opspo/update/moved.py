@@ -1,0 +1,80 @@
+"""How far the agents have moved since the data were collected."""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+from flax import struct
+
+from opspo.estimators.ratios import product_log_ratio
+from opspo.policies.team import Team
+from opspo.rollout.chunks import chunk_starts, from_chunks, to_chunks
+from opspo.types import Array, Batch, Params, Trajectory
+from opspo.update.step import ActionRatio
+
+
+@struct.dataclass
+class Moved:
+    """How far each agent has moved since collection, [T, E, N]; 0 for the dead."""
+
+    log_ratio: Array
+    """as the objective takes it (`Algorithm.action_ratio`)"""
+    density_log_ratio: Array
+    """of the whole action, which is what decides where the states go"""
+
+
+def not_moved(batch: Batch) -> Moved:
+    """Nobody has, since collection."""
+    nothing = jnp.zeros_like(batch.trajectory.alive, batch.value.dtype)
+    return Moved(nothing, nothing)
+
+
+def measure(
+    team: Team,
+    action_ratio: ActionRatio,
+    params: Params,
+    trajectory: Trajectory,
+    before: Moved,
+    agents: Array,
+    *,
+    chunk_length: int,
+) -> Moved:
+    """How far all have moved after gradient steps of a group of agents.
+
+    With separate parameters only the group's agents have.
+
+    Args:
+        team: whose networks they are.
+        action_ratio: the ratio of an action, as the objective takes it.
+        params: of all actors, after the steps.
+        trajectory: the data.
+        before: how far they had moved before.
+        agents: [K] int.
+        chunk_length: length of the sequences that the networks run on.
+    """
+    moved = jnp.arange(team.num_members) if team.shared else agents
+    num_envs = trajectory.reward.shape[1]
+
+    def chunks(x: Array) -> Array:
+        return to_chunks(x[:, :, moved], chunk_length)
+
+    available = trajectory.available_actions
+    log_prob = team.log_prob(
+        team.select(params, moved),
+        chunks(trajectory.observation),
+        chunk_starts(trajectory.memory, chunk_length)[:, moved],
+        to_chunks(trajectory.first, chunk_length),
+        chunks(trajectory.action),
+        None if available is None else chunks(available),
+    )
+    old, own = chunks(trajectory.log_prob), team.own_dimensions(moved)
+    if own is not None:
+        own = jnp.broadcast_to(own, old.shape)
+
+    def put(before: Array, change: Array) -> Array:
+        living = jnp.where(trajectory.alive[..., moved], from_chunks(change, num_envs), 0.0)
+        return before.at[..., moved].set(living)
+
+    return Moved(
+        put(before.log_ratio, action_ratio(log_prob, old, own)),
+        put(before.density_log_ratio, product_log_ratio(log_prob, old, own)),
+    )

@@ -1,0 +1,103 @@
+"""Runs that an earlier version left behind: they resume, play and load as they did then.
+
+`data/format1` was written before config.json had a format: two runs that were stopped after four of
+six iterations, and in expected.json what that version then did with them.
+"""
+
+import json
+import shutil
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+from reach import Reach
+
+import opspo
+from opspo.cli import main
+from opspo.environments import make_env
+from opspo.environments.identity import stored_spec
+from opspo.runs import RunError, RunFolder
+from opspo.trainer import evaluate_run, resume
+
+pytestmark = pytest.mark.slow
+
+OLD = Path(__file__).parent / "data" / "format1"
+EXPECTED = json.loads((OLD / "expected.json").read_text())
+
+
+@pytest.fixture(params=EXPECTED)
+def old(request, tmp_path):
+    """A copy of a run, its environment, and what is expected of it."""
+    shutil.copytree(OLD / request.param, tmp_path / "run")
+    environment = Reach() if request.param == "reach" else make_env("probe/credit")
+    return tmp_path / "run", environment, EXPECTED[request.param]
+
+
+def close(found, expected):
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=2e-5)
+
+
+def test_it_acts_as_then(old):
+    run, environment, expected = old
+    policy = opspo.load_policy(run, environment=environment)
+    seen = np.array(expected["observations"])
+    close(policy.act(seen), expected["greedy"])
+    close(policy.act(seen, greedy=False, key=jax.random.PRNGKey(1)), expected["sampled"])
+
+
+def test_it_plays_as_then(old):
+    run, environment, expected = old
+    played = evaluate_run(run, episodes=3, seed=5, greedy=False, environment=environment)
+    close(played.returns, expected["returns"])
+
+
+def test_it_goes_on_as_then(old):
+    run, environment, expected = old
+    result = resume(run, environment=environment)
+    params = jax.tree.leaves(opspo.load_policy(run).params)
+    close(np.concatenate([x.ravel() for x in params]), expected["resumed"]["actor"])
+    close(result.evaluation.returns, expected["resumed"]["returns"])
+
+
+def test_it_extends_and_keeps_its_own_settings(old, capsys):
+    run, environment, _ = old
+    result = resume(run, environment=environment, total_steps=112)
+    assert result.env_steps == 112
+    written = json.loads((run / "config.json").read_text())
+    assert (written["total_steps"], written["format"]) == (112, opspo.config.versions.FORMAT)
+    assert written["policy"]["running_normalisation"] is False
+
+
+def test_on_the_command_line(tmp_path, capsys):
+    run = tmp_path / "run"
+    shutil.copytree(OLD / "credit", run)
+    main(["eval", "--run-dir", str(run), "--episodes", "3", "--seed", "5", "--no-greedy"])
+    close(json.loads(capsys.readouterr().out)["returns"], EXPECTED["credit"]["returns"])
+    main(["resume", "--run-dir", str(run)])
+    assert "Done: 96 steps" in capsys.readouterr().out
+
+
+def test_what_it_did_not_keep_is_compared_with_nothing(old):
+    """It knew neither names nor each agent's own actions; its sizes are compared."""
+    run, _, _ = old
+    stored = stored_spec(RunFolder(run))
+    assert stored.unknown == {"agents", "action_sizes", "action_counts"}
+    sizes = {"observation_size": stored.spec.observation_size, "state_size": stored.spec.state_size}
+    sizes |= {"num_actions": stored.spec.num_actions, "action_size": stored.spec.action_size}
+    named = Reach(**sizes, agents=("a", "b"), action_sizes=(1, 2), action_counts=(1, 2))
+    opspo.load_policy(run, environment=named)
+    with pytest.raises(RunError, match="state_size was"):
+        opspo.load_policy(run, environment=Reach(**sizes | {"state_size": 99}))
+
+
+def test_changed_networks_are_said_by_their_arrays(old):
+    """Such a checkpoint does not say which settings it was written with."""
+    run, environment, _ = old
+    text = (run / "config.json").read_text()
+    (run / "config.json").write_text(text.replace("[\n      4\n", "[\n      5\n"))
+    says = r"Dense_0\.kernel has the shape .*4, \d\] where .*5, \d\] is expected \(and \d+ more\)"
+    with pytest.raises(RunError, match=says):
+        resume(run, environment=environment)
+    with pytest.raises(RunError, match=says):
+        opspo.load_policy(run)
