@@ -86,6 +86,22 @@ def test_all_problems_come_in_one_report():
     assert text.count("\nproblem: ") == 4 and text.count("  where: ") == 5
 
 
+class AwfulWalkers(in_pettingzoo.State):
+    def fallen(self, agent):
+        return 0
+
+    def paid(self, agent):
+        return float("nan")
+
+
+def test_all_problems_of_pettingzoo_come_in_one_report():
+    """And not what the adapter makes of them: a mean reward that is not finite."""
+    report = check(AwfulWalkers)
+    kinds = ["not finite: reward", "dtype: terminations", "not finite: state"]
+    assert [problem.kind for problem in report.problems] == kinds
+    assert "agent 'walker_0'" in report.problems[0].where
+
+
 def test_what_a_worker_raises_comes_with_its_own_frames():
     died, raised = check(on_host.RaisesInWorkers()).problems
     assert died.kind == "worker died" and died.where.startswith("episode 1, step 4")
@@ -197,7 +213,10 @@ def test_the_command_prints_a_report_and_ends_well(capsys):
 def broken_module(tmp_path, monkeypatch):
     """A module with a parallel environment whose reward is no number."""
     (tmp_path / "my_broken_game.py").write_text(
-        "from broken.in_pettingzoo import CASES\nparallel_env = CASES['rewards of an agent'].make\n"
+        "from broken.in_pettingzoo import CASES\n"
+        "def parallel_env():\n"
+        "    print('hello')\n"
+        "    return CASES['rewards of an agent'].make()\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
     return "pettingzoo/my_broken_game"
