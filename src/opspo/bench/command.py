@@ -34,7 +34,7 @@ class _Engine:
     num_steps: int = 100
     """Steps of each in a round."""
     rounds: int = 9
-    """Times that it is timed, behind a first that compiles."""
+    """Times that it is timed, after a first that compiles."""
     out: str = ""
     """File for the figures, as JSON."""
 
@@ -47,7 +47,7 @@ class _Learning:
     preset: str = "default"
     """Start from these settings; flags given beside it come on top."""
     rounds: int = 9
-    """Times that it is timed, behind a first that compiles."""
+    """Times that it is timed, after a first that compiles."""
     out: str = ""
     """File for the figures, as JSON."""
 

@@ -16,7 +16,7 @@ import numpy as np
 from jax.experimental.compilation_cache import compilation_cache
 
 COMPILING = "/jax/core/compile/backend_compile_duration"
-"""JAX's name for what the compiler takes, behind tracing and lowering"""
+"""JAX's name for what the compiler takes, after tracing and lowering"""
 PRODUCT_SIZE = 4096
 PRODUCT_ROUNDS = 6
 

@@ -61,7 +61,7 @@ class AlgorithmConfig:
     extra_critic_passes: int = 0
     """Passes of the critic alone before each epoch; 1 is A2PO's two-stage critic."""
     critic_epochs: int = 0
-    """Passes of the critic alone behind all agents, as HAPPO's authors have it; 0: the critic takes
+    """Passes of the critic alone after all agents, as HAPPO's authors have it; 0: the critic takes
     a step with each of the agents' (Algorithm 1)."""
     entropy_coefficient: float = 0.01
     """Weight of the entropy bonus."""
@@ -171,7 +171,7 @@ class AlgorithmConfig:
         require(
             not (self.critic_epochs and self.extra_critic_passes),
             "algorithm.extra_critic_passes",
-            "0 where algorithm.critic_epochs trains the critic behind all agents",
+            "0 where algorithm.critic_epochs trains the critic after all agents",
             self.extra_critic_passes,
         )
 

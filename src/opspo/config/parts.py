@@ -50,9 +50,9 @@ class PolicyConfig:
     layer_norm: bool = True
     """Layer norm after every layer, and of the input where `running_normalisation` is off."""
     recurrent: bool = False
-    """Put a GRU behind the hidden layers of actor and critic."""
+    """Put a GRU after the hidden layers of actor and critic."""
     output_sizes: tuple[int, ...] = ()
-    """Widths of further layers, behind the GRU where there is one."""
+    """Widths of further layers, after the GRU where there is one."""
     chunk_length: int = 10
     """Steps through which gradients flow back in a recurrent network."""
     running_normalisation: bool = True

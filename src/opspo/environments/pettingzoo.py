@@ -58,7 +58,7 @@ def from_pettingzoo(
         make: gives a new environment at each call.
         name: for messages and the run's files; by default the environment's own.
         workers: step each in a process of its own, which is started again if it dies. Worth it
-            from about a millisecond a step. A script that does this keeps what it runs behind
+            from about a millisecond a step. A script that does this keeps what it runs under
             `if __name__ == "__main__":`, since every worker imports it.
         own_state: let the critic see the environment's `state()` where it has one, and not the
             observations in a row.

@@ -256,7 +256,7 @@ def _reason(error: Exception) -> str:
         return f"it did not answer within {PATIENCE:.0f} seconds"
     return (
         f"its process is gone, without a word ({type(error).__name__}). In a script of your own, "
-        'what it runs must stand behind `if __name__ == "__main__":`, since workers import it.'
+        'what it runs must stand under `if __name__ == "__main__":`, since workers import it.'
     )
 
 

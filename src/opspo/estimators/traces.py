@@ -90,7 +90,7 @@ def _correction_terms(
 
 
 def _after(x: Array) -> Array:
-    """x_{t+1} at index t, and 0 behind the last."""
+    """x_{t+1} at index t, and 0 after the last."""
     return jnp.concatenate([x[1:], jnp.zeros_like(x[:1])])
 
 

@@ -2,7 +2,7 @@
 
 JAX would differentiate the scan step by step: every step of the backward pass adds a small outer
 product to each weight's gradient. Here the backward scan hands out the gates' errors alone, and
-each weight's gradient is one product over all the steps, behind the scan.
+each weight's gradient is one product over all the steps, after the scan.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class _Kept(NamedTuple):
 
     kernels: Gates
     gates: Gates
-    """[L, B, h] each, behind their non-linearities"""
+    """[L, B, h] each, after their non-linearities"""
     candidate: Array
     """[L, B, h] the recurrent part of the new gate, before the reset gate"""
     before: Array
@@ -39,7 +39,7 @@ class _Kept(NamedTuple):
 
 @jax.custom_vjp
 def gru(inputs: Gates, kernels: Gates, bias: Array, memory: Array, first: Array) -> Array:
-    """States of a gated recurrent unit (Cho et al. 2014, the reset gate behind the product).
+    """States of a gated recurrent unit (Cho et al. 2014, the reset gate after the product).
 
         r = σ(x_r + h W_r)    u = σ(x_u + h W_u)    n = tanh(x_n + r ⊙ (h W_n + b))
         h' = (1 − u) ⊙ n + u ⊙ h,    h = 0 at the first step of an episode

@@ -81,7 +81,7 @@ class RunningNorm(nn.Module):
 
 
 class Torso(nn.Module):
-    """Hidden layers, with `recurrent` a GRU, and the layers behind it; layer norm after each."""
+    """Hidden layers, with `recurrent` a GRU, and the layers after it; layer norm after each."""
 
     hidden_sizes: tuple[int, ...]
     activation: str

@@ -2,7 +2,7 @@
 
 What differs all the same: one central critic sees each state once (JaxMARL's sees it once for each
 agent, with the agent's number), time limits are bootstrapped, dead agents do not count, the value
-loss is the error of normalised targets, and a layer behind the GRU starts with the gain of a ReLU
+loss is the error of normalised targets, and a layer after the GRU starts with the gain of a ReLU
 (√2, JaxMARL has 2).
 """
 

@@ -57,7 +57,7 @@ class Update:
     minibatches: int
     extra_critic_passes: int
     critic_epochs: int
-    """of the critic alone, behind the last stage; 0: it takes a step with each of the agents'"""
+    """of the critic alone, after the last stage; 0: it takes a step with each of the agents'"""
     normalise_advantage: bool
     normalise_weight: bool
     further_diagnostics: FurtherDiagnostics | None = None

@@ -252,7 +252,7 @@ def _apply(
 def make_optimiser(
     learning_rate: float, *, adam_epsilon: float, max_grad_norm: float
 ) -> optax.GradientTransformation:
-    """Adam behind a bound on the gradient's norm."""
+    """Adam after a bound on the gradient's norm."""
     return optax.chain(
         optax.clip_by_global_norm(max_grad_norm), optax.adam(learning_rate, eps=adam_epsilon)
     )
