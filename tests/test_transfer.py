@@ -251,7 +251,9 @@ def test_every_seed_starts_from_the_same(runs, tmp_path):
     train(one, environment=Reach(agents=NAMES), init_from=runs())
     pairs = [tmp_path / "one", tmp_path / "many" / "seed1"]
     alone, beside = (jax.tree.leaves(opspo.load_policy(path).params) for path in pairs)
-    assert all(map(np.array_equal, alone, beside))
+    for one_array, other in zip(alone, beside, strict=True):
+        # a program for several seeds may sum in another order
+        np.testing.assert_allclose(one_array, other, atol=1e-5)
 
 
 def test_an_edited_config_is_not_believed(runs, tmp_path):
