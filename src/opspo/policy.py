@@ -154,8 +154,8 @@ def load_policy(
     Args:
         run_dir: the run's folder.
         checkpoint: its `latest`, the one evaluated `best`, or an iteration.
-        environment: where it is going to play, to be compared with the one that it was trained
-            for: sizes, and the agents' names in their order.
+        environment: where it will play, to be compared with the one that it was trained for:
+            sizes, and the agents' names in their order.
 
     Raises:
         RunError: there is no such run or checkpoint, or it cannot be read; or the environment is
@@ -179,7 +179,7 @@ def find_checkpoint(
     *,
     config: TrainConfig | None = None,
 ) -> tuple[Checkpoints, int]:
-    """Where a checkpoint lies, and its iteration.
+    """Where a checkpoint is, and its iteration.
 
     Raises:
         RunError: there is none.

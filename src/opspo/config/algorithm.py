@@ -61,7 +61,7 @@ class AlgorithmConfig:
     extra_critic_passes: int = 0
     """Passes of the critic alone before each epoch; 1 is A2PO's two-stage critic."""
     critic_epochs: int = 0
-    """Passes of the critic alone after all agents, as HAPPO's authors have it; 0: the critic takes
+    """Passes of the critic alone after all agents, as HAPPO's authors do; 0: the critic takes
     a step with each of the agents' (Algorithm 1)."""
     entropy_coefficient: float = 0.01
     """Weight of the entropy bonus."""
@@ -211,7 +211,7 @@ class AlgorithmConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class SequentialConfig(AlgorithmConfig):
-    """What the algorithms have that update one agent after another."""
+    """What algorithms that update one agent after another have."""
 
     sequential: ClassVar[bool] = True
 

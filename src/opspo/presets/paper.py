@@ -2,7 +2,7 @@
 
 Table 2 is SMAC (and here, for maps of the same name, SMAX), Table 3 MA-MuJoCo, Table 4 Google
 Research Football. Their column "γ" is λ (erratum E1). "Parameters not mentioned are A2PO's": those
-of A2PO-ICLR2023 at c953380, where its code has the baselines, too; the settings of an algorithm are
+of A2PO-ICLR2023 at c953380, where its code has the baselines too; the settings of an algorithm are
 those of the line "# A2PO", "# HAPPO" … of the script for the task. docs/paper.md says where that
 code differs from the papers, and which of the two is taken. What neither says stays at the
 library's default: among it λ = 0.95 for MAPPO, CoPPO and HAPPO.
@@ -216,7 +216,7 @@ def _algorithm(algo: str, family: Family, row: Row) -> Any:
 
 
 def _a2po(family: Family, row: Row) -> dict[str, Any]:
-    """What A2PO alone has, as its public code and scripts have it."""
+    """What A2PO alone has, as in its public code and scripts."""
     epochs, gae_lambda = row.a2po
     return {
         "epochs": epochs,

@@ -19,7 +19,7 @@ def begin(environment: JaxEnvironment, team: Team, num_envs: int, key: Array) ->
     """Reset `num_envs` environments."""
     state, observation = jax.vmap(environment.reset)(jax.random.split(key, num_envs))
     # An environment may start from Python numbers; left weakly typed, they would make the second
-    # iteration compile anew.
+    # iteration compile again.
     state = jax.tree.map(lambda x: jax.lax.convert_element_type(x, x.dtype), state)
     return RolloutState(
         environment=state,
