@@ -38,11 +38,17 @@ def steady(config):
     return dataclasses.replace(config, optimiser=OptimiserConfig())
 
 
+def unscaled(config):
+    """As its preset has it. A feature that has not moved yet would be rounding over next to 0."""
+    policy = dataclasses.replace(config.policy, running_normalisation=False)
+    return dataclasses.replace(config, policy=policy)
+
+
 CONFIGS = {
     "probe": small_config("probe/credit"),
     "probe, recurrent and separate": small_config("probe/memory", recurrent=True, shared=False),
     "probe, in minibatches": steady(small_config("probe/credit", "mappo", minibatches=4)),
-    "smax/3m": small_config("smax/3m", "mappo", epochs=2),
+    "smax/3m": unscaled(small_config("smax/3m", "mappo", epochs=2)),
 }
 
 
