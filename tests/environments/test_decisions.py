@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from opspo.config import ConfigError
+from opspo.environments.base import EnvironmentSpec
 from opspo.environments.decisions import Action, allowed, choices_of, team_sizes, to_range
 
 INF = np.inf
@@ -24,12 +25,26 @@ def numbers(size):
         ([choosing(3), choosing(5)], {"num_actions": 5, "action_counts": (3, 5)}),
         (
             [choosing(3, 2), choosing(2, 3)],
-            {"num_actions": 3, "action_size": 2, "action_sizes": ()},
+            {
+                "num_actions": 3,
+                "action_size": 2,
+                "action_sizes": (),
+                "decision_counts": ((3, 2), (2, 3)),
+            },
+        ),
+        (
+            [choosing(3, 3), choosing(3)],
+            {"num_actions": 3, "action_size": 2, "action_sizes": (2, 1), "decision_counts": ()},
         ),
         # one decision beside several
         (
             [choosing(9), choosing(2, 3, 2)],
-            {"num_actions": 9, "action_size": 3, "action_sizes": (1, 3)},
+            {
+                "num_actions": 9,
+                "action_size": 3,
+                "action_sizes": (1, 3),
+                "decision_counts": ((9,), (2, 3, 2)),
+            },
         ),
         ([numbers(4), numbers(4)], {"action_size": 4, "action_sizes": ()}),
         ([numbers(1), numbers(8)], {"action_size": 8, "action_sizes": (1, 8)}),
@@ -44,12 +59,34 @@ def test_choices_beside_numbers_are_refused():
         team_sizes([choosing(2), numbers(2)], "own/game")
 
 
-def test_surplus_choices_are_never_available_and_a_surplus_decision_has_one():
-    got = choices_of([choosing(2, 3), choosing(4)])
-    assert got.astype(int).tolist() == [
-        [[1, 1, 0, 0], [1, 1, 1, 0]],
-        [[1, 1, 1, 1], [1, 0, 0, 0]],
-    ]
+@pytest.mark.parametrize(
+    ("sizes", "expected"),
+    [
+        ({"num_actions": 3}, [[1, 1, 1], [1, 1, 1]]),
+        ({"num_actions": 3, "action_counts": (3, 2)}, [[1, 1, 1], [1, 1, 0]]),
+        ({"num_actions": 2, "action_size": 2}, [[[1, 1], [1, 1]]] * 2),
+        (
+            {"num_actions": 2, "action_size": 2, "action_sizes": (2, 1)},
+            [[[1, 1], [1, 1]], [[1, 1], [1, 0]]],
+        ),
+        (
+            {"num_actions": 3, "action_size": 2, "action_counts": (3, 2)},
+            [[[1, 1, 1], [1, 1, 1]], [[1, 1, 0], [1, 1, 0]]],
+        ),
+        (
+            {
+                "num_actions": 4,
+                "action_size": 2,
+                "action_sizes": (2, 1),
+                "decision_counts": ((2, 3), (4,)),
+            },
+            [[[1, 1, 0, 0], [1, 1, 1, 0]], [[1, 1, 1, 1], [1, 0, 0, 0]]],
+        ),
+    ],
+)
+def test_surplus_choices_are_never_available_and_a_surplus_decision_has_one(sizes, expected):
+    spec = EnvironmentSpec("own/game", 2, 3, 3, **sizes)
+    assert choices_of(spec).astype(int).tolist() == expected
 
 
 @pytest.mark.parametrize(

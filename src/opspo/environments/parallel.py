@@ -58,8 +58,7 @@ class Joint(gymnasium.Env):
         self._environment = environment
         self.observation_space, self.action_space = joint_spaces(environment.spec)
         self._engine = engine
-        self._actions = [environment.actions[agent] for agent in environment.agents]
-        self._choices = choices_of(self._actions) if environment.spec.num_actions else None
+        self._choices = choices_of(environment.spec) if environment.spec.num_actions else None
         self._out: set[Any] = set()
         """Who is out but listed"""
         self._seen = np.zeros((0, 0), np.float32)
