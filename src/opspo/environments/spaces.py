@@ -22,6 +22,13 @@ from opspo.environments.decisions import Action, to_range
 
 MASK = "action_mask"
 """The key of an observation, or of an info, that says which actions can be taken"""
+IMAGE_SIDE = 20
+"""Pixels from which on an axis is long: the largest boards have 19 points, the smallest images 28
+pixels"""
+AN_IMAGE = (
+    "Of three axes or more, that is what holds bytes (uint8, or from 0 to 255) or has two axes of "
+    f"{IMAGE_SIDE} or more; of two axes, what has both. A grid that is none can be given as one row"
+)
 _UNBOUNDED = float(np.finfo(np.float32).max)
 """Bounds from here on count as none"""
 
@@ -64,10 +71,10 @@ def _without_mask(value: Any) -> Any:
 
 
 def _view(space: Any, who: str) -> View:
-    if isinstance(space, spaces.Box) and _is_image(space):
+    if is_image(space):
         raise ConfigError(
             f"{who} observes an image, {space}, and opspo's networks take vectors. Wrap the "
-            "environment so that it gives a vector of features."
+            f"environment so that it gives a vector of features. ({AN_IMAGE}.)"
         )
     if isinstance(space, spaces.Box | spaces.MultiBinary):
         size = math.prod(space.shape)
@@ -87,10 +94,20 @@ def _view(space: Any, who: str) -> View:
     )
 
 
-def _is_image(space: spaces.Box) -> bool:
-    """Three dimensions of bytes, or of numbers from 0 to 255."""
-    bytes_of_light = bool((space.low == 0).all() and (space.high == 255).all())
-    return len(space.shape) == 3 and (space.dtype == np.uint8 or bytes_of_light)
+def is_image(space: Any) -> bool:
+    """Whether a space, of any kind, holds images, as `AN_IMAGE` says."""
+    if not isinstance(space, spaces.Box | spaces.MultiBinary):
+        return False
+    of_bytes = space.dtype == np.uint8
+    if isinstance(space, spaces.Box):
+        of_bytes |= bool((space.low == 0).all() and (space.high == 255).all())
+    return has_image_shape(space.shape, of_bytes=of_bytes)
+
+
+def has_image_shape(shape: Sequence[int], *, of_bytes: bool) -> bool:
+    """Whether an array of a shape is an image, as `AN_IMAGE` says."""
+    solid, large = len(shape) >= 3, sum(side >= IMAGE_SIDE for side in shape) >= 2
+    return solid + large + of_bytes >= 2
 
 
 def _parts(views: Mapping[Any, View]) -> View:
