@@ -67,12 +67,6 @@ IMAGE = Box(0, 255, (8, 8, 3), np.uint8)
             {"observation": ([0.5], {"x": [1, 1]}), "goal": 0, "action_mask": [1, 1]},
             [1, 0, 0.5, 0, 1, 0, 1],
         ),
-        # a mask within is a feature like any other
-        (
-            Dict(inner=Dict(action_mask=MultiBinary(2))),
-            {"inner": {"action_mask": [1, 0]}},
-            [1, 0],
-        ),
         (Tuple((Discrete(2), Box(0, 1, (2,)))), (1, [0.2, 0.4]), [0, 1, 0.2, 0.4]),
     ],
     ids=str,
@@ -133,6 +127,15 @@ class Strange(Space):
         (OneOf((Discrete(2), Discrete(3))), "OneOf.*fixed size"),
         (Dict(words=Text(3)), "'words', observes a Text"),
         (Dict(action_mask=MultiBinary(2)), "nothing but its action_mask"),
+        (
+            Dict(inner=Dict(x=Discrete(2), action_mask=MultiBinary(2))),
+            "agent 'a', 'inner', has an action_mask within.*beside the other keys",
+        ),
+        (Tuple((Discrete(2), Dict(action_mask=MultiBinary(2)))), "part 1, has an action_mask"),
+        (
+            Dict(action_mask=MultiBinary(2), y=Tuple((Dict(action_mask=MultiBinary(2)),))),
+            "'y', part 0, has an action_mask",
+        ),
         (Strange((1,), np.float32), "Strange"),
     ],
     ids=str,

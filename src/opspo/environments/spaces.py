@@ -50,13 +50,14 @@ def view_of(space: Any, who: str) -> View:
         who: for messages, such as "spread: agent 'a'".
 
     Raises:
-        ConfigError: it is an image, has no fixed size, or nothing is left of it.
+        ConfigError: it is an image, has no fixed size, has a mask elsewhere than among its own
+            keys, or nothing is left of it.
     """
     if isinstance(space, spaces.Dict) and MASK in space.spaces:
         rest = {key: part for key, part in space.spaces.items() if key != MASK}
         if not rest:
             raise ConfigError(f"{who} observes nothing but its {MASK}. Add what it sees.")
-        return _parts({key: _view(part, f"{who}, '{key}',") for key, part in rest.items()})
+        return _parts({k: _view(part, _within(who, f"'{k}'")) for k, part in rest.items()})
     view = _view(space, who)
     if isinstance(space, spaces.Dict):
         return view
@@ -84,14 +85,27 @@ def _view(space: Any, who: str) -> View:
     if isinstance(space, spaces.MultiDiscrete):
         return View(flatdim(space), lambda value: _one_hot(space, value, space.nvec))
     if isinstance(space, spaces.Dict):
-        return _parts({k: _view(part, f"{who}, '{k}',") for k, part in space.spaces.items()})
+        if MASK in space.spaces:
+            raise ConfigError(
+                f"{who} has an {MASK} within what it observes, where it would be a feature and "
+                "mask nothing. Put it beside the other keys of the whole observation, or in the "
+                "info."
+            )
+        return _parts({k: _view(part, _within(who, f"'{k}'")) for k, part in space.spaces.items()})
     if isinstance(space, spaces.Tuple):
-        return _parts({i: _view(part, f"{who}, part {i},") for i, part in enumerate(space.spaces)})
+        return _parts(
+            {i: _view(part, _within(who, f"part {i}")) for i, part in enumerate(space.spaces)}
+        )
     raise ConfigError(
         f"{who} observes a {space}, which does not become a vector of fixed size. There are Box, "
         "Discrete, MultiDiscrete, MultiBinary, and Dict and Tuple of them; wrap the environment so "
         "that it gives one of these."
     )
+
+
+def _within(who: str, part: str) -> str:
+    """A part of what somebody observes, as the subject of a sentence."""
+    return f"{who.removesuffix(',')}, {part},"
 
 
 def is_image(space: Any) -> bool:
