@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import jax
 import numpy as np
 from flax import struct
 from typing_extensions import TypeIs
@@ -117,6 +118,15 @@ class JaxEnvironment(Protocol):
 
     def step(self, key: Array, state: Any, action: Array) -> tuple[Any, Step]:
         """Take the joint action, int [N] or [N, D], or float [N, D]."""
+
+
+def strongly_typed(started: Any) -> Any:
+    """What a traced `reset` gives, with the types that `step` gives.
+
+    An environment may start from numbers of Python's; left weakly typed, they would make the second
+    step compile anew.
+    """
+    return jax.tree.map(lambda x: jax.lax.convert_element_type(x, x.dtype), started)
 
 
 class HostBatch(Protocol):

@@ -93,6 +93,29 @@ def choices_of(spec: EnvironmentSpec) -> np.ndarray:
     return choices.reshape(spec.num_agents, *spec.choices)
 
 
+def random_action(
+    spec: EnvironmentSpec,
+    available: Any,
+    rng: np.random.Generator,
+    *,
+    lead: tuple[int, ...] = (),
+) -> np.ndarray:
+    """Any available choices, int [..., N] or [..., N, D], or numbers in [−1, 1], [..., N, D].
+
+    Args:
+        spec: of the environment.
+        available: [..., N, A] or [..., N, D, A]; of no matter with numbers.
+        rng: what is drawn from.
+        lead: with numbers, the shape that comes before N.
+    """
+    if not spec.num_actions:
+        shape = (*lead, spec.num_agents, spec.action_size)
+        return rng.uniform(-1, 1, shape).astype(np.float32)
+    available = np.asarray(available, bool)
+    draws = np.where(available, rng.random(available.shape), -1.0)
+    return draws.argmax(-1).astype(np.int32)
+
+
 def allowed(mask: Any, action: Action, depth: int, most: int) -> np.ndarray:
     """An engine's own mask of one agent among all choices of the team.
 
