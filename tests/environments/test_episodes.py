@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 from counting import LIMIT, iterate, make, where
 from small import small_config
+from starcraft import AGENTS, ENEMIES, StarCraft2Env
 
+import opspo
 from opspo.environments import make_env
 from opspo.environments.base import EnvironmentSpec
 from opspo.environments.joint import JointBatch, joint_spaces
@@ -138,9 +140,18 @@ def first_looks(environment, seed):
     return np.asarray(jax.vmap(environment.reset)(keys)[1].state)
 
 
+class Unlike(StarCraft2Env):
+    """SMAC's stand-in with a start of its own for each seed; the plain one has four."""
+
+    def get_state(self):
+        field = self.field
+        return np.random.default_rng([field.seed, field.battles]).random(AGENTS + ENEMIES)
+
+
 @pytest.mark.parametrize(
     "env",
     [
+        pytest.param(opspo.from_smac(Unlike, workers=False), id="from_smac"),
         "smax/3m",
         "jaxmarl/MPE_simple_spread_v3",
         "mamujoco/Hopper-3x1",
@@ -149,7 +160,7 @@ def first_looks(environment, seed):
     ],
 )
 def test_neighbouring_seeds_share_no_episodes(env):
-    environment = make_env(env)
+    environment = make_env(env) if isinstance(env, str) else env
     seen = [first_looks(environment, seed) for seed in (0, 1, 2)]
     np.testing.assert_array_equal(seen[0], first_looks(environment, 0))
     rows = {row.tobytes() for looks in seen for row in looks}
