@@ -71,7 +71,7 @@ ENVS_AND_STEPS = {  # SMAC: 3200 steps an iteration, MA-MuJoCo: 4000, football: 
     "5m_vs_6m": (16, 200),
     "mamujoco": (16, 250),
     "Ant-8x1": (25, 160),
-    "Humanoid-9|8": (25, 160),
+    "Humanoid-9|8": (25, 160),  # humanoid.sh sets no number: as Ant
     "football": (24, 3000),
 }
 TOTAL_STEPS = {"smac": 10 * M, "6h_vs_8z": 15 * M, "mamujoco": 10 * M, "football": 100 * M}
@@ -81,8 +81,9 @@ RECURRENT = {"smac": True, "6h_vs_8z": False, "corridor": False, "mamujoco": Tru
 OUTPUT_GAIN = {"smac": 0.01, "MMM2": 1.0, "mamujoco": 0.01, "football": 0.01}
 BLOCKS = {"smac": 2, "3s5z": 3, "27m_vs_30m": 3, "8m_vs_9m": 5}
 # A2PO-ICLR2023, onpolicy/algorithms/r_mappo/r_mappo.py, sequential_train: ceil(ppo_epoch /
-# block_num) rounds over block_num blocks. Agents, then gradient steps of opspo, a2po, happo.
-GRADIENT_STEPS = {
+# block_num) rounds over block_num blocks. Agents, then stages of opspo, a2po, happo: a gradient
+# step each, but on MMM2 two, one for each minibatch.
+STAGES = {
     "8m_vs_9m": (8, 15, 15, 15),
     "5m_vs_6m": (5, 10, 10, 10),
     "3s5z": (8, 12, 9, 6),
@@ -97,14 +98,14 @@ GAMMA = {"smac": 0.99, "mamujoco": 0.99, "football": 0.995}
 ENTROPY = {"smac": 0.01, "mamujoco": 0.0, "football": 0.001}
 # onpolicy/algorithms/utils/mlp.py, 25 and 35: one layer and layer_N = 2 more (smac.yaml, 14, and
 # every other task's entry); rnn.py, 50 and 56: layer_after_N = 1 after a GRU. Width 64:
-# onpolicy/config.py, 272; football's 128: grf.yaml, 27
+# onpolicy/config.py, 271; football's 128: grf.yaml, 26
 WIDTH = {"smac": 64, "mamujoco": 64, "football": 128}
 # use_two_stage in the line "# A2PO" of run_scripts/SMAC/*.sh, MUJOCO/*.sh and GRF/5_vs_5.sh; not
 # in 3s5z_vs_3s6z.sh, 39, nor in 6h_vs_8z.sh, 38
 TWO_STAGE = {"3s5z_vs_3s6z": False, "6h_vs_8z": False}
 # grf.yaml, 29: use_centralized_V: False. OPSPO's Algorithm 1 has one V of the state
 LOCAL_CRITIC = {"smac": False, "mamujoco": False, "football": True}
-# onpolicy/utils/valuenorm.py, 16 and 49, updated at each step: r_mappo.py, 153; dead agents count:
+# onpolicy/utils/valuenorm.py, 16 and 49, updated at each step: r_mappo.py, 152; dead agents count:
 # onpolicy/config.py, 474
 VALUE = {
     "normalise": True,
@@ -117,6 +118,13 @@ VALUE = {
 # r_mappo.py, 1231 (clip_param_weight_rp in every "# A2PO" of SMAC/*.sh, in none of the separate
 # parameters' ones); shared_buffer.py, 473 and 483; r_mappo.py, 1279
 A2POS_OWN = {"trace_decay": "twice", "trace_agents": "all", "advantage": "trace"}
+# shared_buffer.py, 590: np.copyto into returns[:-1, :, agent_ids], a copy since that index is an
+# array; the generators (746, 933) read `returns`, which keeps collection's GAE returns
+A2POS_OWN |= {"value_target": "gae"}
+# clip_before_prod in the lines "# HAPPO": 5m_vs_6m.sh, 36; 8m_vs_9m.sh, 39; GRF/5_vs_5.sh, 66; its
+# default is False, config.py, 626, and then r_mappo.py, 676, clips the product of the ratios
+CLIPS_OWN_RATIO = {"5m_vs_6m", "8m_vs_9m", "5_vs_5"}
+HAPPO_ORDER = {"Walker2d-6x1": "greedy"}  # MUJOCO/walker2d.sh, 44; elsewhere random
 
 ENVS = [f"{suite}/{task}" for suite in ("smac", "smax") for task in OPSPO_SMAC] + [*OPSPO_OTHERS]
 by_env = pytest.mark.parametrize("env", ENVS)
@@ -166,6 +174,9 @@ def expected_of_algorithm(env, algo):
         numbers = (*A2PO[task], clip, clip / 2)
         more |= A2POS_OWN | {"extra_critic_passes": int(TWO_STAGE.get(task, True))}
         more["clip_range"] = f"double_by_{'ratios' if suite == 'smac' else 'position'}"
+    if algo == "happo":
+        more["clip_range"] = "ratio" if task in CLIPS_OWN_RATIO else "joint"
+        more["order"] = HAPPO_ORDER.get(task, "random")
     if algo == "opspo":
         # Section 5: the mean of the dimensions' ratios; Algorithm 1: one V, a step with each
         # agent's. No public code: traces, orders and ranges are this project's readings
@@ -207,9 +218,8 @@ def test_paper_settings(env, algo):
 
 
 @pytest.mark.parametrize("task", OPSPO_SMAC)
-def test_gradient_steps_of_the_public_code(task):
-    """With one minibatch a stage is a gradient step."""
-    agents, *expected = GRADIENT_STEPS[task]
+def test_stages_of_the_public_code(task):
+    agents, *expected = STAGES[task]
     team = SimpleNamespace(num_members=agents, shared=True)
     found = []
     for algo in ("opspo", "a2po", "happo"):

@@ -46,6 +46,8 @@ def test_an_agents_surplus_choices_are_not_taken(greedy):
     assert [set(actions[:, i].tolist()) for i in (0, 1)] == [{0, 1}, {0, 1, 2, 3}]
     alone = [chosen(policy.agent(i), SEEN[:, i : i + 1], greedy) for i in (0, 1)]
     assert [set(own.ravel().tolist()) for own in alone] == [{0, 1}, {0, 1, 2, 3}]
+    same = chosen(policy.agent(1).agent(0), SEEN[:, 1:], greedy)
+    np.testing.assert_array_equal(same, alone[1])
 
 
 @greed

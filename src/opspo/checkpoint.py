@@ -62,7 +62,7 @@ def unflatten(template: Any, flat: Mapping[str, Any]) -> Any:
         if saved.shape != like.shape:  # Orbax does not mind
             raise ValueError(f"{name} has the shape {saved.shape}, where {like.shape} is expected")
         # Orbax commits arrays to a device, which a fresh state's are not: the iteration would
-        # compile anew for them
+        # compile again for them
         return jnp.asarray(jax.device_get(saved))
 
     return jax.tree_util.tree_map_with_path(leaf, template)
@@ -118,7 +118,7 @@ class Checkpoints:
             RunError: it could not be written (a full disk). Those before it are untouched.
         """
         try:
-            # as NumPy: on however many devices a state lies, it can be read on any
+            # as NumPy: on however many devices a state is, it can be read on any
             flat = jax.device_get(flatten(state))
             settings = {SETTINGS: to_json(self._config)} if self._config else None
             self._manager.save(
@@ -215,7 +215,7 @@ class Checkpoints:
         return {name: jax.ShapeDtypeStruct(x.shape, x.dtype) for name, x in found.tree.items()}
 
     def _check_settings(self, iteration: int, *, policy_alone: bool = False) -> None:
-        """Raise where settings have changed that the state hangs on."""
+        """Raise if settings that the state depends on have changed."""
         was = self.written_with(iteration)
         if was is None or self._config is None:
             return

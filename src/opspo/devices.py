@@ -1,4 +1,4 @@
-"""Which devices a run computes on, and what of it lies where."""
+"""Which devices a run computes on, and which of its arrays are where."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ WITHOUT_YNNPACK = {"xla_cpu_experimental_ynn_fusion_type": ""}
 def claim(count: int, hosts: Hosts | None = None) -> None:
     """Have that many devices; a CPU is taken for as many as are asked for.
 
-    It comes before anything else of JAX, which counts its devices once. With `hosts` it waits for
+    This comes before anything else in JAX, which counts its devices once. With `hosts` it waits for
     the other processes, and the devices are those of all of them: each brings an equal part.
 
     Raises:
@@ -75,8 +75,8 @@ def keep_programs() -> None:
 def compiler_options() -> dict[str, str]:
     """What the compiler should know, for `jax.jit`.
 
-    On a CPU, XLA hands matrix products and sums to a library (YNNPACK) that is the slower for
-    thousands of rows or 128 columns, and little the faster for narrow recurrent products:
+    On a CPU, XLA hands matrix products and sums to a library (YNNPACK) that is slower for thousands
+    of rows or 128 columns, and hardly faster for narrow recurrent products:
     benchmarks/notes.md has the figures. Nothing is asked of a jaxlib that does not know the option.
     """
     if jax.default_backend() != "cpu":
@@ -130,7 +130,7 @@ def layout(count: int) -> Layout:
 
 
 def on_host(tree: Any) -> Any:
-    """All of these arrays as NumPy, also what other processes hold; all of them have to ask."""
+    """All of these arrays as NumPy, also what other processes hold; every process has to ask."""
     if jax.process_count() > 1:
         tree = process_allgather(tree, tiled=True)
     return jax.device_get(tree)

@@ -33,7 +33,7 @@ def ready(learner: Learner, state: TrainState) -> Iterator[tuple[TrainState, Ite
     where = layout(config.devices)
     learner = learner.divided(where.mesh)
     state = jax.device_put(state, where.state)
-    # left to the compiler, the new state might lie elsewhere, and the next call compile anew
+    # left to the compiler, the new state might lie elsewhere, and the next call compile again
     out_shardings = where.state, where.everywhere
     if not runs_on_host(environment):
         yield (

@@ -24,7 +24,7 @@ from opspo.policies.team import Critic, Team, make_critic, make_team
 from opspo.rollout import host, scan
 from opspo.rollout.chunks import chunk_starts
 from opspo.rollout.values import in_reward_unit, values_along
-from opspo.types import Array, Batch, RolloutState, TrainState, Trajectory, ValueStatistics
+from opspo.types import Array, Batch, Params, RolloutState, TrainState, Trajectory, ValueStatistics
 from opspo.update.bound_estimates import bound_estimates
 from opspo.update.diagnostics import episode_metrics, find_faults
 from opspo.update.order import scores
@@ -133,11 +133,11 @@ class Learner:
             update_key,
         )
         # after the update: every ratio of an iteration sees through the same statistics
-        critic_mask = jnp.ones(trajectory.state.shape[:-1], bool)
+        actor, critic = self._observe(learners.actor, learners.critic, trajectory)
         learned = state.replace(  # type: ignore[attr-defined]
-            actor=self.team.observe(learners.actor, trajectory.observation, trajectory.alive),
+            actor=actor,
             actor_optimiser=learners.actor_optimiser,
-            critic=self.critic.observe(learners.critic, trajectory.state, critic_mask),
+            critic=critic,
             critic_optimiser=learners.critic_optimiser,
             value_statistics=learners.value_statistics,
             critic_memory=critic_memory,
@@ -193,6 +193,16 @@ class Learner:
             statistics = update_statistics(statistics, returns, decay=config.decay)
         return batch, statistics, memory
 
+    def _observe(
+        self, actor: Params, critic: Params, trajectory: Trajectory
+    ) -> tuple[Params, Params]:
+        """Both with the statistics of their inputs brought up to date."""
+        mask = jnp.ones(trajectory.state.shape[:-1], bool)
+        return (
+            self.team.observe(actor, trajectory.observation, trajectory.alive),
+            self.critic.observe(critic, trajectory.state, mask),
+        )
+
     def _rate(self, state: TrainState) -> Array:
         """Share of the learning rates left: falls linearly from 1 to 0 where annealed."""
         if not self.config.optimiser.anneal:
@@ -237,6 +247,8 @@ def make_learner(config: TrainConfig, environment: Environment) -> Learner:
     critic = make_critic(config.policy, environment.spec, local=config.algorithm.critic == "local")
     setting = Setting(team=team, critic=critic, chunk_length=config.chunk_length)
     algorithm = ALGORITHMS[config.algo](config.algorithm, setting)
+    gamma, gae_lambda = config.algorithm.gamma, config.algorithm.gae_lambda
+    estimates = partial(bound_estimates, gamma=gamma, gae_lambda=gae_lambda)
     update = Update(
         team=team,
         critic=critic,
@@ -248,15 +260,7 @@ def make_learner(config: TrainConfig, environment: Environment) -> Learner:
         critic_epochs=config.algorithm.critic_epochs,
         normalise_advantage=config.algorithm.normalise_advantage,
         normalise_weight=config.algorithm.normalise_weight,
-        further_diagnostics=(
-            partial(
-                bound_estimates,
-                gamma=config.algorithm.gamma,
-                gae_lambda=config.algorithm.gae_lambda,
-            )
-            if config.bound_estimates
-            else None
-        ),
+        further_diagnostics=estimates if config.bound_estimates else None,
     )
     return Learner(config, environment, team, critic, algorithm, update)
 

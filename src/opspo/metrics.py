@@ -104,7 +104,7 @@ class Log:
 
             self._writer = SummaryWriter(str(folder.tensorboard), purge_step=done_steps + 1)
         self._named: set[str] = set()
-        """What was not finite and has been said so"""
+        """What was not finite and has been reported"""
         self._task = progress.add_task(name, total=total_steps, completed=done_steps, shown="")
 
     def close(self) -> None:

@@ -40,14 +40,14 @@ class Policy:
         members: Sequence[int] | None = None,
     ) -> None:
         """`members` are those of the specification's agents that the team has; None: all."""
-        rows = list(range(spec.num_agents) if members is None else members)
+        self._members = list(range(spec.num_agents) if members is None else members)
         self.team = team
         self.params = params
         self.spec = spec
         """Sizes of the environment; `act` takes its observations"""
-        self._agent_ids = np.eye(spec.num_agents)[rows] if appends_agent_id else None
+        self._agent_ids = np.eye(spec.num_agents)[self._members] if appends_agent_id else None
         """[n, N] what is appended to what each of the n agents here sees; None: nothing"""
-        self._choices = choices_of(spec)[rows] if spec.num_actions else None
+        self._choices = choices_of(spec)[self._members] if spec.num_actions else None
         """[n, A] or [n, D, A] which choices each has at all; None where actions are numbers"""
         self._memory: Array | None = None
         self._decide = jax.jit(self._decide_batch, static_argnames="greedy")
@@ -106,7 +106,7 @@ class Policy:
             params,
             self.spec,
             appends_agent_id=self._agent_ids is not None,
-            members=[index],
+            members=[self._members[index]],
         )
 
     def _decide_batch(
@@ -173,8 +173,8 @@ def load_policy(
     Args:
         run_dir: the run's folder.
         checkpoint: its `latest`, the one evaluated `best`, or an iteration.
-        environment: where it is going to play, to be compared with the one that it was trained
-            for: sizes, and the agents' names in their order.
+        environment: where it will play, to be compared with the one that it was trained for:
+            sizes, and the agents' names in their order.
 
     Raises:
         RunError: there is no such run or checkpoint, or it cannot be read; or the environment is
@@ -198,7 +198,7 @@ def find_checkpoint(
     *,
     config: TrainConfig | None = None,
 ) -> tuple[Checkpoints, int]:
-    """Where a checkpoint lies, and its iteration.
+    """Where a checkpoint is, and its iteration.
 
     Raises:
         RunError: there is none.

@@ -1,4 +1,4 @@
-"""The run folder: what lies where, and the rules for making one."""
+"""The run folder: what is where, and the rules for making one."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from opspo.config import ConfigError, TrainConfig, from_json, to_json
 
 
 class RunError(RuntimeError):
-    """A run cannot be started, gone on with or read; the message says what to do."""
+    """A run cannot be started, continued or read; the message says what to do."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class RunFolder:
 
     @property
     def init(self) -> Path:
-        """Which other run this one started from, and what of it; not there where from none."""
+        """Which run this one started from, and what it took; absent if it started from none."""
         return self.path / "init.json"
 
     @property
@@ -133,7 +133,7 @@ def check_free(config: TrainConfig, *, overwrite: bool) -> None:
 
 
 def _make_room(folder: RunFolder) -> None:
-    """Delete the run in a folder, and nothing else that may lie there."""
+    """Delete the run in a folder, and nothing else that may be there."""
     with hold(folder):
         for part in (folder.checkpoints, folder.best, folder.tensorboard):
             shutil.rmtree(part, ignore_errors=True)

@@ -76,19 +76,22 @@ def test_a_program_divided_over_devices_counts_all_of_them():
 
 
 @pytest.mark.parametrize("recurrent", [False, True])
-def test_the_actors_forward_pass(recurrent):
+@pytest.mark.parametrize("running", [False, True])
+def test_the_actors_forward_pass(recurrent, running):
     """2 × weights × rows, the layers' and the unit's, and two sums along the rows of each norm."""
     from opspo.config import PolicyConfig
     from opspo.environments import make_env
     from opspo.policies.team import make_team
 
     spec = make_env("probe/memory").spec  # two agents, 6 features, 2 actions
-    team = make_team(PolicyConfig(hidden_sizes=(8, 16), recurrent=recurrent), spec)
+    config = PolicyConfig(hidden_sizes=(8, 16), recurrent=recurrent, running_normalisation=running)
+    team = make_team(config, spec)
     params = team.init(jax.random.PRNGKey(0))
     length, chunks = 5, 4
     rows = length * chunks * spec.num_agents
     weights = 6 * 8 + 8 * 16 + 16 * 2 + (6 * 16 * 16 if recurrent else 0)
-    normed = 6 + 8 + 16 + (16 if recurrent else 0)
+    # running statistics of the input, in place of its norm, need no sum along the row
+    normed = (0 if running else 6) + 8 + 16 + (16 if recurrent else 0)
     observation = jnp.ones((length, chunks, 2, 6))
     memory = jnp.ones((chunks, 2, team.memory_size))
     first = jnp.zeros((length, chunks), bool)

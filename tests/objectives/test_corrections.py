@@ -83,6 +83,19 @@ def test_ratio_range_weighs_by_the_ratio_alone():
     np.testing.assert_allclose(high, np.full(12, 1.2), **CLOSE)
 
 
+def test_joint_range_clips_the_product_of_the_ratios():
+    """min( r r^i A, clip(r r^i, 1 ± ε) A ), written out."""
+    rng = np.random.default_rng(0)
+    log_ratio, own, advantage = rng.normal(size=(3, 40))
+    weight, low, high = corrections.joint_range(log_ratio, clip=0.2)
+    got = weight * np.minimum(np.exp(own) * advantage, np.clip(np.exp(own), low, high) * advantage)
+    for index, (r, r_own, a) in enumerate(
+        zip(np.exp(log_ratio), np.exp(own), advantage, strict=True)
+    ):
+        expected = min(r * r_own * a, oracle.clip(r * r_own, 0.8, 1.2) * a)
+        np.testing.assert_allclose(got[index], expected, **CLOSE)
+
+
 @given(seed=st.integers(0, 2**31), spread=st.sampled_from([0.05, 0.3, 2.0]), epsilons=epsilons)
 def test_double_clip_bounds_the_product_of_the_ratios(seed, spread, epsilons):
     """However far the team-mates are, g times the own range is 1 ± ε1."""

@@ -1,5 +1,7 @@
 """The team as one object: whose parameters, whose memory, in whose place."""
 
+import dataclasses
+
 import jax
 import numpy as np
 import pytest
@@ -22,10 +24,11 @@ value_of = jax.jit(Critic.values, static_argnums=0)
 
 
 def arbitrary(init):
-    """Parameters of 64 bits in the shapes that `init` gives."""
+    """Parameters of 64 bits in the shapes that `init` gives; of the statistics positive ones."""
     rng = np.random.default_rng(1)
     shapes = jax.eval_shape(init, jax.random.PRNGKey(0))
-    return jax.tree.map(lambda p: 0.5 * rng.normal(size=p.shape), shapes)
+    values = jax.tree.map(lambda p: 0.5 * rng.normal(size=p.shape), shapes)
+    return values | {"statistics": jax.tree.map(lambda x: np.abs(x) + 0.5, values["statistics"])}
 
 
 def build(shared, recurrent, continuous=False):
@@ -62,6 +65,7 @@ def test_unroll_is_each_agents_network_by_itself(shared, recurrent):
     output, after = unroll(team, params, observation, memory, first)
     assert output.shape == (STEPS, BATCH, AGENTS, 3)
     assert after.shape == memory.shape
+    assert np.isfinite(output).all(), "NaN would equal NaN below"
     network = jax.jit(team.network.apply)
     for agent in range(AGENTS):
         alone, last = network(
@@ -244,9 +248,10 @@ def test_running_statistics_scale_the_inputs_and_count_who_is_alive(shared):
     config = PolicyConfig(
         share_parameters=shared, hidden_sizes=(8, 6), output_gain=1.0, running_normalisation=True
     )
+    plain = dataclasses.replace(config, running_normalisation=False)
     team = make_team(config, spec)
     params = jax.jit(team.init)(jax.random.PRNGKey(0))
-    assert "statistics" not in make_team(PolicyConfig(), spec).init(jax.random.PRNGKey(0))
+    assert "statistics" not in make_team(plain, spec).init(jax.random.PRNGKey(0))
     rng = np.random.default_rng(3)
     seen = rng.normal(7, 4, size=(STEPS, BATCH, AGENTS, WIDTH)).astype(np.float32)
     alive = rng.uniform(size=seen.shape[:3]) < 0.7

@@ -43,7 +43,7 @@ def advantage_and_target(config: AlgorithmConfig) -> Callable[[StageData], tuple
     def corrected(trace: Callable[..., Array]) -> Callable[[StageData], Array]:
         if config.trace_decay != "twice":
             return partial(along, trace)
-        # A2PO's public code begins with GAE, and goes over to the trace with the second stage
+        # A2PO's public code begins with GAE, and switches to the trace at the second stage
         return lambda data: jnp.where(data.stage == 0, gae(data), along(trace, data))
 
     to_advantage: Callable[[StageData], Array] = {

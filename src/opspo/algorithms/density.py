@@ -61,7 +61,7 @@ def minimax(config: AlgorithmConfig, setting: Setting) -> StateWeight:
 
 
 def kernel(config: AlgorithmConfig, setting: Setting) -> StateWeight:
-    """Trained against a Gaussian kernel, as wide as standardised states lie apart."""
+    """Trained against a Gaussian kernel, as wide as standardised states are apart."""
     bandwidth = (2 * setting.critic.input_size) ** 0.5
     return _learned(KernelTrainer(**_trainer_numbers(config), bandwidth=bandwidth), config, setting)
 

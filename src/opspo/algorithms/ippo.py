@@ -12,5 +12,5 @@ from opspo.update.algorithm import Algorithm
 
 
 def ippo(config: IPPOConfig, setting: Setting) -> Algorithm:
-    """Simultaneous; the critic is the only difference to MAPPO."""
+    """Simultaneous; the critic is the only difference from MAPPO."""
     return at_once(config, setting)

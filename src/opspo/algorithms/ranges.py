@@ -22,6 +22,7 @@ def clip_range(config: AlgorithmConfig) -> Range:
     ranges: dict[str, Range] = {
         "ppo": lambda r, *_: corrections.ppo_range(r, clip=clip),
         "ratio": lambda r, *_: corrections.ratio_range(r, clip=clip),
+        "joint": lambda r, *_: corrections.joint_range(r, clip=clip),
         "double": lambda r, *_: double(r, clip=clip),
         "double_by_position": lambda r, position, _: double(
             r, clip=jnp.broadcast_to(corrections.position_clip(position, clip=clip), r.shape)

@@ -45,7 +45,7 @@ class _Learning:
 
     config: Annotated[TrainConfig, tyro.conf.arg(name="")]
     preset: str = "default"
-    """Start from these settings; flags given beside it come on top."""
+    """Start from these settings; other flags come on top."""
     rounds: int = 9
     """Times that it is timed, after a first that compiles."""
     out: str = ""

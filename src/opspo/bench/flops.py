@@ -13,7 +13,7 @@ def dot_flops(jaxpr: ClosedJaxpr | Jaxpr) -> int:
     """Floating-point operations of all matrix products in a program, 2 for each multiply-add.
 
     The compiler's own count has a loop's body once, however often it runs. Here a scan counts as
-    often as it is long. Of a branch the dearest side counts. A loop whose length only the data
+    often as it is long. Of a branch the costliest side counts. A loop whose length only the data
     decide counts once, and so does a product whose result nobody uses.
     """
     inner = jaxpr.jaxpr if isinstance(jaxpr, ClosedJaxpr) else jaxpr

@@ -45,7 +45,7 @@ class Timing:
 
     @property
     def lower_seconds(self) -> float:
-        """What the first call took beside the compiler and a usual call: tracing and lowering."""
+        """What the first call took besides the compiler and a usual call: tracing and lowering."""
         return max(0.0, self.first_seconds - self.compile_seconds - self.median)
 
 
@@ -98,7 +98,7 @@ def _compiler_seconds() -> Iterator[list[float]]:
 
 
 def product_rate() -> float:
-    """FLOP/s of a large square matrix product, the best of several: what there is to be had.
+    """FLOP/s of a large square matrix product, the best of several: the most that can be had.
 
     At the precision at which the networks run here, which is that of 32 bits on a CPU.
     """

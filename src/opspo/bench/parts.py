@@ -168,6 +168,9 @@ def _learning(learner: Learner, state: TrainState, trajectory: Trajectory) -> li
         return piece(name, partial(_in_every_stage, function), plan, *arguments)
 
     batch, *_ = piece("values along the batch", learner._evaluate, state, trajectory)
+    if learner.config.policy.running_normalisation:
+        both = (state.actor, state.critic)
+        piece("statistics of the inputs", learner._observe, *both, trajectory)
     moved = not_moved(batch)
     begin_weight, kept = learner.algorithm.state_weight.begin, state.state_weight
     working = piece(WEIGHTS, begin_weight, kept, batch, state.actor, state.critic, key)

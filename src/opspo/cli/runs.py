@@ -13,20 +13,20 @@ from opspo.config import ConfigError, parse_checkpoint, parse_hosts
 
 @dataclass(frozen=True)
 class _Resume:
-    """Go on with a run from its latest checkpoint, exactly as if it had not stopped.
+    """Continue a run from its latest checkpoint, exactly as if it had not stopped.
 
-    The settings are those of its config.json. Those that the checkpoint hangs on must not be
+    The settings are those of its config.json. Those that the checkpoint depends on must not be
     changed there (docs/runs.md lists them).
     """
 
     run_dir: str
     """Folder of the run."""
     checkpoint: int | None = None
-    """Iteration to go on from; what came after it is dropped."""
+    """Iteration to continue from; what came after it is dropped."""
     total_steps: int | None = None
-    """Go on to this many steps instead, also after the end. Annealed step sizes then fall to 0 at
-    the new end: they go on from where a run of that length would be, so they rise again. With none
-    annealed, it is the run that had this length from the start."""
+    """Continue to this many steps instead, even after the end. Annealed step sizes then fall to 0
+    at the new end: they go on from where a run of that length would be, so they rise again. With
+    none annealed, it is the run that had this length from the start."""
     devices: int | None = None
     """Devices to divide the environments over, where not those of the run so far."""
     hosts: str = ""
@@ -50,7 +50,7 @@ class _Eval:
 
 
 def resume(arguments: Sequence[str]) -> None:
-    """Go on with a run from its latest checkpoint."""
+    """Continue a run from its latest checkpoint."""
     parsed = tyro.cli(_Resume, prog="opspo resume", args=arguments)
 
     from opspo.devices import keep_programs

@@ -26,13 +26,13 @@ class _Train:
     config: Annotated[TrainConfig, tyro.conf.arg(name="")]
     preset: str = "default"
     """Start from these settings: `default`, `paper` (Tables 2 to 4), or `literal` (OPSPO as
-    printed); flags given beside it come on top."""
+    printed); other flags come on top."""
     variant: str = ""
     """Change the preset, with those flags on top: `equal_steps` gives algorithms that update all
     agents at once as many gradient steps as those in turn take at the same `algorithm.epochs`. It
     counts from the epochs and extra critic passes that are set, and says what it makes of them."""
     from_config: str = ""
-    """Start from the settings in this config.json; flags given beside it come on top."""
+    """Start from the settings in this config.json; other flags come on top."""
     init_from: str = ""
     """Start from the parameters of the run in this folder, wherever they fit: on another map, with
     another algorithm or seed. What fits is printed, and kept in init.json."""

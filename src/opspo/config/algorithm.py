@@ -21,7 +21,7 @@ StateWeightName = Literal[
     "none", "stepwise", "stepwise_inclusive", "stepwise_printed", "linear", "kernel", "minimax"
 ]
 ClipRangeName = Literal[
-    "ppo", "ratio", "double", "double_by_position", "double_by_ratios", "corrected"
+    "ppo", "ratio", "joint", "double", "double_by_position", "double_by_ratios", "corrected"
 ]
 CountedName = Literal["others", "preceding"]
 TraceDecayName = Literal["factor", "bound", "twice", "running"]
@@ -61,7 +61,7 @@ class AlgorithmConfig:
     extra_critic_passes: int = 0
     """Passes of the critic alone before each epoch; 1 is A2PO's two-stage critic."""
     critic_epochs: int = 0
-    """Passes of the critic alone after all agents, as HAPPO's authors have it; 0: the critic takes
+    """Passes of the critic alone after all agents, as HAPPO's authors do; 0: the critic takes
     a step with each of the agents' (Algorithm 1)."""
     entropy_coefficient: float = 0.01
     """Weight of the entropy bonus."""
@@ -99,7 +99,8 @@ class AlgorithmConfig:
 
     clip_range: ClipRangeName = "ppo"
     """Range and weight of the surrogate. `ppo`: 1 ± clip. `ratio`: that, weighted by the others'
-    ratio (HAPPO). `double`: their ratio within 1 ± others_clip (CoPPO). `double_by_position`: that,
+    ratio (HAPPO). `joint`: the product of both ratios within 1 ± clip (HAPPO in A2PO's public
+    code). `double`: their ratio within 1 ± others_clip (CoPPO). `double_by_position`: that,
     the range growing along the order (A2PO's paper), or narrowing with the ratios of all agents at
     the start of the round (`double_by_ratios`, A2PO's public settings for shared parameters).
     `corrected`: CRC (Section 3.3)."""
@@ -211,7 +212,7 @@ class AlgorithmConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class SequentialConfig(AlgorithmConfig):
-    """What the algorithms have that update one agent after another."""
+    """What algorithms that update one agent after another have."""
 
     sequential: ClassVar[bool] = True
 

@@ -58,7 +58,7 @@ def changes(was: TrainConfig, now: TrainConfig) -> list[Change]:
 
 
 def breaking(found: Iterable[Change], *, policy_alone: bool = False) -> list[Change]:
-    """Those changes that a run cannot go on with; or a policy alone not be played with."""
+    """The changes with which a run cannot go on, or a policy alone cannot be played."""
     kept = NETWORKS if policy_alone else (*KEPT, *NETWORKS)
     return [
         change

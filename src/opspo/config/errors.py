@@ -1,4 +1,4 @@
-"""Errors of a setting: they name it, and the mend."""
+"""Errors of a setting: they name it, and the fix."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 
 class ConfigError(ValueError):
-    """A setting is unknown or out of range; the message names the field and the mend."""
+    """A setting is unknown or out of range; the message names the field and the fix."""
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> ConfigError:

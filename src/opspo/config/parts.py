@@ -192,7 +192,7 @@ class CheckpointConfig:
     every_steps: int = 100_000
     """Environment steps between checkpoints; one is always written at the end."""
     keep: int = 3
-    """How many of the latest to keep, beside the best."""
+    """How many of the latest to keep, besides the best."""
 
     def __post_init__(self) -> None:
         require(self.every_steps >= 1, "checkpoint.every_steps", "at least 1", self.every_steps)

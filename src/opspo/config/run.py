@@ -40,7 +40,7 @@ class TrainConfig:
     devices: int = 1
     """Devices to divide the environments over; of a CPU, that many are made."""
     tensorboard: bool = True
-    """Write TensorBoard events beside metrics.jsonl."""
+    """Write TensorBoard events as well as metrics.jsonl."""
     bound_estimates: bool = False
     """Log estimates of the bound on the surrogate's error, for each agent in turn."""
     rollout: RolloutConfig = field(default_factory=RolloutConfig)

@@ -1,11 +1,11 @@
 """The format of config.json, and what its older formats mean today.
 
 A run folder outlives the program that wrote it. Whoever adds a setting, or moves a default, asks
-what a run of before did:
+what an earlier run did:
 
 - A new setting whose default is what every run did before: nothing to do. The default stands for
   what an older file does not say.
-- A new setting whose default is something else, or another default of a setting that is there:
+- A new setting whose default is something else, or a new default of a setting that is there:
   raise `FORMAT` by one (unless it was, since the last release), and write into `OLD_VALUES`,
   under the format before, what the older runs did.
 - A setting's own name, type or meaning does not change: add a new one in its place.

@@ -33,7 +33,7 @@ from opspo.types import Array
 
 
 def entered(environment: Environment, *, agent_id: bool) -> Environment:
-    """The environment as the library sees it; one that has entered before enters anew.
+    """The environment as the library sees it; one that has entered before enters again.
 
     Args:
         environment: as its author made it.

@@ -127,7 +127,7 @@ NOT_HERE: dict[str, str] = {
     "HeuristicEnemySMAX": _SMAX,
     "LearnedPolicyEnemySMAX": _SMAX,
 }
-"""JaxMARL's other environments, and why each is none"""
+"""JaxMARL's other environments, and why each is not supported"""
 
 
 def parse(name: str) -> tuple[str, dict[str, Any]]:

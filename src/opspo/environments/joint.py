@@ -61,7 +61,7 @@ class JointBatch:
         return _stack([seat.first() for seat in self._seats])
 
     def step(self, action: np.ndarray) -> tuple[Step, Observation]:
-        """Take the joint actions; what ended starts anew."""
+        """Take the joint actions; what ended restarts."""
         for seat, joint in zip(self._seats, action, strict=True):
             seat.send(joint)
         answers = [seat.receive() for seat in self._seats]

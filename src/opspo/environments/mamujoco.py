@@ -93,13 +93,13 @@ def parse(name: str) -> Robot:
 def factorise(robot: Robot) -> dict[str, Any]:
     """Gymnasium-Robotics' `partition` (the joints of each agent), `edges` and `globals`.
 
-    Beside the partitions that it knows, `<agents>x<joints>` cuts the joints in the order of the
+    Besides the partitions that it knows, `<agents>x<joints>` cuts the joints in the order of the
     actuators.
 
     Raises:
         ConfigError: no such partition fits the robot.
     """
-    with redirect_stderr(io.StringIO()):  # its first import tells the package's news
+    with redirect_stderr(io.StringIO()):  # its first import prints the package's news
         from gymnasium_robotics.envs.multiagent_mujoco.obsk import (  # noqa: PLC0415
             get_parts_and_edges,
         )

@@ -86,7 +86,7 @@ class MedivacSMAX(SMAX):
         return self._addressed[self.teams, self.is_medivac(state).astype(jnp.int32)]
 
     def _reach(self, state: Any) -> Array:
-        """[n, slot] bool: the unit can shoot or heal now whom the action means."""
+        """[n, slot] bool: the unit can now shoot or heal the one that the action means."""
         meant = self._meant(state)
         unit = jnp.arange(self.num_agents)[:, None]
         away = state.unit_positions[unit] - state.unit_positions[meant]
@@ -122,7 +122,7 @@ class MedivacSMAX(SMAX):
         dose = jnp.zeros(self.num_agents).at[self._meant(state)[unit, slot]].max(dose)
         full = self.unit_type_health[state.unit_types]
         health = jnp.minimum(after.unit_health + dose, full)
-        # whom a shot has just killed stays dead
+        # one that a shot has just killed stays dead
         return after.replace(unit_health=jnp.where(after.unit_health > 0, health, 0.0))
 
     def _push_units_away(self, state: Any, firmness: float = 1.0) -> Any:
@@ -192,8 +192,8 @@ class MedivacEnemySMAX(HeuristicEnemySMAX):
     def _heal_or_follow(self, index: Array, others: Array) -> Array:
         """The action of enemy `index`, a medivac that sees `others` [n − 1, features].
 
-        It heals whom it reaches and who is hurt most; reaching nobody who is hurt, it flies to who
-        is hurt most of those in sight, or to the middle of its army.
+        It heals the most hurt unit that it reaches; reaching none that is hurt, it flies to the
+        most hurt one in sight, or to the middle of its army.
         """
         medivac = self._env.unit_type_names.index("medivac")
         reach = self._env.unit_type_attack_ranges[medivac]

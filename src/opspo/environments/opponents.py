@@ -11,7 +11,7 @@ OPPONENTS = "has opponents that would have to learn too, and opspo trains one te
 MPE_GAMES = ("simple_adversary", "simple_crypto", "simple_push", "simple_tag", "simple_world_comm")
 """Those of the multi-agent particle environments"""
 LEAST_STEPS = 8
-"""So often two agents must have been paid at once before their rewards say anything"""
+"""How often two agents must have been paid at once before their rewards say anything"""
 LEAST_CORRELATION = -0.5
 """What pays one agent must cost the other, over all steps at least to this degree"""
 

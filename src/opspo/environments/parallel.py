@@ -18,7 +18,7 @@ from opspo.environments.spaces import MASK, View
 NO_STATE = (
     "pass own_state=False to opspo.from_pettingzoo: then the critic sees the observations in a row"
 )
-"""What to do about a `state()` that will not do"""
+"""What to do about a `state()` that is of no use"""
 MakeParallel = Callable[[], Any]
 """() → a parallel environment"""
 
@@ -40,8 +40,8 @@ class Joint(gymnasium.Env):
     """The agents of one parallel environment as a team.
 
     **Ends.** An agent is out once it is terminated or truncated, whether the engine still lists it
-    or not, or once the engine lists it no more; if the engine drops it and lists it again later, it
-    is back. The episode ends when all who acted are out and nobody else is in. It is terminated if
+    or not, or once the engine no longer lists it; if the engine drops it and lists it again, it is
+    back. The episode ends when all who acted are out and nobody else is in. It is terminated if
     none of them was truncated without being terminated too, else truncated. Who is still listed
     gets an action, since an engine may look for one; who is out, always choice 0.
 

@@ -61,7 +61,7 @@ class Seat(Protocol):
         """Let it take a joint action, [N] or [N, D]."""
 
     def receive(self) -> Outcome:
-        """What came of it; what ended starts anew."""
+        """What came of it; what ended restarts."""
 
     def close(self) -> None:
         """Stop it."""

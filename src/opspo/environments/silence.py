@@ -1,4 +1,4 @@
-"""Importing what talks."""
+"""Importing what prints."""
 
 from __future__ import annotations
 

@@ -65,7 +65,7 @@ def view_of(space: Any, who: str) -> View:
 
 
 def _without_mask(value: Any) -> Any:
-    """What is seen, where a mask comes along of which the space does not tell."""
+    """What is seen, where a mask comes along that the space does not mention."""
     if isinstance(value, Mapping) and set(value) == {"observation", MASK}:
         return value["observation"]
     return value

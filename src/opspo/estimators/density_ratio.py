@@ -11,7 +11,7 @@ policies are fixed points of that, so for every function f
     β_ω = 1 − γ + γ E[ω(s) ρ (1 − c)],    β_1 the same at ω ρ = 1,    E[ω] = 1.
 
 With c = 1 this is Eq. 33, γ E[Δ f(s')] − (1 − γ) E_0[(1 − ω(s0)) f(s0)] = 0. With γ = 1 it is the
-stationary form of erratum E11, in which an ended episode goes over into the next one: either by
+stationary form of erratum E11, in which an ended episode leads into the next one: either by
 c = 0, or by c = 1 with s' the first state of the next episode, where no initial state is needed.
 Two things speak for the paper's form over Liu et al.'s (2018), which has E[ω(s) f(s)] in place of
 γ E[c ω(s') f(s')] + β_1 E_0[ω(s0) f(s0)]: where nobody moved (ρ = 1), ω = 1 solves it on any

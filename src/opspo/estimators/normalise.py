@@ -13,7 +13,7 @@ from opspo.types import Array, ValueStatistics
 def masked_means(values: Mapping[str, Array], mask: Array) -> dict[str, Array]:
     """Means of some quantities over the samples of the mask; 0 if there are none.
 
-    All are added up at once, with the number of samples: one message where the samples lie divided
+    All are added up at once, with the number of samples: one message where the samples are divided
     over devices.
 
     Args:
@@ -61,7 +61,7 @@ def merge_moments(
         mask: [n] bool, which of them count.
 
     Returns:
-        The three anew.
+        The three, updated.
     """
     counts = mask.astype(x.dtype)
     new_count = counts.sum()

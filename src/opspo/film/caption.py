@@ -60,7 +60,7 @@ def _strip(tally: Tally, name: str, width: int) -> Image.Image:
 
 
 def _shortened(name: str, room: float) -> str:
-    """The name, without its end where that has no room."""
+    """The name, without its end if there is no room for it."""
     if font(13).getlength(name) <= room:
         return name
     while name and font(13).getlength(name + "…") > room:

@@ -17,7 +17,7 @@ class _Watch:
     run_dir: str
     """Folder of the run."""
     out: str = "episode.gif"
-    """The film: a .gif or an .mp4. What lies there is replaced."""
+    """The film: a .gif or an .mp4. A file of that name is replaced."""
     seed: int = 0
     """Of the episode."""
     checkpoint: str = "latest"

@@ -119,7 +119,7 @@ class Painter:
         chosen = np.asarray(units.prev_attack_actions)
         living = np.asarray(before.unit_alive)
         heals = np.asarray(units.unit_types) == self._type_number("medivac")
-        # a weapon's rest runs down with time, unless it is fired, which sets it anew
+        # a weapon's rest runs down with time, unless it is fired, which restarts it
         rest, rested = np.asarray(units.unit_weapon_cooldowns), before.unit_weapon_cooldowns
         fired = rest > np.asarray(rested) - self._step_seconds + 1e-3
         found = []

@@ -38,7 +38,7 @@ def watch(
 
     Args:
         run_dir: the run's folder.
-        out: the film, a `.gif` or an `.mp4`; what lies there is replaced.
+        out: the film, a `.gif` or an `.mp4`; a file of that name is replaced.
         environment: the one to play in, if the run's is your own; by default the run's.
         seed: of the episode.
         checkpoint: the run's `latest`, the one evaluated `best`, or an iteration.

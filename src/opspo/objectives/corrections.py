@@ -35,6 +35,25 @@ def ratio_range(log_ratio: Array, *, clip: float) -> tuple[Array, Array, Array]:
     return jnp.exp(log_ratio), low, high
 
 
+def joint_range(log_ratio: Array, *, clip: float) -> tuple[Array, Array, Array]:
+    """HAPPO's range in A2PO's public code: the product with the own ratio is what is clipped.
+
+        min( r r^i A, clip(r r^i, 1 ± ε) A )  =  r · min( r^i A, clip(r^i, (1 ± ε) / r) A )
+
+    (`clip_before_prod` at its default, False, in onpolicy/algorithms/r_mappo/r_mappo.py). HAPPO's
+    paper and HARL have `ratio_range`.
+
+    Args:
+        log_ratio: log r, any shape.
+        clip: ε.
+
+    Returns:
+        weight r, low, high in that shape.
+    """
+    ratio = jnp.exp(log_ratio)
+    return ratio, (1 - clip) / ratio, (1 + clip) / ratio
+
+
 def double_clip_range(
     log_ratio: Array, *, clip: float | Array, others_clip: float
 ) -> tuple[Array, Array, Array]:

@@ -49,8 +49,8 @@ linear.defvjp(_forward, _backward)
 def kernel_gradient(x: Array, error: Array) -> Array:
     """Σ x eᵀ over the samples, of inputs [L, B, i] and errors of the outputs [L, B, o]: [i, o].
 
-    The barrier keeps the transposition out of the product, which would take twice as long with
-    both its factors turned over.
+    The barrier keeps the transposition out of the product, which would take twice as long with both
+    its factors transposed.
     """
     product = lax.dot_general(error, x, (((0, 1), (0, 1)), ((), ())))
     return lax.optimization_barrier(product).T

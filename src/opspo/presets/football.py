@@ -1,8 +1,8 @@
-"""Google Research Football: the paper's settings (Table 4), moved to the scenarios of the academy.
+"""Google Research Football: the paper's settings (Table 4), adapted to the academy scenarios.
 
 The paper plays 24 matches at once, whole ones of 3,000 steps; those of the academy last a hundred
-or so. Beside that: no GRU, 10 epochs for 15, an entropy bonus of 0.01 for 0.001, and step-wise
-state weights for the minimax. None of it was searched for.
+or so. Besides: no GRU, 10 epochs, not 15, an entropy bonus of 0.01, not 0.001, and step-wise
+state weights in place of the minimax. None of it was searched for.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ def literal(config: TrainConfig) -> TrainConfig:
 
     Eq. 15's one-step advantage (E3), Eq. 14's target, step-wise weights that run to the present
     action and sum to 1 (E6) or the minimax with Eq. 33's sum of squares on data weighted by γ^t
-    (E5, E11), agents in the order of their numbers (E10), the critic's values anew for each
+    (E5, E11), agents in the order of their numbers (E10), the critic's values recomputed for each
     agent (E14), and the mean of the ratios of an action's dimensions (Section 5).
     """
     if not isinstance(config.algorithm, OPSPOConfig):

@@ -1,4 +1,4 @@
-"""MA-MuJoCo: the paper's settings (Table 3), moved to what learns fastest within a million steps.
+"""MA-MuJoCo: the paper's settings (Table 3), changed to what learns fastest within a million steps.
 
 Tried out on `HalfCheetah-6x1` and `Hopper-3x1`, one or two seeds each: no GRU, 32 environments at
 once, inputs scaled by running statistics, ten epochs, and a step size of 1e-3 that falls to 0. On

@@ -2,7 +2,7 @@
 
 Table 2 is SMAC (and here, for maps of the same name, SMAX), Table 3 MA-MuJoCo, Table 4 Google
 Research Football. Their column "γ" is λ (erratum E1). "Parameters not mentioned are A2PO's": those
-of A2PO-ICLR2023 at c953380, where its code has the baselines, too; the settings of an algorithm are
+of A2PO-ICLR2023 at c953380, where its code has the baselines too; the settings of an algorithm are
 those of the line "# A2PO", "# HAPPO" … of the script for the task. docs/paper.md says where that
 code differs from the papers, and which of the two is taken. What neither says stays at the
 library's default: among it λ = 0.95 for MAPPO, CoPPO and HAPPO.
@@ -24,6 +24,7 @@ from opspo.config import (
     ValueConfig,
     unknown_name,
 )
+from opspo.config.algorithm import OrderName
 
 
 @dataclass(frozen=True)
@@ -51,11 +52,15 @@ class Row:
     two_stage: bool = True
     """A2PO's critic takes a pass of its own before each epoch (`use_two_stage`)"""
     learning_rate: float = 5e-4
+    happo_order: OrderName = "random"
+    happo_clips_own_ratio: bool = False
+    """As its paper does (`clip_before_prod`), not the product with the others' ratio"""
 
 
+_NARROW: dict[str, Any] = {"baseline_clip": 0.05, "happo_clips_own_ratio": True}
 SMAC = {  # Table 2
-    "8m_vs_9m": Row(15, 0.95, 0.2, 0.05, (15, 0.95), 15, baseline_clip=0.05, blocks=5),
-    "5m_vs_6m": Row(10, 0.93, 0.1, 0.05, (10, 0.93), 10, baseline_clip=0.05, num_envs=16),
+    "8m_vs_9m": Row(15, 0.95, 0.2, 0.05, (15, 0.95), 15, blocks=5, **_NARROW),
+    "5m_vs_6m": Row(10, 0.93, 0.1, 0.05, (10, 0.93), 10, num_envs=16, **_NARROW),
     "3s5z": Row(10, 0.95, 0.2, 0.05, (8, 0.95), blocks=3),
     "10m_vs_11m": Row(10, 0.95, 0.2, 0.05, (10, 0.97), 10),
     "MMM2": Row(10, 0.95, 0.2, 0.05, (5, 0.95), minibatches=2, output_gain=1.0),
@@ -69,7 +74,7 @@ SMAC = {  # Table 2
 _MUJOCO: dict[str, Any] = {"num_envs": 16, "learning_rate": 3e-4}
 MUJOCO = {  # Table 3
     "Ant-8x1": Row(8, 0.93, 0.2, 0.1, (8, 0.93), **_MUJOCO | {"num_envs": 25}),
-    "Walker2d-6x1": Row(8, 0.93, 0.2, 0.1, (5, 0.93), **_MUJOCO),
+    "Walker2d-6x1": Row(8, 0.93, 0.2, 0.1, (5, 0.93), happo_order="greedy", **_MUJOCO),
     "Hopper-3x1": Row(
         8, 0.95, 0.1, 0.05, (8, 0.95), baseline_clip=0.1, num_envs=16, learning_rate=1e-4
     ),
@@ -79,7 +84,11 @@ MUJOCO = {  # Table 3
 }
 FOOTBALL = {  # Table 4
     "5_vs_5": Row(
-        15, 0.95, 0.2, 0.1, (10, 0.95), 10, baseline_clip=0.25, num_envs=24, total_steps=100_000_000
+        *(15, 0.95, 0.2, 0.1, (10, 0.95), 10),
+        baseline_clip=0.25,
+        num_envs=24,
+        total_steps=100_000_000,
+        happo_clips_own_ratio=True,
     ),
 }
 
@@ -160,8 +169,8 @@ def paper(env: str, algo: str) -> TrainConfig:
             recurrent=row.recurrent,
             output_sizes=(family.width,) if row.recurrent else (),
             output_gain=row.output_gain,
-            # each vector over its own features; the observation tells agents apart, or is
-            # SMAC's, as A2PO has it
+            # each vector over its own features; the observation tells agents apart, or is SMAC's
+            # own, where A2PO appends the number and the last action
             layer_norm=True,
             running_normalisation=False,
             agent_id=False,
@@ -200,6 +209,7 @@ def _algorithm(algo: str, family: Family, row: Row) -> Any:
             ),
         },
         "a2po": baseline | _a2po(family, row),
+        "happo": baseline | _happo(row),
         "ippo": baseline | {"epochs": row.baseline_epochs, "critic": "local"},
     }
     config = ALGORITHM_CONFIGS[algo](
@@ -215,8 +225,17 @@ def _algorithm(algo: str, family: Family, row: Row) -> Any:
     return replace(config, blocks=row.blocks, block_epochs="divided")  # type: ignore[call-arg]
 
 
+def _happo(row: Row) -> dict[str, Any]:
+    """HAPPO as A2PO's public code runs it."""
+    return {
+        "epochs": row.baseline_epochs,
+        "order": row.happo_order,
+        "clip_range": "ratio" if row.happo_clips_own_ratio else "joint",
+    }
+
+
 def _a2po(family: Family, row: Row) -> dict[str, Any]:
-    """What A2PO alone has, as its public code and scripts have it."""
+    """What A2PO alone has, as in its public code and scripts."""
     epochs, gae_lambda = row.a2po
     return {
         "epochs": epochs,
@@ -224,6 +243,8 @@ def _a2po(family: Family, row: Row) -> dict[str, Any]:
         "extra_critic_passes": int(row.two_stage),
         "trace_decay": "twice",  # no line "# A2PO" sets speedup_trace
         "trace_agents": "all",
+        # its new targets are written into a copy: the critic learns the returns of collection
+        "value_target": "gae",
         # clip_param_weight_rp, with shared parameters
         "clip_range": "double_by_ratios" if family.shared else "double_by_position",
     }

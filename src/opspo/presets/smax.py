@@ -1,4 +1,4 @@
-"""SMAX: the paper's SMAC settings (Table 2, shared parameters), moved where SMAX asks for it.
+"""SMAX: the paper's SMAC settings (Table 2, shared parameters), changed where SMAX calls for it.
 
 The paper trains for 10M steps on a game that plays 10 environments; here an engine that plays
 thousands of steps a second should learn within minutes. So, tried out on `smax/3m`: wider layers

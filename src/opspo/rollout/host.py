@@ -109,7 +109,7 @@ class HostRollout:
     ) -> tuple[RolloutState, Trajectory]:
         """`num_steps` steps of every environment; see `scan.collect`.
 
-        What stops one group, an interruption among it, stops the others at their next step.
+        What stops one group, an interruption included, stops the others at their next step.
         """
         num_envs = len(state.first)
         record = _Record(self._num_steps, num_envs)

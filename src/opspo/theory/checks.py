@@ -182,7 +182,7 @@ def _ratios(claim: Claim, found: Facts) -> tuple[np.ndarray, np.ndarray]:
     scale = np.asarray(found.epsilon).max(axis=-1)
     scale = scale if error.ndim == scale.ndim else scale[..., None]
     violated = error > bound * (1 + ROUNDING) + 1e-12 * scale
-    # where nothing is allowed, an error is measured against what is told from rounding
+    # where nothing is allowed, an error is measured against what can be told from rounding
     ratio = error / np.where(bound > 0, bound, 1e-12 * scale)
     return np.where(violated, ratio, np.minimum(ratio, 1.0)), violated
 

@@ -99,7 +99,7 @@ def estimates(
 ) -> Estimate:
     """All `PAIRS` on a new leading axis.
 
-    Beside those of the algorithms, a pair with drawn errors: a distribution mixed with a drawn one
+    Besides those of the algorithms, a pair with drawn errors: a distribution mixed with a drawn one
     and an advantage off by up to a drawn amount.
     """
     data, truth = of_the_data(sequence), exact(sequence)

@@ -201,7 +201,7 @@ class InTurn:
 
 
 def _double(log_ratio: Array, position: Array, numbers: Numbers) -> Terms:
-    """A2PO's; and CoPPO's, since ε_i = ε1 at position 1, where all are who go at once."""
+    """A2PO's; and CoPPO's, since ε_i = ε1 at position 1, where all agents are that move at once."""
     clip = corrections.position_clip(position, clip=numbers.clip)
     return corrections.double_clip_range(log_ratio, clip=clip, others_clip=numbers.others_clip)
 

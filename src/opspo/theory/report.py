@@ -17,7 +17,7 @@ from opspo.theory.checks import Outcome, Worst
 
 
 def print_table(outcomes: Sequence[Outcome], found: dict[str, Worst]) -> None:
-    """A row for each claim; `found` adds what a search came upon."""
+    """A row for each claim; `found` adds what a search found."""
     table = Table(title="How wrong a surrogate is ÷ what its bound allows")
     for column in ("bound", "stated in", "checks", "violations", "median", "largest"):
         table.add_column(column)

@@ -1,4 +1,4 @@
-"""The surrogates: what each algorithm believes that the update brings, and how wrong it is.
+"""The surrogates: what each algorithm believes the update brings, and how wrong it is.
 
 All are J plus sums of one term, `gain`. Single-agent surrogates give [n], joint ones []; each is
 followed by its error, since that is what the bounds of `bounds` are for.

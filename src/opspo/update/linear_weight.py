@@ -85,7 +85,7 @@ class Working:
 
 @dataclass(frozen=True)
 class LinearWeight:
-    """The density ratio as 1 + φᵀα, solved anew before each stage."""
+    """The density ratio as 1 + φᵀα, solved again before each stage."""
 
     features: Features
     discount: float

@@ -1,4 +1,4 @@
-"""The gradient of a mean over samples, which may lie divided over devices."""
+"""The gradient of a mean over samples, which may be divided over devices."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from opspo.types import Array, Params
 
 @struct.dataclass
 class Sums:
-    """What is added up over the samples beside the loss."""
+    """What is added up over the samples besides the loss."""
 
     metrics: dict[str, Array]
     """[] each"""
@@ -56,7 +56,7 @@ def mean_gradient(
     """Gradient of the mean loss, and the means of what was measured with it.
 
     Members with parameters of their own (leading axis K) are each averaged alone, so that none's
-    gradient depends on how many are updated beside it. Where a member has no samples its gradient
+    gradient depends on how many are updated with it. Where a member has no samples its gradient
     is 0.
 
     Args:

@@ -98,7 +98,7 @@ class Update:
         return learners, kept, jax.tree.map(jnp.mean, losses), last_round
 
     def measures(self, plan: Plan) -> bool:
-        """Whether anyone asks how far agents have moved: of a plan's only stage nobody does."""
+        """Whether anyone asks how far agents have moved: after a plan's only stage nobody does."""
         return plan.agents.shape[0] > 1 or self.further_diagnostics is not None
 
     def train_critic(

@@ -165,7 +165,7 @@ class GradientStep:
     """of the critic's unit"""
     action_ratio: ActionRatio = product_log_ratio
     live_range: LiveRange | None = None
-    """The others' ratio taken anew at each step, where all agents move at once (CoPPO)"""
+    """The others' ratio recomputed at each step, where all agents move at once (CoPPO)"""
     mesh: Mesh | None = None
     """Devices over which the chunks are divided, if they are"""
 

@@ -28,7 +28,7 @@ def successor(x: Array) -> Array:
 def transitions(trajectory: Trajectory, *, discount: float) -> Transitions:
     """The chain of a batch, by erratum E11 in one of two forms.
 
-    discount = 1: stationary. Episodes follow each other, the end of one goes over into the start
+    discount = 1: stationary. Episodes follow each other, the end of one leads into the start
     of the next, and every step counts alike, as it does in the objective.
     discount < 1: every step has weight γ^t, t the steps since its episode began; nothing follows
     a termination, and where a limit cut the episode the successor is unknown here.

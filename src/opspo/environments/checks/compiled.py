@@ -147,7 +147,7 @@ class CompiledBatch:
         return _numpy(seen)
 
     def step(self, action: np.ndarray) -> tuple[Step, Observation]:
-        """Take the joint actions; what ended starts anew."""
+        """Take the joint actions; what ended restarts."""
         self._state, step = self._environment.step(self._keys(), self._state, action)
         step = _numpy(step)
         done = np.asarray(step.terminated, bool) | np.asarray(step.truncated, bool)

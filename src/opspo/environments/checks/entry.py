@@ -1,4 +1,4 @@
-"""`opspo.check_env`: any environment is played for some episodes, and what does not fit is said."""
+"""`opspo.check_env`: an environment is played for some episodes, and what does not fit reported."""
 
 from __future__ import annotations
 
@@ -169,7 +169,7 @@ def _check_adapted(adapter: PettingZoo, recorder: Recorder, playing: Play) -> tu
 
 
 def _copied(environment: Any) -> Any:
-    """One more of an environment that is there once.
+    """Another of an environment of which there is one.
 
     Raises:
         ConfigError: it cannot be copied.

@@ -54,7 +54,7 @@ class Spy:
         self._recorder = recorder
         self._episode = self._time = 0
         self._out: set[Any] = set()
-        """Who is terminated or truncated, or is listed no more"""
+        """Who is terminated or truncated, or is no longer listed"""
 
     def __getattr__(self, name: str) -> Any:
         """Whatever else it has."""
