@@ -1,6 +1,7 @@
 """The command line as a user meets it."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -37,8 +38,9 @@ def test_help_lists_the_commands_and_loads_no_jax():
         "assert 'jax' not in sys.modules"
     )
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    for command in ("train", "resume", "eval", "envs", "algos"):
-        assert f"opspo {command}" in shown.stdout
+    commands = re.findall(r"^  opspo (\w+) +\w", shown.stdout, re.MULTILINE)
+    expected = ["train", "resume", "eval", "watch", "bench", "theory", "check", "envs", "algos"]
+    assert commands == expected
 
 
 def test_train_help_shows_types_defaults_and_docs_of_the_chosen_algorithm(capsys):
@@ -97,28 +99,50 @@ def test_bad_input_exits_2_says_what_exists_and_writes_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize(
-    ("flags", "epochs", "extra"),
-    [
-        ((), 20, 0),
-        (("--algorithm.epochs", "7"), 7, 0),  # flags come on top
-        (("--policy.no-share-parameters",), 10, 1),  # and say what is to be equal
-        (("--preset", "default", "--algorithm.clip", "0.1"), 20, 0),
-    ],
-)
-def test_a_variant_comes_between_preset_and_flags(flags, epochs, extra, monkeypatch):
-    """Two agents, ten epochs, two blocks."""
+def config_of(*flags):
+    """What `opspo train` would train with, on two agents, with ten epochs and two blocks."""
     found = []
 
     def train(config, **_):
         found.append(config)
         return SimpleNamespace(env_steps=0, run_dir="")
 
-    monkeypatch.setattr("opspo.trainer.train", train)
-    main(["train", "--algo", "mappo", *SMALL, "--variant", "equal_steps", *flags])
-    (config,) = found
-    assert (config.algorithm.epochs, config.algorithm.extra_critic_passes) == (epochs, extra)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("opspo.trainer.train", train)
+        main(["train", *SMALL, *flags])
+    return found[0]
+
+
+@pytest.mark.parametrize(
+    ("flags", "epochs", "critic_epochs", "extra"),
+    [
+        ((), 20, 0, 0),
+        (("--algorithm.epochs", "7"), 14, 0, 0),
+        (("--algorithm.epochs", "7", "--algorithm.extra-critic-passes", "1"), 14, 0, 1),
+        (("--algorithm.epochs", "7", "--algorithm.critic-epochs", "3"), 14, 14, 0),
+        (("--policy.no-share-parameters",), 10, 0, 1),  # flags say what is to be equal
+        (("--policy.no-share-parameters", "--algorithm.critic", "local"), 10, 0, 1),
+        (("--policy.no-share-parameters", "--algorithm.extra-critic-passes", "2"), 10, 0, 5),
+        (("--preset", "default", "--algorithm.clip", "0.1"), 20, 0, 0),
+    ],
+)
+def test_a_variant_counts_from_what_the_flags_set(flags, epochs, critic_epochs, extra):
+    config = config_of("--algo", "mappo", "--variant", "equal_steps", *flags)
+    found = config.algorithm
+    assert (found.epochs, found.critic_epochs, found.extra_critic_passes) == (
+        epochs,
+        critic_epochs,
+        extra,
+    )
     assert config.rollout.num_envs == 8
+
+
+def test_a_variant_makes_steps_equal_at_the_epochs_of_the_flags(capsys):
+    """20 rounds over two blocks in turn are 40 steps, and so are 40 epochs at once."""
+    flags = ("--variant", "equal_steps", "--algorithm.epochs", "20")
+    happo, mappo = (config_of("--algo", algo, *flags).algorithm for algo in ("happo", "mappo"))
+    assert (happo.epochs * happo.blocks, mappo.epochs) == (40, 40)
+    assert "equal_steps: algorithm.epochs is 40 instead of 20" in capsys.readouterr().out
 
 
 def test_a_variant_is_of_a_preset_and_not_of_a_run(tmp_path, capsys):

@@ -65,8 +65,25 @@ def test_own_sizes_of_actions_are_compared_in_either_form():
     assert differences(StoredSpec(was.spec, frozenset({"action_sizes"})), now) == []
 
 
-def test_what_is_stored_comes_back(tmp_path):
-    spec = dataclasses.replace(SPEC, action_counts=(4, 3), outcomes=("goals",))
+def test_each_decisions_choices_are_compared_in_either_form():
+    was = stored(action_size=2, decision_counts=((4, 2), (3, 4)))
+    same = dataclasses.replace(was.spec, decision_counts=())
+    assert differences(was, was.spec) == []
+    assert differences(was, same) == ["decision_counts was (4, 2), (3, 4) and is (4, 4), (4, 4)"]
+    fewer = dataclasses.replace(was.spec, action_sizes=(2, 1), decision_counts=((4, 2), (3,)))
+    assert differences(was, fewer) == ["action_sizes was 2, 2 and is 2, 1"]
+    assert differences(StoredSpec(was.spec, frozenset({"decision_counts"})), same) == []
+
+
+@pytest.mark.parametrize(
+    "own",
+    [
+        {"action_counts": (4, 3), "outcomes": ("goals",)},
+        {"action_size": 2, "decision_counts": ((4, 2), (3, 4))},
+    ],
+)
+def test_what_is_stored_comes_back(tmp_path, own):
+    spec = dataclasses.replace(SPEC, **own)
     folder = RunFolder(tmp_path)
     store_spec(folder, spec)
     assert stored_spec(folder) == StoredSpec(spec, frozenset())

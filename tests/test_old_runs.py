@@ -82,7 +82,12 @@ def test_what_it_did_not_keep_is_compared_with_nothing(old):
     """It knew neither names nor each agent's own actions; its sizes are compared."""
     run, _, _ = old
     stored = stored_spec(RunFolder(run))
-    assert stored.unknown == {"agents", "action_sizes", "action_counts"}
+    assert stored.unknown == {
+        "agents",
+        "action_sizes",
+        "action_counts",
+        "decision_counts",
+    }
     sizes = {"observation_size": stored.spec.observation_size, "state_size": stored.spec.state_size}
     sizes |= {"num_actions": stored.spec.num_actions, "action_size": stored.spec.action_size}
     named = Reach(**sizes, agents=("a", "b"), action_sizes=(1, 2), action_counts=(1, 2))

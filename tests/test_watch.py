@@ -42,8 +42,8 @@ def policy_of(environment):
 
 def film(environment, *, seed=0, greedy=False, max_steps=0):
     policy = policy_of(environment)
-    shots = camera_of(environment).record(environment, policy, Episode(seed, greedy, max_steps))
-    return list(shots)
+    episode = Episode(seed, greedy, 10_000, max_steps)
+    return list(camera_of(environment).record(environment, policy, episode))
 
 
 def evaluated(environment, seed=0):
@@ -257,7 +257,8 @@ def test_how_an_episode_ended(terminated, truncated, win, has_win, ending):
         flags = (np.full(shape, flag) for flag in (terminated, truncated, win))
         step = Step(None, np.full(shape, 0.5), *flags)
         spec = dataclasses.replace(make_env("probe/credit").spec, has_win=has_win)
-        assert Tally(2, 1.0).after(step, spec, 0) == Tally(3, 1.5, ending)
+        episode = Episode(seed=0, greedy=True, limit=4)
+        assert Tally(2, 1.0).after(step, spec, episode) == Tally(3, 1.5, ending)
 
 
 def shot_of(step=0, total=0.0, ending="", size=(640, 400)):

@@ -20,6 +20,7 @@ from flax import struct
 from opspo.config import EvaluationConfig
 from opspo.environments.base import (
     Environment,
+    EnvironmentSpec,
     HostEnvironment,
     JaxEnvironment,
     Observation,
@@ -245,6 +246,11 @@ def play_on_host(
     )
 
 
+def limit_of(spec: EnvironmentSpec, otherwise: int) -> int:
+    """Steps after which an episode counts as it stands: the environment's limit if it has one."""
+    return spec.episode_limit or otherwise
+
+
 def make_evaluator(
     environment: Environment,
     team: Team,
@@ -257,7 +263,7 @@ def make_evaluator(
 
     Compiled at its first call. Where the environment names no limit, `episode_limit` is one.
     """
-    limit = environment.spec.episode_limit or episode_limit
+    limit = limit_of(environment.spec, episode_limit)
     if runs_on_host(environment):
         decide_all = jax.vmap(partial(decide, team, greedy=greedy), in_axes=(None, 0, 0, 0))
         return partial(play_on_host, environment, team, jax.jit(decide_all), episodes, limit)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import operator
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,6 +15,7 @@ import numpy as np
 from opspo.checkpoint import Checkpoints
 from opspo.config import TrainConfig
 from opspo.environments.base import EnvironmentSpec
+from opspo.environments.decisions import choices_of
 from opspo.environments.entry import entered_spec, with_agent_id
 from opspo.environments.identity import HasSpec, check_same, stored_spec
 from opspo.policies.team import Team, make_team
@@ -29,14 +31,24 @@ class Policy:
     """
 
     def __init__(
-        self, team: Team, params: Params, spec: EnvironmentSpec, agent_ids: np.ndarray | None = None
+        self,
+        team: Team,
+        params: Params,
+        spec: EnvironmentSpec,
+        *,
+        appends_agent_id: bool = False,
+        members: Sequence[int] | None = None,
     ) -> None:
+        """`members` are those of the specification's agents that the team has; None: all."""
+        self._members = list(range(spec.num_agents) if members is None else members)
         self.team = team
         self.params = params
         self.spec = spec
         """Sizes of the environment; `act` takes its observations"""
-        self._agent_ids = agent_ids
+        self._agent_ids = np.eye(spec.num_agents)[self._members] if appends_agent_id else None
         """[n, N] what is appended to what each of the n agents here sees; None: nothing"""
+        self._choices = choices_of(spec)[self._members] if spec.num_actions else None
+        """[n, A] or [n, D, A] which choices each has at all; None where actions are numbers"""
         self._memory: Array | None = None
         self._decide = jax.jit(self._decide_batch, static_argnames="greedy")
 
@@ -57,7 +69,7 @@ class Policy:
         Args:
             observation: [N, d], or [B, N, d] for B teams side by side.
             available_actions: [..., N, A] bool, or [..., N, D, A] of D decisions; by default every
-                action is.
+                action is that the agent has at all, as `spec.counts` says.
             greedy: take the most probable action; else sample with `key`.
             key: PRNG key, needed to sample.
 
@@ -89,8 +101,13 @@ class Policy:
         if not 0 <= index < self.team.num_members:
             raise ValueError(f"Agent {index} does not exist: there are {self.team.num_members}.")
         params = self.team.select(self.params, jnp.array([index]))
-        ids = None if self._agent_ids is None else self._agent_ids[index : index + 1]
-        return Policy(dataclasses.replace(self.team, num_members=1), params, self.spec, ids)
+        return Policy(
+            dataclasses.replace(self.team, num_members=1),
+            params,
+            self.spec,
+            appends_agent_id=self._agent_ids is not None,
+            members=[self._members[index]],
+        )
 
     def _decide_batch(
         self,
@@ -127,10 +144,12 @@ class Policy:
                 f"Expected observations [{agents}, {size}] or [B, {agents}, {size}] (agents, "
                 f"features), but got {list(observation.shape)}."
             )
-        if available is None or self.spec.num_actions == 0:
+        if self._choices is None:
             return observation, None
-        available = np.asarray(available, bool)
         expected = (*observation.shape[:-1], *self.spec.choices)
+        if available is None:
+            available = np.broadcast_to(self._choices, expected)
+        available = np.asarray(available, bool)
         if available.shape != expected:
             raise ValueError(
                 f"Expected available_actions {list(expected)}, but got {list(available.shape)}."
@@ -170,7 +189,7 @@ def load_policy(
     template = jax.eval_shape(team.init, jax.random.PRNGKey(0))
     checkpoints, iteration = find_checkpoint(folder, checkpoint, config=config)
     params = checkpoints.restore_actor(iteration, template)
-    return Policy(team, params, spec, np.eye(spec.num_agents) if appends else None)
+    return Policy(team, params, spec, appends_agent_id=appends)
 
 
 def find_checkpoint(

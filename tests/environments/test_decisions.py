@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 
 from opspo.config import ConfigError
-from opspo.environments.decisions import Action, allowed, choices_of, team_sizes, to_range
+from opspo.environments.base import EnvironmentSpec
+from opspo.environments.decisions import (
+    Action,
+    allowed,
+    choices_of,
+    random_action,
+    team_sizes,
+    to_range,
+)
 
 INF = np.inf
 
@@ -24,12 +32,26 @@ def numbers(size):
         ([choosing(3), choosing(5)], {"num_actions": 5, "action_counts": (3, 5)}),
         (
             [choosing(3, 2), choosing(2, 3)],
-            {"num_actions": 3, "action_size": 2, "action_sizes": ()},
+            {
+                "num_actions": 3,
+                "action_size": 2,
+                "action_sizes": (),
+                "decision_counts": ((3, 2), (2, 3)),
+            },
+        ),
+        (
+            [choosing(3, 3), choosing(3)],
+            {"num_actions": 3, "action_size": 2, "action_sizes": (2, 1), "decision_counts": ()},
         ),
         # one decision beside several
         (
             [choosing(9), choosing(2, 3, 2)],
-            {"num_actions": 9, "action_size": 3, "action_sizes": (1, 3)},
+            {
+                "num_actions": 9,
+                "action_size": 3,
+                "action_sizes": (1, 3),
+                "decision_counts": ((9,), (2, 3, 2)),
+            },
         ),
         ([numbers(4), numbers(4)], {"action_size": 4, "action_sizes": ()}),
         ([numbers(1), numbers(8)], {"action_size": 8, "action_sizes": (1, 8)}),
@@ -44,12 +66,55 @@ def test_choices_beside_numbers_are_refused():
         team_sizes([choosing(2), numbers(2)], "own/game")
 
 
-def test_surplus_choices_are_never_available_and_a_surplus_decision_has_one():
-    got = choices_of([choosing(2, 3), choosing(4)])
-    assert got.astype(int).tolist() == [
-        [[1, 1, 0, 0], [1, 1, 1, 0]],
-        [[1, 1, 1, 1], [1, 0, 0, 0]],
-    ]
+@pytest.mark.parametrize(
+    ("sizes", "expected"),
+    [
+        ({"num_actions": 3}, [[1, 1, 1], [1, 1, 1]]),
+        ({"num_actions": 3, "action_counts": (3, 2)}, [[1, 1, 1], [1, 1, 0]]),
+        ({"num_actions": 2, "action_size": 2}, [[[1, 1], [1, 1]]] * 2),
+        (
+            {"num_actions": 2, "action_size": 2, "action_sizes": (2, 1)},
+            [[[1, 1], [1, 1]], [[1, 1], [1, 0]]],
+        ),
+        (
+            {"num_actions": 3, "action_size": 2, "action_counts": (3, 2)},
+            [[[1, 1, 1], [1, 1, 1]], [[1, 1, 0], [1, 1, 0]]],
+        ),
+        (
+            {
+                "num_actions": 4,
+                "action_size": 2,
+                "action_sizes": (2, 1),
+                "decision_counts": ((2, 3), (4,)),
+            },
+            [[[1, 1, 0, 0], [1, 1, 1, 0]], [[1, 1, 1, 1], [1, 0, 0, 0]]],
+        ),
+    ],
+)
+def test_surplus_choices_are_never_available_and_a_surplus_decision_has_one(sizes, expected):
+    spec = EnvironmentSpec("own/game", 2, 3, 3, **sizes)
+    assert choices_of(spec).astype(int).tolist() == expected
+
+
+@pytest.mark.parametrize(
+    "own", [{"action_counts": (3, 2)}, {"action_size": 2, "decision_counts": ((3, 2), (1, 3))}]
+)
+def test_random_choices_are_all_that_are_available_and_no_other(own):
+    spec, rng = EnvironmentSpec("own/game", 2, 3, 3, num_actions=3, **own), np.random.default_rng(0)
+    available = np.broadcast_to(choices_of(spec), (200, 2, *spec.choices))
+    drawn = random_action(spec, available, rng)
+    assert drawn.shape == available.shape[:-1]
+    for index in np.ndindex(available.shape[1:-1]):
+        expected = np.flatnonzero(available[0][index])
+        np.testing.assert_array_equal(np.unique(drawn[:, *index]), expected)
+
+
+def test_random_numbers_are_in_their_range():
+    spec = EnvironmentSpec("own/game", 2, 3, 3, action_size=4)
+    drawn = random_action(spec, None, np.random.default_rng(0), lead=(200,))
+    assert (drawn.shape, drawn.dtype) == ((200, 2, 4), np.float32)
+    assert -1 <= drawn.min() < -0.9 and 0.9 < drawn.max() <= 1
+    assert random_action(spec, None, np.random.default_rng(0)).shape == (2, 4)
 
 
 @pytest.mark.parametrize(

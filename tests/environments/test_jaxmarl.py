@@ -142,6 +142,7 @@ def test_several_decisions_at_one_step(monkeypatch):
     env = toy(monkeypatch, a=MultiDiscrete([2, 3]), b=Discrete(4))
     spec = env.spec
     assert (spec.num_actions, spec.action_size, spec.action_sizes) == (4, 2, (2, 1))
+    assert spec.decision_counts == ((2, 3), (4,))
     assert (spec.observation_size, spec.action_counts) == (4, ())
     state, seen = env.reset(KEY)
     rest = [True, False, False, False]

@@ -277,9 +277,24 @@ def test_a_state_that_fails_in_between_is_not_hidden(attributes, says):
     ("state", "says"),
     [
         (np.zeros((8, 8, 3), np.uint8), "image.*own_state=False"),
+        (np.zeros((84, 84), np.uint8), "image.*own_state=False"),
+        (np.zeros((84, 84, 3)), "image.*own_state=False"),
         ({"x": 1}, "must give an array.*own_state=False"),
     ],
 )
 def test_a_state_that_is_no_vector_is_refused(state, says):
     with pytest.raises(ConfigError, match=says):
         play(ending(state=lambda self: state), 1)
+
+
+def test_a_state_space_may_say_that_it_is_an_image():
+    """Which the numbers alone do not: grey values as floats."""
+    grey = {"state": lambda self: np.zeros((84, 84))}
+    play(ending(**grey), 1)
+    with pytest.raises(ConfigError, match="image"):
+        play(ending(**grey, state_space=Box(0, 255, (84, 84))), 1)
+
+
+def test_a_board_is_a_state():
+    rows, _ = play(ending(state=lambda self: np.ones((5, 5, 3))), 1)
+    assert rows[0][0].observation.state.tolist() == [[1.0] * 75]

@@ -243,6 +243,7 @@ def test_several_decisions_at_one_step():
     spec, batch, seen, engine = opened(sees=ONE, acts=acts, masks=masks)
     assert spec.agents == ("one", "many", "bits", "parts")
     assert (spec.num_actions, spec.action_size, spec.action_sizes) == (5, 3, (1, 2, 3, 2))
+    assert spec.decision_counts == ((5,), (2, 3), (2, 2, 2), (2, 4))
     available = seen.available_actions[0]
     rest = [True, False, False, False, False]
     expected = np.array(

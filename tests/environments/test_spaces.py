@@ -67,12 +67,6 @@ IMAGE = Box(0, 255, (8, 8, 3), np.uint8)
             {"observation": ([0.5], {"x": [1, 1]}), "goal": 0, "action_mask": [1, 1]},
             [1, 0, 0.5, 0, 1, 0, 1],
         ),
-        # a mask within is a feature like any other
-        (
-            Dict(inner=Dict(action_mask=MultiBinary(2))),
-            {"inner": {"action_mask": [1, 0]}},
-            [1, 0],
-        ),
         (Tuple((Discrete(2), Box(0, 1, (2,)))), (1, [0.2, 0.4]), [0, 1, 0.2, 0.4]),
     ],
     ids=str,
@@ -82,6 +76,24 @@ def test_an_observation_becomes_a_vector(space, value, vector):
     out = view.encode(value)
     assert (view.size, out.dtype) == (len(vector), np.float32)
     np.testing.assert_allclose(out, vector, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("space", "size"),
+    [
+        (Box(0, 1, (5, 5, 3)), 75),
+        (MultiBinary((5, 5, 3)), 75),
+        (Box(0, 1, (19, 19, 17), np.int8), 6137),  # Go
+        (Box(0, 1, (4, 84, 3)), 1008),
+        (Box(0, 1, (84, 84)), 7056),
+        (Box(0, 255, (40, 4), np.uint8), 160),
+        (Box(0, 255, (7056,), np.uint8), 7056),
+    ],
+    ids=str,
+)
+def test_boards_tables_and_rows_are_no_images(space, size):
+    out = view_of(space, WHO).encode(space.low if isinstance(space, Box) else np.zeros(space.shape))
+    assert out.shape == (size,)
 
 
 class Strange(Space):
@@ -99,6 +111,14 @@ class Strange(Space):
         (IMAGE, "image.*vector of features"),
         (Box(0, 1, (3, 8, 8), np.uint8), "image"),
         (Box(0, 255, (8, 8, 1), np.float32), "image"),
+        (Box(0, 255, (84, 84), np.uint8), "image.*as one row"),
+        (Box(0, 255, (20, 20), np.float32), "image"),
+        (Box(0, 1, (84, 84, 3), np.float32), "image"),
+        (Box(-INF, INF, (3, 28, 28)), "image"),
+        (MultiBinary((84, 84, 3)), "image"),
+        (Box(0, 255, (4, 84, 84, 3), np.uint8), "image"),
+        (Box(0, 1, (4, 84, 84, 3)), "image"),
+        (Box(0, 255, (2, 5, 5, 3), np.uint8), "image"),
         (Dict(camera=IMAGE, speed=Box(0, 1, (1,))), "agent 'a', 'camera', observes an image"),
         (Tuple((Box(0, 1, (1,)), IMAGE)), "part 1, observes an image"),
         (Text(5), "Text.*fixed size"),
@@ -107,6 +127,15 @@ class Strange(Space):
         (OneOf((Discrete(2), Discrete(3))), "OneOf.*fixed size"),
         (Dict(words=Text(3)), "'words', observes a Text"),
         (Dict(action_mask=MultiBinary(2)), "nothing but its action_mask"),
+        (
+            Dict(inner=Dict(x=Discrete(2), action_mask=MultiBinary(2))),
+            "agent 'a', 'inner', has an action_mask within.*beside the other keys",
+        ),
+        (Tuple((Discrete(2), Dict(action_mask=MultiBinary(2)))), "part 1, has an action_mask"),
+        (
+            Dict(action_mask=MultiBinary(2), y=Tuple((Dict(action_mask=MultiBinary(2)),))),
+            "'y', part 0, has an action_mask",
+        ),
         (Strange((1,), np.float32), "Strange"),
     ],
     ids=str,

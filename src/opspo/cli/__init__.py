@@ -1,4 +1,4 @@
-"""The command line: `opspo train`, `resume`, `eval`, `watch`, `bench`, `theory`, `envs`, `algos`.
+"""The command line, `opspo`, with each of its `COMMANDS`.
 
 JAX and the engines are imported only once a command needs them.
 """

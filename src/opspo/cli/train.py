@@ -28,8 +28,9 @@ class _Train:
     """Start from these settings: `default`, `paper` (Tables 2 to 4), or `literal` (OPSPO as
     printed); other flags come on top."""
     variant: str = ""
-    """Change the preset before those flags come on top: `equal_steps` gives algorithms that update
-    all agents at once as many gradient steps as those in turn."""
+    """Change the preset, with those flags on top: `equal_steps` gives algorithms that update all
+    agents at once as many gradient steps as those in turn take at the same `algorithm.epochs`. It
+    counts from the epochs and extra critic passes that are set, and says what it makes of them."""
     from_config: str = ""
     """Start from the settings in this config.json; other flags come on top."""
     init_from: str = ""
@@ -54,9 +55,9 @@ def train(arguments: Sequence[str]) -> None:
 
     default, env = starting_config(arguments)
     check_id(env)
-    parsed = _parse_train(arguments, default)
+    parsed = tyro.cli(_Train, prog="opspo train", args=arguments, default=_Train(config=default))
     if parsed.variant:
-        parsed = _parse_train(arguments, _varied(parsed, default))
+        parsed = dataclasses.replace(parsed, config=_varied(parsed))
 
     from opspo import trainer
     from opspo.devices import keep_programs
@@ -78,19 +79,17 @@ def train(arguments: Sequence[str]) -> None:
         print(f"Done: {result.env_steps:,} steps. Everything is in {result.run_dir}/")
 
 
-def _parse_train(arguments: Sequence[str], default: TrainConfig) -> _Train:
-    return tyro.cli(_Train, prog="opspo train", args=arguments, default=_Train(config=default))
+def _varied(parsed: _Train) -> TrainConfig:
+    """The settings of a command line, changed by its variant.
 
-
-def _varied(parsed: _Train, default: TrainConfig) -> TrainConfig:
-    """A preset's settings with the variant that a command line asks for.
-
-    Which parameters are shared and what the critic sees are those of the command line: they decide
-    who takes which steps.
+    After its flags: the epochs that they ask for are those of which the variant makes as many steps
+    as others take.
     """
+    from opspo.config.changes import changes
     from opspo.environments import make_env
     from opspo.presets import VARIANTS, variant_config
 
+    asked = parsed.config
     if parsed.variant not in VARIANTS:
         raise unknown_name("variant", parsed.variant, VARIANTS)
     if parsed.from_config:
@@ -98,12 +97,8 @@ def _varied(parsed: _Train, default: TrainConfig) -> TrainConfig:
             "--variant changes a preset, but --from-config has the settings of a run, which may be "
             "changed already. Leave one of the two out."
         )
-    asked = parsed.config
-    base = dataclasses.replace(
-        default,
-        env=asked.env,
-        policy=dataclasses.replace(default.policy, share_parameters=asked.policy.share_parameters),
-        algorithm=dataclasses.replace(default.algorithm, critic=asked.algorithm.critic),
-    )
     num_agents = make_env(asked.env).spec.num_agents
-    return variant_config(parsed.variant, base, num_agents=num_agents, preset=parsed.preset)
+    config = variant_config(parsed.variant, asked, num_agents=num_agents, preset=parsed.preset)
+    for change in changes(asked, config):
+        print(f"{parsed.variant}: {change.name} is {change.now} instead of {change.was}")
+    return config

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import jax
 import numpy as np
 from flax import struct
 from typing_extensions import TypeIs
@@ -36,6 +37,9 @@ class EnvironmentSpec:
     action_counts: tuple[int, ...] = ()
     """Each agent's own number of choices, where some have fewer than `num_actions`. () where all
     have as many."""
+    decision_counts: tuple[tuple[int, ...], ...] = ()
+    """Each agent's number of choices in each of its own decisions, where there are several at one
+    step and some have fewer than `num_actions`. () where all have as many."""
     agents: tuple[str, ...] = ()
     """The agents' names in the order of the axis N; () where they have none."""
     episode_limit: int = 0
@@ -54,6 +58,15 @@ class EnvironmentSpec:
             return ()
         decisions = (self.action_size,) if self.action_size else ()
         return (*decisions, self.num_actions)
+
+    @property
+    def counts(self) -> tuple[tuple[int, ...], ...]:
+        """How many choices each agent has in each of its own decisions; () where it has numbers."""
+        if self.num_actions == 0 or self.decision_counts:
+            return self.decision_counts
+        counts = self.action_counts or (self.num_actions,) * self.num_agents
+        sizes = self.action_sizes or (self.action_size or 1,) * self.num_agents
+        return tuple((count,) * size for count, size in zip(counts, sizes, strict=True))
 
 
 @struct.dataclass
@@ -105,6 +118,15 @@ class JaxEnvironment(Protocol):
 
     def step(self, key: Array, state: Any, action: Array) -> tuple[Any, Step]:
         """Take the joint action, int [N] or [N, D], or float [N, D]."""
+
+
+def strongly_typed(started: Any) -> Any:
+    """What a traced `reset` gives, with the types that `step` gives.
+
+    An environment may start from numbers of Python's; left weakly typed, they would make the second
+    step compile anew.
+    """
+    return jax.tree.map(lambda x: jax.lax.convert_element_type(x, x.dtype), started)
 
 
 class HostBatch(Protocol):

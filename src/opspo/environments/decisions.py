@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from opspo.config import ConfigError
+from opspo.environments.base import EnvironmentSpec
 
 
 @dataclass(frozen=True)
@@ -65,10 +66,12 @@ def team_sizes(actions: Sequence[Action], name: str) -> dict[str, Any]:
     counts = [max(action.counts) for action in actions]
     if max(sizes) == 1:
         return {"num_actions": max(counts), "action_counts": unless_equal(counts)}
+    each = [action.counts for action in actions]
     return {
         "num_actions": max(counts),
         "action_size": max(sizes),
         "action_sizes": unless_equal(sizes),
+        "decision_counts": tuple(each) if len({n for own in each for n in own}) > 1 else (),
     }
 
 
@@ -77,17 +80,40 @@ def unless_equal(numbers: Sequence[int]) -> tuple[int, ...]:
     return () if len(set(numbers)) == 1 else tuple(numbers)
 
 
-def choices_of(actions: Sequence[Action]) -> np.ndarray:
-    """Which choices the agents have at all.
+def choices_of(spec: EnvironmentSpec) -> np.ndarray:
+    """Which discrete choices the agents have at all.
 
     Returns:
-        [N, D, A] bool, where D is the most decisions of an agent and A the most choices of a
-        decision. A surplus choice is never available; a surplus decision has choice 0 alone.
+        [N, A] bool, or [N, D, A] of D decisions. A surplus choice is never available; a surplus
+        decision has choice 0 alone.
     """
-    most = max(n for action in actions for n in action.counts)
-    depth = max(action.size for action in actions)
-    counts = [action.counts + (1,) * (depth - action.size) for action in actions]
-    return np.arange(most) < np.array(counts)[..., None]
+    depth = spec.action_size or 1
+    counts = [own + (1,) * (depth - len(own)) for own in spec.counts]
+    choices: np.ndarray = np.arange(spec.num_actions) < np.array(counts)[..., None]
+    return choices.reshape(spec.num_agents, *spec.choices)
+
+
+def random_action(
+    spec: EnvironmentSpec,
+    available: Any,
+    rng: np.random.Generator,
+    *,
+    lead: tuple[int, ...] = (),
+) -> np.ndarray:
+    """Any available choices, int [..., N] or [..., N, D], or numbers in [−1, 1], [..., N, D].
+
+    Args:
+        spec: of the environment.
+        available: [..., N, A] or [..., N, D, A]; of no matter with numbers.
+        rng: what is drawn from.
+        lead: with numbers, the shape that comes before N.
+    """
+    if not spec.num_actions:
+        shape = (*lead, spec.num_agents, spec.action_size)
+        return rng.uniform(-1, 1, shape).astype(np.float32)
+    available = np.asarray(available, bool)
+    draws = np.where(available, rng.random(available.shape), -1.0)
+    return draws.argmax(-1).astype(np.int32)
 
 
 def allowed(mask: Any, action: Action, depth: int, most: int) -> np.ndarray:

@@ -49,9 +49,9 @@ def stored_spec(folder: RunFolder) -> StoredSpec:
         found = json.loads(folder.environment.read_text())
         if strange := sorted(found.keys() - fields.keys()):
             raise ValueError(f"it has {', '.join(strange)}, so a later version of opspo wrote it")
-        # JSON has no tuples
+        # JSON has lists for tuples
         values: dict[str, Any] = {
-            name: tuple(value) if fields[name].default == () else value
+            name: _tuples(value) if fields[name].default == () else value
             for name, value in found.items()
         }
         spec = EnvironmentSpec(**values)
@@ -80,6 +80,8 @@ def differences(stored: StoredSpec, now: EnvironmentSpec) -> list[str]:
         same_most = getattr(was, most) == getattr(now, most) and was.num_agents == now.num_agents
         if name not in stored.unknown and same_most and before != after:
             said.append(_said(name, _listed(before), _listed(after)))
+    if "decision_counts" not in stored.unknown and _same_but_for_decisions(was, now):
+        said.append(_said("decision_counts", _listed(was.counts), _listed(now.counts)))
     if was.agents and now.agents and was.agents != now.agents:
         said.append(f"agents were {_listed(was.agents)} and are {_listed(now.agents)}")
     return said
@@ -100,6 +102,20 @@ def check_same(folder: RunFolder, environment: HasSpec, stored: StoredSpec) -> N
             "it knows, with the agents in that order, or train a new run from its parameters: "
             f"opspo train --init-from {run}"
         )
+
+
+def _same_but_for_decisions(was: EnvironmentSpec, now: EnvironmentSpec) -> bool:
+    """Whether as many agents take as many decisions, and some decision has another number."""
+    return (
+        bool(was.decision_counts or now.decision_counts)
+        and [len(own) for own in was.counts] == [len(own) for own in now.counts]
+        and was.num_actions == now.num_actions
+        and was.counts != now.counts
+    )
+
+
+def _tuples(value: Any) -> tuple[Any, ...]:
+    return tuple(_tuples(each) if isinstance(each, list) else each for each in value)
 
 
 def _said(name: str, was: Any, now: Any) -> str:

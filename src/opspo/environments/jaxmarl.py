@@ -258,7 +258,7 @@ class JaxMARL:
     def _available(self, state: Any) -> Array:
         """Of the engines here Hanabi alone says which actions can be taken."""
         if not hasattr(self.engine, "get_legal_moves"):
-            return jnp.asarray(choices_of(self._actions)).reshape(-1, *self.spec.choices)
+            return jnp.asarray(choices_of(self.spec))
         legal = self.engine.get_legal_moves(state)
         return jnp.stack([legal[agent] for agent in self.agents]) > 0
 

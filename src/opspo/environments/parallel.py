@@ -11,7 +11,7 @@ import numpy as np
 
 from opspo.config import ConfigError
 from opspo.environments.base import EnvironmentSpec
-from opspo.environments.decisions import Action, allowed, choices_of
+from opspo.environments.decisions import Action, allowed, choices_of, random_action
 from opspo.environments.joint import joint_spaces
 from opspo.environments.spaces import MASK, View
 
@@ -58,8 +58,7 @@ class Joint(gymnasium.Env):
         self._environment = environment
         self.observation_space, self.action_space = joint_spaces(environment.spec)
         self._engine = engine
-        self._actions = [environment.actions[agent] for agent in environment.agents]
-        self._choices = choices_of(self._actions) if environment.spec.num_actions else None
+        self._choices = choices_of(environment.spec) if environment.spec.num_actions else None
         self._out: set[Any] = set()
         """Who is out but listed"""
         self._seen = np.zeros((0, 0), np.float32)
@@ -211,14 +210,16 @@ def random_rewards(joint: Joint, agents: list[Any], *, steps: int, seconds: floa
     Fewer than `steps` where they would take longer than `seconds`, or where the engine raises:
     that is for the training to report.
     """
-    rng, rewards = np.random.default_rng(0), np.zeros((steps, len(agents)))
+    spec, rng = joint._environment.spec, np.random.default_rng(0)
+    rewards = np.zeros((steps, len(agents)))
     deadline, ended = time.monotonic() + seconds, True
     seen: Mapping[str, Any] = {}
     for t in range(steps):
         try:
             if ended:
                 seen, _ = joint.reset(seed=int(rng.integers(2**31)))
-            seen, _, terminated, truncated, _ = joint.step(_random(joint, seen, rng))
+            action = random_action(spec, seen.get("available_actions"), rng)
+            seen, _, terminated, truncated, _ = joint.step(action)
         except ConfigError:
             raise
         except Exception:
@@ -228,11 +229,3 @@ def random_rewards(joint: Joint, agents: list[Any], *, steps: int, seconds: floa
         if time.monotonic() > deadline:
             return rewards[: t + 1]
     return rewards
-
-
-def _random(joint: Joint, seen: Mapping[str, Any], rng: np.random.Generator) -> np.ndarray:
-    """Any of the available choices, or numbers in [−1, 1]."""
-    if "available_actions" not in seen:
-        return rng.uniform(-1, 1, joint.action_space.shape)
-    mask = seen["available_actions"]
-    return (rng.random(mask.shape) * (mask > 0)).argmax(-1)

@@ -21,7 +21,7 @@ from opspo.environments.decisions import team_sizes
 from opspo.environments.joint import JointBatch
 from opspo.environments.opponents import OPPONENTS, is_known_game, opposed_pair
 from opspo.environments.parallel import NO_STATE, Joint, MakeParallel, random_rewards
-from opspo.environments.spaces import action_of, view_of
+from opspo.environments.spaces import AN_IMAGE, action_of, has_image_shape, is_image, view_of
 
 PROBE_STEPS, PROBE_SECONDS = 100, 5.0
 """Random play of a new environment, to see whether its agents are opponents; at most this long"""
@@ -166,9 +166,10 @@ def _state_size(engine: Any, name: str) -> int | None:
         raise ConfigError(
             f"{name}: state() must give an array, not {state}. Let it; or {NO_STATE}."
         ) from error
-    if numbers.ndim == 3 and numbers.dtype == np.uint8:
+    seen_as_image = has_image_shape(numbers.shape, of_bytes=numbers.dtype == np.uint8)
+    if seen_as_image or is_image(getattr(engine, "state_space", None)):
         raise ConfigError(
             f"{name}: state() gives an image, {list(numbers.shape)}, and opspo's networks take "
-            f"vectors. Let it give a vector of features, or {NO_STATE}."
+            f"vectors. Let it give a vector of features, or {NO_STATE}. ({AN_IMAGE}.)"
         )
     return size

@@ -22,6 +22,13 @@ from opspo.environments.decisions import Action, to_range
 
 MASK = "action_mask"
 """The key of an observation, or of an info, that says which actions can be taken"""
+IMAGE_SIDE = 20
+"""Pixels from which on an axis is long: the largest boards have 19 points, the smallest images 28
+pixels"""
+AN_IMAGE = (
+    "Of three axes or more, that is what holds bytes (uint8, or from 0 to 255) or has two axes of "
+    f"{IMAGE_SIDE} or more; of two axes, what has both. A grid that is none can be given as one row"
+)
 _UNBOUNDED = float(np.finfo(np.float32).max)
 """Bounds from here on count as none"""
 
@@ -43,13 +50,14 @@ def view_of(space: Any, who: str) -> View:
         who: for messages, such as "spread: agent 'a'".
 
     Raises:
-        ConfigError: it is an image, has no fixed size, or nothing is left of it.
+        ConfigError: it is an image, has no fixed size, has a mask elsewhere than among its own
+            keys, or nothing is left of it.
     """
     if isinstance(space, spaces.Dict) and MASK in space.spaces:
         rest = {key: part for key, part in space.spaces.items() if key != MASK}
         if not rest:
             raise ConfigError(f"{who} observes nothing but its {MASK}. Add what it sees.")
-        return _parts({key: _view(part, f"{who}, '{key}',") for key, part in rest.items()})
+        return _parts({k: _view(part, _within(who, f"'{k}'")) for k, part in rest.items()})
     view = _view(space, who)
     if isinstance(space, spaces.Dict):
         return view
@@ -64,10 +72,10 @@ def _without_mask(value: Any) -> Any:
 
 
 def _view(space: Any, who: str) -> View:
-    if isinstance(space, spaces.Box) and _is_image(space):
+    if is_image(space):
         raise ConfigError(
             f"{who} observes an image, {space}, and opspo's networks take vectors. Wrap the "
-            "environment so that it gives a vector of features."
+            f"environment so that it gives a vector of features. ({AN_IMAGE}.)"
         )
     if isinstance(space, spaces.Box | spaces.MultiBinary):
         size = math.prod(space.shape)
@@ -77,9 +85,17 @@ def _view(space: Any, who: str) -> View:
     if isinstance(space, spaces.MultiDiscrete):
         return View(flatdim(space), lambda value: _one_hot(space, value, space.nvec))
     if isinstance(space, spaces.Dict):
-        return _parts({k: _view(part, f"{who}, '{k}',") for k, part in space.spaces.items()})
+        if MASK in space.spaces:
+            raise ConfigError(
+                f"{who} has an {MASK} within what it observes, where it would be a feature and "
+                "mask nothing. Put it beside the other keys of the whole observation, or in the "
+                "info."
+            )
+        return _parts({k: _view(part, _within(who, f"'{k}'")) for k, part in space.spaces.items()})
     if isinstance(space, spaces.Tuple):
-        return _parts({i: _view(part, f"{who}, part {i},") for i, part in enumerate(space.spaces)})
+        return _parts(
+            {i: _view(part, _within(who, f"part {i}")) for i, part in enumerate(space.spaces)}
+        )
     raise ConfigError(
         f"{who} observes a {space}, which does not become a vector of fixed size. There are Box, "
         "Discrete, MultiDiscrete, MultiBinary, and Dict and Tuple of them; wrap the environment so "
@@ -87,10 +103,25 @@ def _view(space: Any, who: str) -> View:
     )
 
 
-def _is_image(space: spaces.Box) -> bool:
-    """Three dimensions of bytes, or of numbers from 0 to 255."""
-    bytes_of_light = bool((space.low == 0).all() and (space.high == 255).all())
-    return len(space.shape) == 3 and (space.dtype == np.uint8 or bytes_of_light)
+def _within(who: str, part: str) -> str:
+    """A part of what somebody observes, as the subject of a sentence."""
+    return f"{who.removesuffix(',')}, {part},"
+
+
+def is_image(space: Any) -> bool:
+    """Whether a space, of any kind, holds images, as `AN_IMAGE` says."""
+    if not isinstance(space, spaces.Box | spaces.MultiBinary):
+        return False
+    of_bytes = space.dtype == np.uint8
+    if isinstance(space, spaces.Box):
+        of_bytes |= bool((space.low == 0).all() and (space.high == 255).all())
+    return has_image_shape(space.shape, of_bytes=of_bytes)
+
+
+def has_image_shape(shape: Sequence[int], *, of_bytes: bool) -> bool:
+    """Whether an array of a shape is an image, as `AN_IMAGE` says."""
+    solid, large = len(shape) >= 3, sum(side >= IMAGE_SIDE for side in shape) >= 2
+    return solid + large + of_bytes >= 2
 
 
 def _parts(views: Mapping[Any, View]) -> View:

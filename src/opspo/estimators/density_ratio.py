@@ -37,7 +37,9 @@ from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 
+from opspo.estimators.products import product
 from opspo.types import Array
 
 Pair = tuple[Array, Array]
@@ -126,8 +128,8 @@ def minimax_objective(mass: Pair, arrival: Pair, test: Pair, *, printed: bool = 
     Returns:
         []. Its largest value over all f of the points is the χ² distance of the two sides.
     """
-    first, second = mass[0] @ test[0], mass[1] @ test[1]
-    square = arrival[0] @ test[0] ** 2 + arrival[1] @ test[1] ** 2
+    first, second = product(mass[0], test[0]), product(mass[1], test[1])
+    square = product(arrival[0], test[0] ** 2) + product(arrival[1], test[1] ** 2)
     tiny = jnp.finfo(square.dtype).tiny
     # Eq. 33 weighs the squares by γ and 1 − γ; both masses have their factor inside
     value = (
@@ -142,7 +144,7 @@ def minimax_objective(mass: Pair, arrival: Pair, test: Pair, *, printed: bool = 
 def squared_distances(x: Array) -> Array:
     """‖x_i − x_j‖² of points [B, d]: [B, B]."""
     square = (x**2).sum(axis=-1)
-    return jnp.maximum(square[:, None] + square[None, :] - 2 * x @ x.T, 0)
+    return jnp.maximum(square[:, None] + square[None, :] - 2 * product(x, x.T), 0)
 
 
 def kernel_objective(mass: Pair, points: Pair, *, bandwidth: float | Array) -> Array:
@@ -161,11 +163,11 @@ def kernel_objective(mass: Pair, points: Pair, *, bandwidth: float | Array) -> A
     """
     masses, states = jnp.concatenate(mass), jnp.concatenate(points)
     kernel = jnp.exp(-squared_distances(states) / (2 * bandwidth**2))
-    return masses @ kernel @ masses
+    return product(product(masses, kernel), masses)
 
 
 def positive_mean_one(omega: Array, weight: Array, *, floor: float = 1e-3) -> Array:
     """ω [S, ...] kept above a small number, then scaled to mean 1 under the weights [S], if any."""
     omega = jnp.maximum(omega, floor)
-    mean = jnp.tensordot(shares(weight), omega, axes=1)
+    mean = jnp.tensordot(shares(weight), omega, axes=1, precision=lax.Precision.HIGHEST)
     return omega / jnp.where(mean > 0, mean, 1)[None]

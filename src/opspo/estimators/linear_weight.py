@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from flax import struct
 
 from opspo.estimators.density_ratio import arrival_masses, shares
+from opspo.estimators.products import product
 from opspo.types import Array
 
 
@@ -97,7 +98,7 @@ def solve_equation(equation: Equation, ratio: Array, *, ridge: float) -> Array:
 
 def linear_omega(features: Array, coefficients: Array) -> Array:
     """1 + φᵀα for features [..., p] and coefficients [p + 1, K]: [..., K], of either sign."""
-    return 1 + _with_constant(features) @ coefficients
+    return 1 + product(_with_constant(features), coefficients)
 
 
 def _with_constant(features: Array) -> Array:
@@ -162,7 +163,7 @@ def fourier_features(state: Array, frequency: Array, phase: Array) -> Array:
     Returns:
         [..., p].
     """
-    angle = state @ frequency
+    angle = product(state, frequency)
     return jnp.sqrt(jnp.asarray(2, angle.dtype)) * jnp.cos(
         angle + jnp.broadcast_to(phase, angle.shape)
     )

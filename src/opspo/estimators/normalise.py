@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import jax.numpy as jnp
 
+from opspo.estimators.products import product
 from opspo.types import Array, ValueStatistics
 
 
@@ -65,8 +66,8 @@ def merge_moments(
     counts = mask.astype(x.dtype)
     new_count = counts.sum()
     safe = jnp.maximum(new_count, 1)
-    new_mean = counts @ x / safe
-    new_variance = counts @ jnp.square(x - new_mean[None, :]) / safe
+    new_mean = product(counts, x) / safe
+    new_variance = product(counts, jnp.square(x - new_mean[None, :])) / safe
     total = jnp.maximum(count + new_count, 1)
     share, step = new_count / total, new_mean - mean
     spread = (1 - share) * variance + share * new_variance + (1 - share) * share * step**2

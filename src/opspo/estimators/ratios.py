@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from opspo.estimators.normalise import masked_sums
+from opspo.estimators.products import product
 from opspo.types import Array
 
 
@@ -87,7 +88,7 @@ def preceding_log_ratio(log_ratios: Array, agents: Array, rank: Array) -> Array:
         [..., K].
     """
     before = rank[:, None] < rank[None, agents]
-    return log_ratios @ before.astype(log_ratios.dtype)
+    return product(log_ratios, before.astype(log_ratios.dtype))
 
 
 def effective_sample_size(log_weight: Array, mask: Array) -> Array:

@@ -33,8 +33,10 @@ class Episode:
 
     seed: int
     greedy: bool
-    max_steps: int
-    """Stop there; 0 for all of it"""
+    limit: int
+    """Steps after which it counts as it stands, as in an evaluation"""
+    max_steps: int = 0
+    """Stop the film there; 0 for all of it"""
 
 
 @dataclass(frozen=True)
@@ -47,14 +49,14 @@ class Tally:
     ending: str = ""
     """How it ended; empty while it goes on"""
 
-    def after(self, step: Step, spec: EnvironmentSpec, max_steps: int) -> Tally:
+    def after(self, step: Step, spec: EnvironmentSpec, episode: Episode) -> Tally:
         """The next one. Of a batch, the first row counts."""
-        ending = ""
-        if _first(step.terminated) or _first(step.truncated):
+        length, ending = self.step + 1, ""
+        if _first(step.terminated) or _first(step.truncated) or length >= episode.limit:
             ending = (WON if _first(step.win) else NOT_WON) if spec.has_win else END
-        elif self.step + 1 == max_steps:
+        elif length == episode.max_steps:
             ending = STOPPED
-        return Tally(self.step + 1, self.total + float(_first(step.reward)), ending)
+        return Tally(length, self.total + float(_first(step.reward)), ending)
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,7 @@ def record_jax(
         state, step = step_once(environment_key, state, action)
         seen = step.observation
         states.append(jax.device_get(state))
-        tallies.append(tallies[-1].after(step, environment.spec, episode.max_steps))
+        tallies.append(tallies[-1].after(step, environment.spec, episode))
     for picture, tally in zip(paint(states), tallies, strict=True):
         yield Shot(picture, tally)
 
@@ -98,7 +100,7 @@ def record_host(batch: HostBatch, frame: Frame, policy: Policy, episode: Episode
             available = None if seen.available_actions is None else seen.available_actions[0]
             action = policy.act(seen.observation[0], available, greedy=episode.greedy, key=act_key)
             step, seen = batch.step(action[None])
-            tally = tally.after(step, policy.spec, episode.max_steps)
+            tally = tally.after(step, policy.spec, episode)
             yield Shot(frame(), tally)
     finally:
         batch.close()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 from opspo.config import ConfigError
 from opspo.environments import make_env
 from opspo.environments.base import Environment
+from opspo.evaluate import limit_of
 from opspo.policy import load_policy
 from opspo.runs import open_run
 
@@ -33,7 +34,7 @@ def watch(
     max_steps: int = 0,
     fps: int = 0,
 ) -> Tally:
-    """Film one episode of a run's policy.
+    """Film one episode of a run's policy, up to the limit that an evaluation of the run has.
 
     Args:
         run_dir: the run's folder.
@@ -52,17 +53,17 @@ def watch(
         ConfigError: the environment has no picture, or something that draws is missing.
         RunError: the run or checkpoint cannot be read, or was trained for another environment.
     """
-    _check(seed, max_steps, fps)
+    _check(Path(out), seed, max_steps, fps)
     from opspo.film.cameras import camera_of  # noqa: PLC0415  (draws with Pillow)
     from opspo.film.caption import captioned  # noqa: PLC0415
     from opspo.film.record import Episode, Tally  # noqa: PLC0415
-    from opspo.film.write import check_out, write  # noqa: PLC0415
+    from opspo.film.write import write  # noqa: PLC0415
 
-    check_out(Path(out))
     _, config = open_run(run_dir)
     scene = environment or make_env(config.env)
     policy = load_policy(run_dir, checkpoint=checkpoint, environment=scene)
-    camera, episode, last = camera_of(scene), Episode(seed, greedy, max_steps), Tally()
+    limit = limit_of(scene.spec, config.evaluation.episode_limit)
+    camera, episode, last = camera_of(scene), Episode(seed, greedy, limit, max_steps), Tally()
 
     def pictures() -> Iterator[Image.Image]:
         nonlocal last
@@ -74,7 +75,7 @@ def watch(
     return last
 
 
-def _check(seed: int, max_steps: int, fps: int) -> None:
+def _check(out: Path, seed: int, max_steps: int, fps: int) -> None:
     if not 0 <= seed < 2**31:
         raise ConfigError(f"seed must be from 0 to 2**31 - 1, but is {seed}.")
     if max_steps < 0:
@@ -85,3 +86,6 @@ def _check(seed: int, max_steps: int, fps: int) -> None:
         )
     if find_spec("PIL") is None:
         raise ConfigError("Films need Pillow: pip install 'opspo[watch]'")
+    from opspo.film.write import check_out  # noqa: PLC0415
+
+    check_out(out)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from opspo.environments.base import JaxEnvironment, Observation, Step
+from opspo.environments.base import JaxEnvironment, Observation, Step, strongly_typed
 from opspo.policies.team import Team
 from opspo.types import Array, Params, RolloutState, Trajectory
 
@@ -18,11 +18,8 @@ View = Callable[[Observation], Array]
 def begin(environment: JaxEnvironment, team: Team, num_envs: int, key: Array) -> RolloutState:
     """Reset `num_envs` environments."""
     state, observation = jax.vmap(environment.reset)(jax.random.split(key, num_envs))
-    # An environment may start from Python numbers; left weakly typed, they would make the second
-    # iteration compile again.
-    state = jax.tree.map(lambda x: jax.lax.convert_element_type(x, x.dtype), state)
     return RolloutState(
-        environment=state,
+        environment=strongly_typed(state),
         observation=observation,
         memory=team.initial_memory(num_envs),
         first=jnp.ones(num_envs, bool),

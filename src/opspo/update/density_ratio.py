@@ -21,6 +21,7 @@ from opspo.estimators.density_ratio import (
     residual_masses,
     shares,
 )
+from opspo.estimators.products import product
 from opspo.policies.linear import Dense
 from opspo.types import Array, Params
 
@@ -142,7 +143,7 @@ class DensityRatioTrainer(ABC):
 
     def _masses(self, omega: Params, batch: Samples) -> Pair:
         here = self._weight(omega, batch.state)
-        mean = shares(batch.weight) @ here
+        mean = product(shares(batch.weight), here)
         successor, initial = (self._weight(omega, x) for x in (batch.successor, batch.initial))
         return residual_masses(
             here / mean,

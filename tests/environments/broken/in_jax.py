@@ -109,6 +109,14 @@ class SoundDecisions(Sound):
         return super().observe(state).replace(available_actions=jnp.ones((2, 2, 3), bool))
 
 
+def deciding(**spec):
+    class Broken(SoundDecisions):
+        pass
+
+    Broken.spec = dataclasses.replace(SoundDecisions.spec, **spec)
+    return Broken
+
+
 class Lives(Sound):
     """The carrier is alive or not, as a function of the clock says; the dead see nothing."""
 
@@ -424,6 +432,12 @@ CASES = {
         ("allows agent 'carrier' action 2", "0 to 1", "(3, 2)"),
         "episode 1, at the reset, agent 'carrier'",
     ),
+    "choice beyond a decision's own": Case(
+        deciding(decision_counts=((3, 3), (3, 2))),
+        "action beyond the count",
+        ("allows agent 'carrier' action 2 of decision 1", "0 to 1", "((3, 3), (3, 2))"),
+        "episode 1, at the reset, agent 'carrier'",
+    ),
     "back to life": Case(
         BackToLife,
         "back to life",
@@ -548,6 +562,21 @@ CASES = {
         specified(action_counts=(3,)),
         "specification: action_counts",
         ("is of length 1", "there are 2 agents"),
+    ),
+    "choices of too few decisions": Case(
+        deciding(decision_counts=((3, 3), (3,))),
+        "specification: decision_counts",
+        ("has [2, 1] decisions", "which have [2, 2]"),
+    ),
+    "a decision of more choices than there are": Case(
+        deciding(decision_counts=((3, 4), (3, 3))),
+        "specification: decision_counts",
+        ("((3, 4), (3, 3))", "`spec.num_actions`, which is 3"),
+    ),
+    "decisions that are not listed by agent": Case(
+        deciding(decision_counts=(3, 2)),
+        "specification: decision_counts",
+        ("is (3, 2)", "tuple of tuples"),
     ),
 }
 

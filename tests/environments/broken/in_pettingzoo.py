@@ -153,6 +153,22 @@ class Rich(Sound):
         return *returned[:4], self.infos(returned[0])
 
 
+class Apart(Rich):
+    """What is decided in a Dict of a Discrete and a Tuple."""
+
+    def action_space(self, agent):
+        return Dict(move=Discrete(2), talk=Tuple((Discrete(3),)))
+
+    def step(self, actions):
+        moves = {a: np.array([one["move"], *one["talk"]]) for a, one in actions.items()}
+        return Rich.step(self, moves)
+
+
+def apart(mask):
+    """`Apart` with another mask."""
+    return type("Broken", (Apart,), {"mask": mask})
+
+
 def rich_but(**parts):
     """`Rich` with other parts of the second walker's observation from step 2 on; None takes out."""
 
@@ -318,13 +334,29 @@ CASES = {
         ("The `action_mask` leaves no available action",),
         "episode 1, at the reset, agent 'walker_0'",
     ),
+    "a part of an action without a choice": Case(
+        apart(lambda self, agent: (np.ones(2), np.array([0, 1, 1]) * (self.t != 2))),
+        "no action: alive",
+        ("The `action_mask` leaves no available action",),
+        "episode 1, step 2, agent 'walker_0'",
+    ),
+    "a mask without a part of the action": Case(
+        apart(lambda self, agent: np.ones(2, np.int8)),
+        "shape: available_actions",
+        ("its action mask has 2 entries", "5 choices"),
+        "episode 1, at the reset, agent 'walker_0'",
+    ),
     "an infinite state": Case(
         State, "not finite: state", ("`state()` is not finite",), "episode 1, step 2"
     ),
     "mask too long": Case(
         but(mask=lambda self, agent: np.ones(3, np.int8)),
         "shape: available_actions",
-        ("The `action_mask` has 3 entries", "Discrete(2) has 2 choices"),
+        (
+            "The `action_mask` does not fit",
+            "Discrete(2): its action mask has 3 entries",
+            "2 choices",
+        ),
         "episode 1, at the reset, agent 'walker_0'",
     ),
     "nothing available": Case(
@@ -462,6 +494,7 @@ SOUND = {
     "a class": Sound,
     "without masks": Plain,
     "many spaces": Rich,
+    "a Dict of actions": Apart,
     "who leaves": Leaves,
     "listed after the end": StaysListed,
     "an environment": Sound(),

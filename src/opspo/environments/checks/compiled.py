@@ -8,7 +8,13 @@ from typing import Any
 import jax
 import numpy as np
 
-from opspo.environments.base import EnvironmentSpec, JaxEnvironment, Observation, Step
+from opspo.environments.base import (
+    EnvironmentSpec,
+    JaxEnvironment,
+    Observation,
+    Step,
+    strongly_typed,
+)
 from opspo.environments.checks.report import Finding, Recorder, Stop
 from opspo.environments.checks.shapes import Faults, found_kind, observation_faults, step_faults
 from opspo.environments.frames import described, tracing_fix, user_frames
@@ -117,7 +123,7 @@ class Compiled:
 
     def __init__(self, environment: JaxEnvironment) -> None:
         self.spec = environment.spec
-        self.reset = jax.jit(lambda keys: _strong(jax.vmap(environment.reset)(keys)))
+        self.reset = jax.jit(lambda keys: strongly_typed(jax.vmap(environment.reset)(keys)))
         self.step = jax.jit(jax.vmap(environment.step))
 
     def open(self, num_envs: int, seed: int) -> CompiledBatch:
@@ -162,11 +168,6 @@ class CompiledBatch:
     def _keys(self) -> Array:
         self._key, now = jax.random.split(self._key)
         return jax.random.split(now, self._num_envs)
-
-
-def _strong(tree: Any) -> Any:
-    """Arrays, also of what is Python's numbers: left weakly typed, they compile a step twice."""
-    return jax.tree.map(lambda x: jax.lax.convert_element_type(x, x.dtype), tree)
 
 
 def _numpy(tree: Any) -> Any:

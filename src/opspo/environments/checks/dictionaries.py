@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 from gymnasium import spaces
 
+from opspo.config import ConfigError
 from opspo.environments.checks.report import Recorder
-
-MASK = "action_mask"
+from opspo.environments.decisions import allowed
+from opspo.environments.spaces import MASK, action_of
 
 
 def check_observation(recorder: Recorder, space: Any, observed: Any, where: str) -> None:
@@ -100,43 +101,29 @@ def check_mask(
     mask = (info or {}).get(MASK)
     if isinstance(observed, Mapping):
         mask = observed.get(MASK, mask)
-    counts = _choices(space)
-    if mask is None or not counts:
+    try:
+        action = action_of(space, where)
+    except ConfigError:  # the adapter refuses it, and names the agent
         return
-    row = _row(mask)
-    if row.size != sum(counts):
+    if mask is None or not action.counts:
+        return
+    try:
+        choices = allowed(mask, action, action.size, max(action.counts))
+    except (TypeError, ValueError) as error:
         recorder.problem(
             "shape: available_actions",
-            f"The `{MASK}` has {row.size} entries, but its action space {space} has {sum(counts)} "
-            "choices.",
+            f"The `{MASK}` does not fit the action space, {space}: {error}.",
             "Give one entry for each choice.",
             where=where,
         )
         return
-    for decision in np.split(row.astype(bool), np.cumsum(counts)[:-1]):
-        if not decision.any():
-            recorder.problem(
-                "no action: alive",
-                f"The `{MASK}` leaves no available action.",
-                "Every agent in `agents` needs an action at every step, if only one that does "
-                "nothing.",
-                where=where,
-            )
-
-
-def _choices(space: Any) -> list[int]:
-    """How many choices each decision has; none where actions are numbers."""
-    if isinstance(space, spaces.Discrete):
-        return [int(space.n)]
-    if isinstance(space, spaces.MultiDiscrete):
-        return [int(n) for n in space.nvec.reshape(-1)]
-    return [2] * int(np.prod(space.shape)) if isinstance(space, spaces.MultiBinary) else []
-
-
-def _row(mask: Any) -> np.ndarray:
-    if isinstance(mask, tuple | list) and mask:
-        return np.concatenate([_row(part) for part in mask])
-    return np.asarray(mask).reshape(-1)
+    if not choices.any(-1).all():
+        recorder.problem(
+            "no action: alive",
+            f"The `{MASK}` leaves no available action.",
+            "Every agent in `agents` needs an action at every step, if only one that does nothing.",
+            where=where,
+        )
 
 
 def check_reward(recorder: Recorder, reward: Any, where: str) -> None:

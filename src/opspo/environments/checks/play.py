@@ -22,9 +22,10 @@ from opspo.environments.checks.shapes import (
     playable,
     step_faults,
 )
-from opspo.environments.checks.twins import difference, random_actions
+from opspo.environments.checks.twins import difference
 from opspo.environments.checks.values import Subject
 from opspo.environments.checks.watch import Watch
+from opspo.environments.decisions import random_action
 from opspo.environments.frames import described, user_frames
 
 REPEATED = 200
@@ -165,7 +166,8 @@ class _Play:
             Stop: there is no going on.
         """
         recorder, where = self._recorder, watch.next_step
-        action = random_actions(self._subject.spec, seen, self._num_envs, self._rng)
+        lead = (self._num_envs,)
+        action = random_action(self._subject.spec, seen.available_actions, self._rng, lead=lead)
         with reported(recorder, "`step`", where):
             returned = self._batch.step(action)
         if not isinstance(returned, tuple | list) or len(returned) != 2:

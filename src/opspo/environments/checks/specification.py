@@ -47,8 +47,9 @@ def _actions(spec: EnvironmentSpec) -> Iterator[Finding]:
             "`spec.num_actions` and `spec.action_size` are both 0, so there is nothing to decide.",
             "Set `num_actions` for discrete actions, or `action_size` for continuous ones.",
         )
-    for name, most in (("action_sizes", "action_size"), ("action_counts", "num_actions")):
-        yield from _each_agents(spec, name, most)
+    own = [*_each_agents(spec, "action_sizes", "action_size")]
+    own += _each_agents(spec, "action_counts", "num_actions")
+    yield from own or _decisions(spec)
 
 
 def _each_agents(spec: EnvironmentSpec, name: str, most: str) -> Iterator[Finding]:
@@ -67,6 +68,28 @@ def _each_agents(spec: EnvironmentSpec, name: str, most: str) -> Iterator[Findin
             f"`spec.{name}` is {tuple(values)}, but each must be an integer from 1 to "
             f"`spec.{most}`, which is {limit}.",
             f"Set `spec.{most}` to the largest of them.",
+        )
+
+
+def _decisions(spec: EnvironmentSpec) -> Iterator[Finding]:
+    values = spec.decision_counts
+    sizes = list(spec.action_sizes or (spec.action_size,) * spec.num_agents)
+    if not _listed(values) or not all(_listed(own) for own in values):
+        yield _not_a_tuple("decision_counts", values, "tuples of integers, one for each agent")
+    elif values and [len(own) for own in values] != sizes:
+        yield Finding(
+            "specification: decision_counts",
+            f"`spec.decision_counts` has {[len(own) for own in values]} decisions of the agents, "
+            f"which have {sizes}.",
+            "Give each agent a number for each of its decisions, or () where all have "
+            "`spec.num_actions` choices. Of one decision, that is `spec.action_counts`.",
+        )
+    elif any(not _is_integer(n) or not 1 <= n <= spec.num_actions for own in values for n in own):
+        yield Finding(
+            "specification: decision_counts",
+            f"`spec.decision_counts` is {values}, but each must be an integer from 1 to "
+            f"`spec.num_actions`, which is {spec.num_actions}.",
+            "Set `spec.num_actions` to the largest of them.",
         )
 
 

@@ -1,4 +1,4 @@
-"""What two plays are given, and whether they come to the same."""
+"""Whether two plays come to the same."""
 
 from __future__ import annotations
 
@@ -6,20 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from opspo.environments.base import EnvironmentSpec, Observation, Step
+from opspo.environments.base import Step
 from opspo.environments.checks.watch import equal
-
-
-def random_actions(
-    spec: EnvironmentSpec, seen: Observation, num_envs: int, rng: np.random.Generator
-) -> np.ndarray:
-    """Available choices int [E, N] or [E, N, D], or numbers in [−1, 1] [E, N, D]."""
-    if not spec.num_actions:
-        shape = (num_envs, spec.num_agents, spec.action_size)
-        return rng.uniform(-1, 1, shape).astype(np.float32)
-    available = np.asarray(seen.available_actions, bool)
-    draws = np.where(available, rng.random(available.shape), -1.0)
-    return draws.argmax(-1).astype(np.int32)
 
 
 def difference(one: Any, other: Any) -> str:

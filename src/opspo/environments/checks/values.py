@@ -95,14 +95,25 @@ def check_masks(subject: Subject, available: np.ndarray, alive: np.ndarray, wher
                 fix,
                 where=where(*found[0]),
             )
-    for i, count in enumerate(subject.spec.action_counts):
-        beyond = np.argwhere(available[:, i, ..., count:])
-        if len(beyond):
+    _check_surplus(subject, available, where)
+
+
+def _check_surplus(subject: Subject, available: np.ndarray, where: Where) -> None:
+    """That nobody may choose what is beyond its own choices."""
+    spec = subject.spec
+    field = "decision_counts" if spec.decision_counts else "action_counts"
+    apart = available.reshape(*available.shape[:2], -1, available.shape[-1])
+    for i, counts in enumerate(spec.counts):
+        for decision, count in enumerate(counts):
+            beyond = np.argwhere(apart[:, i, decision, count:])
+            if not len(beyond):
+                continue
+            of = f" of decision {decision}" if spec.action_size else ""
             subject.recorder.problem(
                 "action beyond the count",
-                f"{mask} allows {agent_name(subject.spec, i)} action {count + beyond[0][-1]}, but "
-                f"its own are 0 to {count - 1}: `spec.action_counts` is "
-                f"{subject.spec.action_counts}.",
+                f"{subject.words['available_actions']} allows {agent_name(spec, i)} action "
+                f"{count + beyond[0][-1]}{of}, but its own are 0 to {count - 1}: `spec.{field}` is "
+                f"{getattr(spec, field)}.",
                 "Set the mask to False from its own number of actions on.",
                 where=where(beyond[0][0], i),
             )
