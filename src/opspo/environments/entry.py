@@ -119,13 +119,27 @@ class HostEntry:
     def __init__(self, made: HostEnvironment, *, agent_id: bool) -> None:
         self.made = made
         self.spec = entered_spec(made.spec, agent_id=agent_id)
-        self._agents = made.spec.num_agents * agent_id
+        self.agents = made.spec.num_agents * agent_id
+        """How many numbers are appended"""
+        self.fitted = False
+        """Whether a step of it has fitted the specification: what does not from then on is a fault
+        that comes while something is learned"""
 
     def open(self, num_envs: int, seed: int) -> BatchEntry:
         """Start the engine."""
-        batch = tried(lambda: self.made.open(num_envs, seed), "when it was opened")
-        looked_at = FirstLook(batch, self.made.spec, num_envs)
-        return BatchEntry(looked_at, num_envs, self._agents, self.spec.episode_limit)
+        batch = self.tried(lambda: self.made.open(num_envs, seed), "when it was opened")
+        return BatchEntry(FirstLook(batch, self.made.spec, num_envs), num_envs, self)
+
+    def tried(self, call: Callable[[], Any], when: str) -> Any:
+        """As `tried`; but what ceases to fit loses nothing either."""
+        try:
+            return tried(call, when)
+        except ConfigError as error:
+            if not self.fitted:
+                raise
+            raise EngineError(
+                f"The environment does not fit its specification any more {when}.\n{told(error)}"
+            ) from error
 
 
 class BatchEntry:
@@ -135,20 +149,23 @@ class BatchEntry:
     comes after counts as a new one.
     """
 
-    def __init__(self, made: HostBatch, num_envs: int, agents: int, episode_limit: int) -> None:
-        self._made, self._agents = made, agents
-        self._limit = episode_limit
+    def __init__(self, made: HostBatch, num_envs: int, entry: HostEntry) -> None:
+        self._made, self._entry = made, entry
+        self._agents, self._limit = entry.agents, entry.spec.episode_limit
         self._lengths = np.zeros(num_envs, int)
         self._steps = 0
 
     def reset(self) -> Observation:
         """Start an episode in every environment."""
         self._lengths[:] = 0
-        return _observation(tried(self._made.reset, "at a reset"), self._agents, np)
+        return _observation(self._entry.tried(self._made.reset, "at a reset"), self._agents, np)
 
     def step(self, action: np.ndarray) -> tuple[Step, Observation]:
         """Take the joint actions."""
-        made, following = tried(lambda: self._made.step(action), f"at step {self._steps}")
+        made, following = self._entry.tried(
+            lambda: self._made.step(action), f"at step {self._steps}"
+        )
+        self._entry.fitted = True
         self._steps += 1
         self._lengths += 1
         step: Any = _step(made, self._agents, np)

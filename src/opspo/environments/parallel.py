@@ -196,7 +196,7 @@ class Joint(gymnasium.Env):
             return state
         if over:
             return self._state
-        raise self._no_state(f"gave {state.size} numbers, and {self._state.size} before")
+        raise self._no_state(f"gave {state.size} numbers, and {environment.spec.state_size} before")
 
     def _no_state(self, why: str) -> ConfigError:
         return ConfigError(
