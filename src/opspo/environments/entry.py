@@ -127,8 +127,11 @@ class HostEntry:
 
     def open(self, num_envs: int, seed: int) -> BatchEntry:
         """Start the engine."""
-        batch = self.tried(lambda: self.made.open(num_envs, seed), "when it was opened")
-        return BatchEntry(FirstLook(batch, self.made.spec, num_envs), num_envs, self)
+        batch = self.tried(
+            lambda: FirstLook(self.made.open(num_envs, seed), self.made.spec, num_envs),
+            "when it was opened",
+        )
+        return BatchEntry(batch, num_envs, self)
 
     def tried(self, call: Callable[[], Any], when: str) -> Any:
         """As `tried`; but what ceases to fit loses nothing either."""
@@ -178,7 +181,9 @@ class BatchEntry:
     @property
     def lost_episodes(self) -> int:
         """As the engine counts them."""
-        return self._made.lost_episodes
+        return int(
+            self._entry.tried(lambda: self._made.lost_episodes, "when it was asked for them")
+        )
 
     def close(self) -> None:
         """Stop the engine. One that cannot even do that has nothing left to lose."""

@@ -18,6 +18,7 @@ from opspo.environments.base import (
 from opspo.environments.checks.report import Recorder, Stop
 from opspo.environments.checks.shapes import (
     found_kind,
+    missing_parts,
     observation_faults,
     playable,
     step_faults,
@@ -133,15 +134,7 @@ class _Play:
         """A batch with all that it needs, closed at the end."""
         with reported(self._recorder, doing):
             batch = environment.open(self._num_envs, self._seed)
-        parts = ("reset", "step", "close", "lost_episodes")
-        missing = [f"`{name}`" for name in parts if not hasattr(batch, name)]
-        if missing:
-            self._recorder.problem(
-                "missing: batch",
-                f"What `open` returns has no {', '.join(missing)}.",
-                "opspo.environments.base.HostBatch shows what a batch has: `reset`, `step`, "
-                "`close` and `lost_episodes`.",
-            )
+        self._recorder.add(*missing_parts(batch))
         if not (hasattr(batch, "reset") and hasattr(batch, "step")):
             raise Stop
         if hasattr(batch, "close"):
