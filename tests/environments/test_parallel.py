@@ -239,6 +239,40 @@ def test_a_state_that_fails_at_the_end_is_the_one_before(attributes):
     assert rows[2][0].observation.state[0].tolist() == [101, 7]
 
 
+class Reusing(Moving):
+    """Its state is one array, which it fills anew at each reset and step."""
+
+    def __init__(self, *script):
+        super().__init__(*script)
+        self.whole = np.zeros(2, np.float32)
+
+    def reset(self, seed=None, options=None):
+        answer = super().reset(seed=seed)
+        self.whole[:] = 100, 7
+        return answer
+
+    def step(self, actions):
+        answer = super().step(actions)
+        self.whole[:] = 100 + self.t if self.agents else -1, 7
+        return answer
+
+    def state(self):
+        if self.fails(self):
+            raise IndexError
+        return self.whole
+
+
+@pytest.mark.parametrize(("fails", "last"), [(False, -1), (True, 101)])
+def test_a_state_that_the_engine_writes_over_is_the_one_of_its_time(fails, last):
+    """The end's is not the next start's; and the one before that stands in for it is no later."""
+    fault = staticmethod(lambda engine: fails and not engine.agents)
+    kind = type("Failing", (Reusing,), {"fails": fault})
+    rows, _ = play(lambda: kind({}, dict.fromkeys(ALL, CUT)), 3)
+    states = [step.observation.state[0].tolist() for step, _ in rows]
+    assert states == [[101, 7], [last, 7], [101, 7]]
+    assert rows[1][1].state[0].tolist() == [100, 7]
+
+
 @pytest.mark.parametrize(
     "state",
     [

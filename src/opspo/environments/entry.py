@@ -69,28 +69,34 @@ def with_agent_id(observation: Any, agents: int | Any, *, xp: Any = jnp) -> Any:
     return xp.concatenate([observation, number.astype(observation.dtype)], axis=-1)
 
 
+def _own(value: Any, dtype: Any, xp: Any) -> Any:
+    """An array that nobody else writes to: an engine may fill the same one at each step, before
+    the one it was filled with is recorded. JAX's arrays never change."""
+    return np.array(value, dtype) if xp is np else jnp.asarray(value, dtype)
+
+
 def _observation(seen: Observation, agents: int, xp: Any) -> Observation:
     """`agents`: how many numbers to append; 0 for none."""
-    observation = xp.asarray(seen.observation, xp.float32)
+    observation = _own(seen.observation, np.float32, xp)
     available = seen.available_actions
     return Observation(
         observation=with_agent_id(observation, agents, xp=xp) if agents else observation,
-        state=xp.asarray(seen.state, xp.float32),
-        available_actions=None if available is None else xp.asarray(available, bool),
-        alive=xp.asarray(seen.alive, bool),
+        state=_own(seen.state, np.float32, xp),
+        available_actions=None if available is None else _own(available, bool, xp),
+        alive=_own(seen.alive, bool, xp),
     )
 
 
 def _step(step: Step, agents: int, xp: Any) -> Step:
-    terminated = xp.asarray(step.terminated, bool)
+    terminated = _own(step.terminated, bool, xp)
     return Step(
         observation=_observation(step.observation, agents, xp),
-        reward=xp.asarray(step.reward, xp.float32),
+        reward=_own(step.reward, np.float32, xp),
         terminated=terminated,
-        truncated=xp.asarray(step.truncated, bool) & ~terminated,
-        win=xp.asarray(step.win, bool),
-        lost=None if step.lost is None else xp.asarray(step.lost, bool),
-        outcome={name: xp.asarray(value, xp.float32) for name, value in step.outcome.items()},
+        truncated=_own(step.truncated, bool, xp) & ~terminated,
+        win=_own(step.win, bool, xp),
+        lost=None if step.lost is None else _own(step.lost, bool, xp),
+        outcome={name: _own(value, np.float32, xp) for name, value in step.outcome.items()},
     )
 
 

@@ -187,7 +187,8 @@ class Joint(gymnasium.Env):
             sizes = (view.size for view in environment.views.values())
             return np.concatenate([seen[i, :size] for i, size in enumerate(sizes)])
         try:
-            state = np.asarray(self._engine.state(), np.float32).reshape(-1)
+            # a copy: it may have to do for the end, and the engine may write into its own
+            state = np.array(self._engine.state(), np.float32).reshape(-1)
         except Exception as error:
             if over:
                 return self._state

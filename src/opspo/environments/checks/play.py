@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -110,6 +111,7 @@ class _Play:
         with reported(self._recorder, "`reset`", "episode 1"):
             first = self._batch.reset()
         self._check_form(observation_faults, first, "`reset`")
+        first = copy.deepcopy(first)  # an engine may fill the same arrays at each step
         watch = Watch(self._subject, first)
         if self._twin:
             with reported(self._recorder, "`reset`", "episode 1"):
@@ -172,12 +174,13 @@ class _Play:
         step, following = returned
         self._check_form(step_faults, step, "`step`")
         self._check_form(observation_faults, following, "`step`, the observation to go on from")
+        step, following = copy.deepcopy((step, following))
         watch.step(step, following)
         self._check_workers(where)
         if self._twin and watch.steps <= REPEATED * self._num_envs:
             with reported(recorder, "`step`", where):
                 other = self._twin.step(action)
-            self._compare(where, returned, other)
+            self._compare(where, (step, following), other)
         return following
 
     def _check_form(self, faults_of: Callable[..., Any], value: Any, where: str) -> None:
