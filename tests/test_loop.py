@@ -11,12 +11,13 @@ from small import small_config
 import opspo
 import opspo.loop as loop_module
 from opspo.checkpoint import Checkpoints
-from opspo.config import CheckpointConfig, ConfigError, RolloutConfig
+from opspo.config import CheckpointConfig, ConfigError, EvaluationConfig, RolloutConfig
 from opspo.environments import make_env
 from opspo.environments.entry import entered
 from opspo.loop import TrainingError
 from opspo.metrics import Log
 from opspo.runs import read_lines
+from opspo.trainer import train_seeds
 
 EACH = CheckpointConfig(every_steps=64, keep=9)
 """One after each iteration"""
@@ -178,3 +179,60 @@ def test_it_is_asked_for_its_count_before_the_state_is_used_up(tmp_path):
     assert "ZeroDivisionError: the author's fault in lost_episodes" in said and "in counted" in said
     assert saved == [2]
     goes_on(config, environment)
+
+
+# ------------------------------------------------------------------- evaluations
+
+
+class PaysNaN(Batch):
+    """In evaluations alone, while it is told to."""
+
+    told = True
+
+    def step(self, action):
+        step, following = super().step(action)
+        if self.num_envs < 8 and PaysNaN.told:
+            step = step.replace(reward=np.full_like(step.reward, np.inf))
+        return step, following
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("every_steps", "iteration"), [(128, 2), (0, 6)])
+def test_a_return_that_is_not_finite_loses_nothing(every_steps, iteration, tmp_path, monkeypatch):
+    monkeypatch.setattr(PaysNaN, "told", True)
+    few = EvaluationConfig(every_steps=every_steps, episodes=3, final_episodes=2)
+    environment, config = Of(PaysNaN), config_in(tmp_path, evaluation=few)
+    said, saved = fails(config, environment)
+    assert f"evaluation after iteration {iteration} has a return that is not finite: inf" in said
+    assert "opspo.check_env" in said and "is saved" in said and saved == [iteration]
+    assert read_lines(config.folder / "evaluations.jsonl") == []
+    PaysNaN.told = False
+    goes_on(config, environment)
+
+
+@pytest.mark.slow
+def test_nor_does_that_of_one_seed_among_others(tmp_path, monkeypatch):
+    make_evaluator = loop_module.make_evaluator
+
+    def broken(*arguments, **named):
+        evaluator = make_evaluator(*arguments, **named)
+
+        def play(params, seed):
+            evaluation = evaluator(params, seed)
+            second = seed == 1 + loop_module.EVALUATION_SEED
+            returns = (float("nan"),) * 3 if second else evaluation.returns
+            return dataclasses.replace(evaluation, returns=returns)
+
+        return play
+
+    monkeypatch.setattr(loop_module, "make_evaluator", broken)
+    few = EvaluationConfig(every_steps=128, episodes=3, final_episodes=2)
+    config = config_in(tmp_path, evaluation=few, env="probe/credit")
+    with pytest.raises(TrainingError) as caught:
+        train_seeds(config, [0, 1, 2])
+    said, folders = str(caught.value), [config.folder / f"seed{i}" for i in range(3)]
+    assert said.startswith("Seed 1. The evaluation after iteration 2 ") and ": nan." in said
+    for folder in folders:
+        assert f"opspo resume --run-dir {folder}" in said
+        assert Checkpoints(folder / "checkpoints").iterations() == [2]
+    assert len(read_lines(folders[0] / "evaluations.jsonl")) == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
@@ -164,6 +165,7 @@ class Training:
             seed = member.config.seed + offset
             with self._saved_if_it_fails("An evaluation", state):
                 evaluation = evaluator(part.actor, seed)
+            self._check_returns(member, evaluation, state)
             member.evaluated(evaluation, seed=seed, state=part)
             evaluations.append(evaluation)
         return evaluations
@@ -256,6 +258,20 @@ class Training:
             f"saved in {folder.checkpoints}. Look at the last lines of {folder.metrics}; to "
             "start again with a smaller step size: opspo train --from-config "
             f"{folder.config} --optimiser.actor-learning-rate … --run-dir …{others}"
+        )
+
+    def _check_returns(self, member: Member, evaluation: Evaluation, state: TrainState) -> None:
+        """Stop where a return is not finite. The parameters are, or the iteration had stopped."""
+        broken = [x for x in evaluation.returns if not math.isfinite(x)]
+        if not broken:
+            return
+        self._save(state)
+        seed = f"Seed {member.config.seed}. " if len(self.members) > 1 else ""
+        raise TrainingError(
+            f"{seed}The evaluation after iteration {_iteration(state)} has a return that is not "
+            f"finite: {broken[0]}. The state after that iteration is saved. Let the environment "
+            "pay finite rewards (`opspo check` and opspo.check_env play some episodes and say "
+            f"where it does not), and go on with: {self._how_to_resume}"
         )
 
     def _interrupt(self, state: TrainState) -> None:
