@@ -232,7 +232,7 @@ def resume(
         state = checkpoints.restore(iteration, jax.eval_shape(learner.init, config.seed))
         checkpoints.delete_after(iteration)
         checkpoints.close()
-        for lines in (folder.metrics, folder.evaluations, folder.extended):
+        for lines in (folder.metrics, folder.evaluations):
             cut_lines(lines, last_iteration=iteration)
         note_extension(folder, before, config, iteration=iteration, console=console)
         training = Training(learner, [Member(config, folder)], console, stopped)
