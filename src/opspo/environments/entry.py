@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import dataclasses
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import jax.numpy as jnp
@@ -206,9 +207,20 @@ def tried(call: Callable[[], Any], when: str) -> Any:
         EngineError: it raised; the message is its own traceback.
         ConfigError: what it returns does not fit its specification.
     """
-    try:
+    with in_its_words(f"The environment raised {when}."):
         return call()
+
+
+@contextmanager
+def in_its_words(what: str) -> Iterator[None]:
+    """What an environment raises in here becomes an `EngineError` that has its own traceback.
+
+    Args:
+        what: what has failed, as a sentence.
+    """
+    try:
+        yield
     except (EngineError, ConfigError):
         raise
     except Exception as error:
-        raise EngineError(f"The environment raised {when}.\n{told(error)}") from error
+        raise EngineError(f"{what}\n{told(error)}") from error
