@@ -52,10 +52,9 @@ def check_environment(folder: RunFolder, environment: Environment, console: Cons
     """Say it where the engine has another version.
 
     Raises:
-        RunError: the environment is not the one that the run was trained for.
+        RunError: the environment is not the one that the run was trained for, or the folder does
+            not say which that was, as one of every version does.
     """
-    if not folder.environment.is_file():
-        return
     stored = stored_spec(folder)
     check_same(folder, environment, stored)
     if stored.spec.engine != environment.spec.engine:
