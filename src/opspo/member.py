@@ -83,13 +83,7 @@ class Member:
         """One that was done before."""
         for row in self._evaluations:
             if (row["iteration"], row["seed"]) == (iteration, seed):
-                wins = row.get("wins")
-                return Evaluation(
-                    returns=tuple(row["returns"]),
-                    lengths=tuple(row["lengths"]),
-                    wins=None if wins is None else tuple(wins),
-                    outcomes={k: tuple(v) for k, v in row.get("outcomes", {}).items()},
-                )
+                return Evaluation.of_summary(row)
         return None
 
     @property

@@ -616,3 +616,7 @@ def test_an_outcome_that_is_not_finite_is_null_and_named_once(tmp_path, capsys):
     assert evaluation["outcomes"]["steps"] == [None, None]
     assert evaluation["mean_return"] == 5
     assert capsys.readouterr().out.count("is not finite") == 1
+    # a finished run that is resumed reads it back, as a number
+    again = opspo.resume(folder, environment=Undefined()).evaluation
+    assert np.isnan(again.outcomes["steps"]).all() and again.returns == (5, 5)
+    assert again.summary().items() <= evaluation.items()
