@@ -42,6 +42,8 @@ class Changing(ParallelEnv):
 
     def reset(self, seed=None, options=None):
         self.agents, self.t = list(self.possible_agents), 0
+        if self.broken("nobody"):
+            self.agents = []
         return self.seen("reset"), self.all({})
 
     def step(self, actions):
@@ -81,6 +83,7 @@ WORDS = {
     "size at reset": "agent 'left' observed does not fit its spaces: ValueError: it has 5 numbers",
     "missing": "agent 'right' is among the agents, but has no observation",
     "unknown": "agents ['third'] are not among its possible_agents",
+    "nobody": "agents is empty after reset(), so that the episode would be over before it begins",
     "state": "state() raised ZeroDivisionError: the author's fault in state(), in the middle",
     "size of state": "state() gave 3 numbers, and 2 before",
 }

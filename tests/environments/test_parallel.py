@@ -137,6 +137,34 @@ def test_who_leaves_without_a_flag_is_out():
     assert ends(rows) == [(NO, NO)] * 2 + [(YES, NO)]
 
 
+class Nobody(Script):
+    """Its `reset` leaves `agents` as it is, which is empty after an episode."""
+
+    def reset(self, seed=None, options=None):
+        there = getattr(self, "agents", self.first)
+        answer = super().reset(seed=seed)
+        self.agents = list(there)
+        return answer
+
+
+@pytest.mark.parametrize(("first", "at_once"), [("", True), (ALL, False)])
+def test_an_episode_that_nobody_plays_is_an_error(first, at_once):
+    """It would end with its first step, and so would every other."""
+    kind = type("Nobody", (Nobody,), {"first": first})
+    script = [{}] * 200 + [dict.fromkeys(ALL, FELL)]  # longer than what is played to see it
+    says = r"agents is empty after reset\(\).*self\.agents = self\.possible_agents\[:\]"
+    if at_once:
+        with pytest.raises(ConfigError, match=says):
+            opspo.from_pettingzoo(lambda: kind(*script))
+        return
+    batch = opspo.from_pettingzoo(lambda: kind(*script)).open(1, 0)
+    batch.reset()
+    nothing = np.zeros((1, 3), int)
+    with pytest.raises(ConfigError, match=says):
+        for _ in range(201):
+            batch.step(nothing)
+
+
 def test_who_may_only_come_later_is_not_there_yet():
     class Late(Script):
         def reset(self, seed=None, options=None):

@@ -68,12 +68,22 @@ class Joint(gymnasium.Env):
         """What each agent that acted was paid in the last step"""
 
     def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[Any, dict[str, Any]]:
-        """Start an episode."""
+        """Start an episode.
+
+        Raises:
+            ConfigError: nobody is there to play it.
+        """
         if self._engine is None:
             self._engine = self._environment.make()
         observation, info = self._engine.reset(seed=seed)
-        self._out = set()
-        return self._look(observation, info, present=self._listed(), over=False), {}
+        self._out, present = set(), self._listed()
+        if not present:
+            raise ConfigError(
+                f"{self._environment.spec.name}: agents is empty after reset(), so that the "
+                "episode would be over before it begins. Set it there to who takes part: "
+                "self.agents = self.possible_agents[:]."
+            )
+        return self._look(observation, info, present=present, over=False), {}
 
     def step(self, joint: np.ndarray) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         """Take a joint action, [N] or [N, D]."""
