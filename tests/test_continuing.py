@@ -12,7 +12,7 @@ from small import small_config
 
 import opspo
 from opspo.cli import main
-from opspo.config import ConfigError, from_json
+from opspo.config import CheckpointConfig, ConfigError, from_json
 from opspo.runs import RunError, read_lines
 from opspo.trainer import resume, train
 
@@ -85,6 +85,46 @@ def test_an_extension_can_be_undone_from_an_earlier_checkpoint(runs, tmp_path):
     rows = read_lines(folder / "metrics.jsonl")
     assert [row["iteration"] for row in rows] == [1, 2, 3, 4, 5]
     assert read_lines(folder / "extended.jsonl")[0]["total_steps"] == 1280
+
+
+def change(iteration, before, after, *, anneal=False):
+    """A row of extended.jsonl, of runs of 256 steps an iteration."""
+    row = {"iteration": iteration, "env_steps": 256 * iteration}
+    row |= {"total_steps_before": before, "total_steps": after}
+    rates = [1 - 256 * iteration / end for end in (before, after)]
+    return row | ({"step_size_before": rates[0], "step_size": rates[1]} if anneal else {})
+
+
+@pytest.mark.parametrize("anneal", [False, True])
+def test_going_back_before_an_extension_notes_it_where_it_holds_now(anneal, tmp_path, capsys):
+    run, keep = tmp_path / "run", CheckpointConfig(every_steps=256, keep=9)
+    train(config_in(run, total_steps=1024, anneal=anneal, checkpoint=keep))
+    assert not (run / "extended.jsonl").exists()
+    resume(run)
+    assert not (run / "extended.jsonl").exists()
+    resume(run, total_steps=2048)
+    assert read_lines(run / "extended.jsonl") == [change(4, 1024, 2048, anneal=anneal)]
+    capsys.readouterr()
+    resume(run, checkpoint=2)
+    assert read_lines(run / "extended.jsonl") == [change(2, 1024, 2048, anneal=anneal)]
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "ends after 2,048 steps instead of 1,024" in shown
+    assert ("go on at 75.0% of the first ones instead of 50.0%" in shown) == anneal
+    # back to before it, with the end of then: there was none
+    resume(run, checkpoint=1, total_steps=1024)
+    assert not (run / "extended.jsonl").exists()
+    assert from_json((run / "config.json").read_text()).total_steps == 1024
+
+
+def test_of_two_extensions_the_one_before_stays(tmp_path):
+    run, keep = tmp_path / "run", CheckpointConfig(every_steps=256, keep=9)
+    train(config_in(run, total_steps=512, checkpoint=keep))
+    for steps in (1024, 1280):
+        resume(run, total_steps=steps)
+    resume(run, checkpoint=3)
+    assert read_lines(run / "extended.jsonl") == [change(2, 512, 1024), change(3, 1024, 1280)]
+    resume(run, checkpoint=1)
+    assert read_lines(run / "extended.jsonl") == [change(1, 512, 1280)]
 
 
 def test_devices_for_this_time_are_not_written(short):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 
 import jax.numpy as jnp
 import numpy as np
@@ -153,6 +154,19 @@ def test_another_environment_is_refused_at_every_door(run, tmp_path, door, kind)
 def test_the_same_sizes_and_names_are_let_in(run, tmp_path, door, changed):
     """Also where the environment has no names, and under another name or engine."""
     DOORS[door](run, Seen(**changed), tmp_path / "x.gif")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("door", DOORS)
+def test_a_run_that_does_not_say_what_it_was_trained_for_is_refused(run, tmp_path, door):
+    """With the file gone, agents in another order would swap roles without a word."""
+    copy = tmp_path / "run"
+    shutil.copytree(run, copy)
+    (copy / "environment.json").unlink()
+    checkpoints = sorted((copy / "checkpoints").rglob("*"))
+    with pytest.raises(RunError, match=r"environment\.json cannot be read.*Put it back"):
+        DOORS[door](copy, Seen(agents=("right", "left")), tmp_path / "x.gif")
+    assert sorted((copy / "checkpoints").rglob("*")) == checkpoints
 
 
 @pytest.mark.slow

@@ -4,6 +4,7 @@
 six iterations, and in expected.json what that version then did with them.
 """
 
+import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -12,9 +13,11 @@ import jax
 import numpy as np
 import pytest
 from reach import Reach
+from small import small_config
 
 import opspo
 from opspo.cli import main
+from opspo.config import ConfigError, from_json
 from opspo.environments import make_env
 from opspo.environments.identity import stored_spec
 from opspo.runs import RunError, RunFolder
@@ -94,6 +97,29 @@ def test_what_it_did_not_keep_is_compared_with_nothing(old):
     opspo.load_policy(run, environment=named)
     with pytest.raises(RunError, match="state_size was"):
         opspo.load_policy(run, environment=Reach(**sizes | {"state_size": 99}))
+
+
+def test_a_rule_for_new_runs_does_not_keep_an_old_one_from_being_read(tmp_path, monkeypatch):
+    """Of before there was one: networks so narrow that a layer norm leaves an order of two."""
+    run = tmp_path / "run"
+    config = dataclasses.replace(small_config("probe/credit"), total_steps=512, run_dir=str(run))
+    narrow = dataclasses.replace(config.policy, hidden_sizes=(2,))
+    config = dataclasses.replace(config, policy=narrow)
+    with pytest.raises(ConfigError, match="hidden_sizes must be widths of at least 4 where policy"):
+        opspo.train(config)
+    assert not run.exists()
+    with monkeypatch.context() as patch:
+        patch.setattr("opspo.trainer.check_inputs", lambda config, spec: None)
+        opspo.train(config)
+    data = json.loads((run / "config.json").read_text())
+    del data["format"], data["opspo"]
+    (run / "config.json").write_text(json.dumps(data))
+    assert opspo.load_policy(run).team.memory_size == 0
+    assert len(evaluate_run(run, episodes=2, seed=0).returns) == 2
+    assert resume(run, total_steps=768).env_steps == 768
+    again = from_json((run / "config.json").read_text())
+    with pytest.raises(ConfigError, match="hidden_sizes must be widths of at least 4 where policy"):
+        opspo.train(dataclasses.replace(again, run_dir=str(tmp_path / "again")))
 
 
 def test_changed_networks_are_said_by_their_arrays(old):

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from opspo.config import ConfigError, unknown_name
 from opspo.environments import make_env
-from opspo.environments.base import EnvironmentSpec
+from opspo.environments.base import EngineError, EnvironmentSpec
 from opspo.environments.families import FAMILIES, Family
 
 WIDTH = 124
@@ -67,7 +67,7 @@ def _entry(env: str, family: Family) -> Entry:
         return Entry(env, False, family.install, None)
     try:
         return Entry(env, True, family.install, make_env(env).spec)
-    except ConfigError as error:  # one broken engine should not hide the others
+    except (ConfigError, EngineError) as error:  # one broken engine should not hide the others
         return Entry(env, True, family.install, None, str(error))
 
 

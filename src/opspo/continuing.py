@@ -21,8 +21,7 @@ from opspo.checkpoint import Checkpoints
 from opspo.config import TrainConfig, to_json
 from opspo.environments.base import Environment
 from opspo.environments.identity import check_same, stored_spec
-from opspo.metrics import append_line
-from opspo.runs import RunError, RunFolder, open_run, replace_text
+from opspo.runs import RunError, RunFolder, open_run, read_lines, replace_text, write_lines
 
 
 def iteration_to_go_on_from(folder: RunFolder, checkpoint: int | None) -> int:
@@ -53,10 +52,9 @@ def check_environment(folder: RunFolder, environment: Environment, console: Cons
     """Say it where the engine has another version.
 
     Raises:
-        RunError: the environment is not the one that the run was trained for.
+        RunError: the environment is not the one that the run was trained for, or the folder does
+            not say which that was, as one of every version does.
     """
-    if not folder.environment.is_file():
-        return
     stored = stored_spec(folder)
     check_same(folder, environment, stored)
     if stored.spec.engine != environment.spec.engine:
@@ -90,27 +88,50 @@ def note_extension(
 ) -> None:
     """Write a new end into config.json and extended.jsonl, and say what it means.
 
+    From before an extension, the run goes on towards another end than it had there: the rows that
+    came later are dropped, and what they come to is noted where it holds from now on.
+
     Raises:
         RunError: they cannot be written.
     """
-    if now.total_steps == before.total_steps:
-        return
+    rows = read_lines(folder.extended)
+    kept = [row for row in rows if row["iteration"] <= iteration]
+    dropped = rows[len(kept) :]
+    end = dropped[0]["total_steps_before"] if dropped else before.total_steps
+    if now.total_steps != end:
+        there = dataclasses.replace(before, total_steps=end)
+        kept.append(_change(there, now, iteration))
+        console.print(_said(kept[-1]), markup=False)
+    if kept != rows:
+        write_lines(folder.extended, kept)
+    if now.total_steps != before.total_steps:
+        # the file's own settings: others may be given for this time alone, such as the devices
+        _, written = open_run(folder.path)
+        longer = dataclasses.replace(written, total_steps=now.total_steps)
+        replace_text(folder.config, to_json(longer))
+
+
+def _change(before: TrainConfig, now: TrainConfig, iteration: int) -> dict[str, Any]:
+    """A row of extended.jsonl."""
     row: dict[str, Any] = {
         "iteration": iteration,
         "env_steps": iteration * now.steps_per_iteration,
         "total_steps_before": before.total_steps,
         "total_steps": now.total_steps,
     }
-    said = f"The run ends after {now.total_steps:,} steps instead of {before.total_steps:,}."
     if now.optimiser.anneal:
         rates = [1 - iteration / config.iterations for config in (before, now)]
         row |= {"step_size_before": rates[0], "step_size": rates[1]}
+    return row
+
+
+def _said(row: dict[str, Any]) -> str:
+    said = (
+        f"The run ends after {row['total_steps']:,} steps instead of {row['total_steps_before']:,}."
+    )
+    if "step_size" in row:
         said += (
-            f" Step sizes fall to 0 at the new end: they go on at {rates[1]:.1%} of the first ones "
-            f"instead of {rates[0]:.1%}."
+            f" Step sizes fall to 0 at the new end: they go on at {row['step_size']:.1%} of the "
+            f"first ones instead of {row['step_size_before']:.1%}."
         )
-    append_line(folder.extended, row)
-    # the file's own settings: others may be given for this time alone, such as the devices
-    _, written = open_run(folder.path)
-    replace_text(folder.config, to_json(dataclasses.replace(written, total_steps=now.total_steps)))
-    console.print(said, markup=False)
+    return said

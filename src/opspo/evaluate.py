@@ -7,7 +7,7 @@ depend on how many others are played; `Policy.act` in a plain Python loop plays 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -51,12 +51,15 @@ class Evaluation:
         count = len(self.returns)
         means: dict[str, Any] = {
             "episodes": count,
-            "mean_return": sum(self.returns) / count,
+            "mean_return": finite(sum(self.returns) / count),
             "mean_length": sum(self.lengths) / count,
         }
         if self.wins is not None:
             means["win_rate"] = sum(self.wins) / count
-        each: dict[str, Any] = {"returns": list(self.returns), "lengths": list(self.lengths)}
+        each: dict[str, Any] = {
+            "returns": [finite(value) for value in self.returns],
+            "lengths": list(self.lengths),
+        }
         if self.wins is not None:
             each["wins"] = list(self.wins)
         for name, values in self.outcomes.items():
@@ -66,6 +69,21 @@ class Evaluation:
                 name: [finite(value) for value in values] for name, values in self.outcomes.items()
             }
         return means | each
+
+    @classmethod
+    def of_summary(cls, row: Mapping[str, Any]) -> Evaluation:
+        """What `summary` was made of; null stands for a number again, which is NaN."""
+        wins, outcomes = row.get("wins"), row.get("outcomes", {})
+        return cls(
+            returns=_numbers(row["returns"]),
+            lengths=tuple(row["lengths"]),
+            wins=None if wins is None else tuple(wins),
+            outcomes={name: _numbers(values) for name, values in outcomes.items()},
+        )
+
+
+def _numbers(values: Sequence[float | None]) -> tuple[float, ...]:
+    return tuple(math.nan if value is None else value for value in values)
 
 
 def finite(value: float) -> float | None:

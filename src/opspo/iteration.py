@@ -106,9 +106,10 @@ def _on_host(learner: Learner, groups: Sequence[HostBatch], where: Layout) -> It
             before = host.start(before, groups)
             begun = True
         collected = rollout.collect(state.actor, before, keys(state).collect)
+        # asked before the learning, which uses up the state: the environment may raise here too
+        lost = sum(group.lost_episodes for group in groups)
         after, trajectory = jax.device_put(collected, (where.divided, where.trajectory))
         state, metrics = finish(state, after, trajectory)
-        lost = sum(group.lost_episodes for group in groups)
         return state, metrics | {"engine": {"lost_episodes": lost}}
 
     return iterate

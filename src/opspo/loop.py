@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -88,9 +88,9 @@ class Training:
             if len(states) == 1
             else nullcontext(ready_together(self.learner, states))
         )
-        # an engine may fail as it starts, when there is nothing to save but these states
-        begin = partial(self._save_each, states)
-        with self._saved_if_the_engine_fails(begin), program as (state, iterate):
+        with ExitStack() as stack:
+            with self._saved_if_it_fails("The start", states, learned=False):
+                state, iterate = stack.enter_context(program)
             return self._loop(iterate, state, done)
 
     def _loop(self, iterate: Iteration, state: TrainState, done: int) -> TrainState:
@@ -101,17 +101,19 @@ class Training:
             # one process that is asked to stop stops all, or they would wait for it for ever
             if on_host(np.array([self.stopped()])).any():
                 self._interrupt(state)
-            with self._saved_if_the_engine_fails(partial(self._save, state)):
+            learned = iteration > done + 1
+            with self._saved_if_it_fails(f"Iteration {iteration}", state, learned=learned):
                 new, metrics = iterate(state)
                 each = self._parts(metrics)
             state = new
-            now = time.perf_counter()
-            self._log(each, iteration, seconds=now - begin, last_seconds=now - last)
-            self._check(state, each, iteration)
-            if self._due(iteration, config.evaluation.every_steps):
-                self._evaluate(evaluator, EVALUATION_SEED, state)
-            if self._due(iteration, config.checkpoint.every_steps):
-                self._save(state)
+            with self._saved_if_it_fails(f"What follows iteration {iteration}", state):
+                now = time.perf_counter()
+                self._log(each, iteration, seconds=now - begin, last_seconds=now - last)
+                self._check(state, each, iteration)
+                if self._due(iteration, config.evaluation.every_steps):
+                    self._evaluate(evaluator, EVALUATION_SEED, state)
+                if self._due(iteration, config.checkpoint.every_steps):
+                    self._save(state)
             last = time.perf_counter()
         return state
 
@@ -161,8 +163,9 @@ class Training:
         evaluations = []
         for member, part in zip(self.members, self._parts(state), strict=True):
             seed = member.config.seed + offset
-            with self._saved_if_the_engine_fails(partial(self._save, state)):
+            with self._saved_if_it_fails("An evaluation", state):
                 evaluation = evaluator(part.actor, seed)
+            self._check_returns(member, evaluation, state)
             member.evaluated(evaluation, seed=seed, state=part)
             evaluations.append(evaluation)
         return evaluations
@@ -186,26 +189,40 @@ class Training:
             member.save(state)
 
     @contextmanager
-    def _saved_if_the_engine_fails(self, save: Callable[[], None]) -> Iterator[None]:
-        """What an environment raises ends the training, with all that was learned saved.
+    def _saved_if_it_fails(
+        self, doing: str, state: TrainState | Sequence[TrainState], *, learned: bool = True
+    ) -> Iterator[None]:
+        """What is raised in here ends the training, with all that was learned saved.
 
-        In JAX that is what a callback raises, and it comes in no error of its own kind.
+        Mostly an environment raises; in JAX that is in a callback, and comes in no error of its
+        own kind.
+
+        Args:
+            doing: what it is that fails, for the message.
+            state: from before it, of all members; or each one's.
+            learned: whether there is anything that a `ConfigError` would lose.
         """
-        cause: Exception
         try:
             yield
-            return
-        except (ConfigError, Interrupted, RunError, TrainingError):
+        except (Interrupted, RunError, TrainingError):
             raise
-        except EngineError as error:
-            said, cause = str(error), error
         except Exception as error:
-            said, cause = f"An iteration failed.\n{told(error)}", error
-        save()
-        raise TrainingError(
-            f"{said}\nThe state before that is saved. Correct the environment, and go on with: "
-            f"{self._how_to_resume}"
-        ) from cause
+            if isinstance(error, ConfigError) and not learned:
+                raise
+            said = (
+                str(error) if isinstance(error, EngineError) else f"{doing} failed.\n{told(error)}"
+            )
+            raise TrainingError(f"{said}\n{self._keep(state)}") from error
+
+    def _keep(self, state: TrainState | Sequence[TrainState]) -> str:
+        """Save what can be, and say what to do."""
+        arrays = [x for x in jax.tree.leaves(state) if isinstance(x, jax.Array)]
+        if any(x.is_deleted() for x in arrays):
+            kept = "The learning had used up the state before; the latest checkpoint is left."
+        else:
+            self._save_each(self._parts(state) if isinstance(state, TrainState) else state)
+            kept = "The state before that is saved."
+        return f"{kept} Correct what raised it, and go on with: {self._how_to_resume}"
 
     @property
     def _how_to_resume(self) -> str:
@@ -241,6 +258,20 @@ class Training:
             f"saved in {folder.checkpoints}. Look at the last lines of {folder.metrics}; to "
             "start again with a smaller step size: opspo train --from-config "
             f"{folder.config} --optimiser.actor-learning-rate … --run-dir …{others}"
+        )
+
+    def _check_returns(self, member: Member, evaluation: Evaluation, state: TrainState) -> None:
+        """Stop where a return is not finite. The parameters are, or the iteration had stopped."""
+        broken = [x for x in evaluation.returns if not math.isfinite(x)]
+        if not broken:
+            return
+        self._save(state)
+        seed = f"Seed {member.config.seed}. " if len(self.members) > 1 else ""
+        raise TrainingError(
+            f"{seed}The evaluation after iteration {_iteration(state)} has a return that is not "
+            f"finite: {broken[0]}. The state after that iteration is saved. Let the environment "
+            "pay finite rewards (`opspo check` and opspo.check_env play some episodes and say "
+            f"where it does not), and go on with: {self._how_to_resume}"
         )
 
     def _interrupt(self, state: TrainState) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -64,17 +63,8 @@ class Member:
             self._checkpoints.save(iteration, state)
 
     def evaluated(self, evaluation: Evaluation, *, seed: int, state: TrainState) -> None:
-        """Log an evaluation of a state, and keep the state if none before scored as high.
-
-        Raises:
-            TrainingError: it has a return that is not finite.
-        """
+        """Log an evaluation of a state, and keep the state if none before scored as high."""
         iteration = int(state.iteration)
-        if not all(map(math.isfinite, evaluation.returns)):
-            raise TrainingError(
-                f"The evaluation after iteration {iteration} has a return that is not finite. "
-                f"The checkpoints in {self.folder.checkpoints} are untouched."
-            )
         row = {
             "iteration": iteration,
             "env_steps": iteration * self.config.steps_per_iteration,
@@ -93,13 +83,7 @@ class Member:
         """One that was done before."""
         for row in self._evaluations:
             if (row["iteration"], row["seed"]) == (iteration, seed):
-                wins = row.get("wins")
-                return Evaluation(
-                    returns=tuple(row["returns"]),
-                    lengths=tuple(row["lengths"]),
-                    wins=None if wins is None else tuple(wins),
-                    outcomes={k: tuple(v) for k, v in row.get("outcomes", {}).items()},
-                )
+                return Evaluation.of_summary(row)
         return None
 
     @property

@@ -11,7 +11,7 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import distributions
@@ -198,8 +198,15 @@ def _valid_lines(path: Path) -> Iterator[dict[str, Any]]:
 
 def cut_lines(path: Path, *, last_iteration: int) -> None:
     """Drop what was logged after that iteration, in one atomic move."""
-    kept = [row for row in read_lines(path) if row["iteration"] <= last_iteration]
-    replace_text(path, "".join(json.dumps(row) + "\n" for row in kept))
+    write_lines(path, [row for row in read_lines(path) if row["iteration"] <= last_iteration])
+
+
+def write_lines(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write a JSON-lines file anew, in one atomic move; without any row there is none."""
+    if rows:
+        replace_text(path, "".join(json.dumps(row) + "\n" for row in rows))
+    else:
+        path.unlink(missing_ok=True)
 
 
 def replace_text(path: Path, text: str) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,7 +25,8 @@ from opspo.devices import claim
 from opspo.environments import make_env
 from opspo.environments.base import Environment, runs_on_host
 from opspo.environments.checks.first import sound
-from opspo.environments.entry import as_made, entered
+from opspo.environments.entry import as_made, entered, in_its_words
+from opspo.environments.frames import told
 from opspo.environments.identity import store_spec
 from opspo.evaluate import Evaluation, make_evaluator
 from opspo.learner import Learner, make_learner
@@ -46,6 +47,7 @@ from opspo.runs import (
 from opspo.stopping import stop_flag
 from opspo.together import all_or_none, check_engine, own_folder
 from opspo.transfer import Transfer, read_source, transfer
+from opspo.types import TrainState
 
 __all__ = [
     "Interrupted",
@@ -90,7 +92,7 @@ def train(
     Raises:
         ConfigError: the environment or a setting does not exist. Nothing is written.
         RunError: the run folder exists, or cannot be written; or nothing of `init_from` fits.
-        TrainingError: a reward, loss or parameter is not finite.
+        TrainingError: a reward, loss or parameter is not finite, or the environment raised.
         Interrupted: by Ctrl-C or SIGTERM.
     """
     folder, start = config.folder, _Start(environment, init_from, init_checkpoint, overwrite)
@@ -164,8 +166,10 @@ def _train(
             for folder in folders:
                 store_spec(folder, as_made(learner.environment).spec)
                 held.enter_context(hold(folder))
-        init = jax.jit(learner.init)  # the seed as an argument: compiled once for all
-        states = [init(config.seed) for config in configs]
+        with _beginning("Nothing is learned yet: mend that, and train again with --overwrite."):
+            init = jax.jit(learner.init)  # the seed as an argument: compiled once for all
+            # what a callback raises would otherwise come later, and elsewhere
+            states = jax.block_until_ready([init(config.seed) for config in configs])
         if taken is not None:
             console.print(str(taken), markup=False, highlight=False)
             for folder in folders:
@@ -186,6 +190,17 @@ def _taken(learner: Learner, configs: Sequence[TrainConfig], start: _Start) -> T
                 "folder with --run-dir."
             )
     return transfer(read_source(start.init_from, start.init_checkpoint), learner)
+
+
+@contextmanager
+def _beginning(then: str) -> Iterator[None]:
+    """What an environment raises before there is anything to save is told in its own frames."""
+    try:
+        yield
+    except ConfigError:
+        raise
+    except Exception as error:
+        raise TrainingError(f"The run could not begin.\n{told(error)}\n{then}") from error
 
 
 def resume(
@@ -228,16 +243,24 @@ def resume(
         learner = make_learner(config, environment or make_env(config.env))
         check_engine(learner.environment, config.env, hosts)
         check_environment(folder, as_made(learner.environment), console)
-        checkpoints = Checkpoints(folder.checkpoints, config=config)
-        state = checkpoints.restore(iteration, jax.eval_shape(learner.init, config.seed))
-        checkpoints.delete_after(iteration)
-        checkpoints.close()
-        for lines in (folder.metrics, folder.evaluations, folder.extended):
-            cut_lines(lines, last_iteration=iteration)
+        state = _restored(folder, learner, iteration)
         note_extension(folder, before, config, iteration=iteration, console=console)
         training = Training(learner, [Member(config, folder)], console, stopped)
         result = training.go([state])[0]
     return dataclasses.replace(result, run_dir=whole.path)
+
+
+def _restored(folder: RunFolder, learner: Learner, iteration: int) -> TrainState:
+    """The state of a checkpoint; what came after it is dropped."""
+    with _beginning("Nothing is changed: mend that, and resume again."):
+        template = jax.eval_shape(learner.init, learner.config.seed)
+    checkpoints = Checkpoints(folder.checkpoints, config=learner.config)
+    state: TrainState = checkpoints.restore(iteration, template)
+    checkpoints.delete_after(iteration)
+    checkpoints.close()
+    for lines in (folder.metrics, folder.evaluations):
+        cut_lines(lines, last_iteration=iteration)
+    return state
 
 
 def evaluate_run(
@@ -256,6 +279,7 @@ def evaluate_run(
     Raises:
         RunError: there is no such run or checkpoint, or it cannot be read; or the environment is
             not the one that it was trained for.
+        EngineError: the environment raised; the message is its own traceback.
     """
     _, config = open_run(run_dir)
     scene = environment or make_env(config.env)
@@ -267,4 +291,5 @@ def evaluate_run(
         greedy=greedy,
         episode_limit=config.evaluation.episode_limit,
     )
-    return evaluator(policy.params, seed)
+    with in_its_words("An episode failed."):
+        return evaluator(policy.params, seed)

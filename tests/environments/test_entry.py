@@ -164,10 +164,14 @@ def test_a_layer_norm_is_not_put_before_a_few_features(size, tmp_path):
 
 @pytest.mark.parametrize("width", [1, 3])
 def test_nor_behind_a_layer_that_is_as_narrow(width):
-    with pytest.raises(ConfigError, match=r"hidden_sizes must be widths of at least 4"):
-        opspo.TrainConfig(
-            policy=dataclasses.replace(small_config("own").policy, hidden_sizes=(8, width))
-        )
+    spec, config = EnvironmentSpec("own", 2, 8, 8, num_actions=2), small_config("own")
+    for widths in {"hidden_sizes": (8, width)}, {"output_sizes": (width,)}:
+        narrow = dataclasses.replace(config.policy, **widths)
+        now = dataclasses.replace(config, policy=narrow)
+        with pytest.raises(ConfigError, match=r"hidden_sizes must be widths of at least 4"):
+            check_inputs(now, spec)
+        bare = dataclasses.replace(narrow, layer_norm=False)
+        check_inputs(dataclasses.replace(config, policy=bare), spec)
 
 
 def test_the_default_sees_an_offset_and_a_scale():
@@ -208,3 +212,7 @@ def test_an_outcome_that_is_not_finite_is_null_and_named_once(tmp_path, capsys):
     assert evaluation["outcomes"]["steps"] == [None, None]
     assert evaluation["mean_return"] == 5
     assert capsys.readouterr().out.count("is not finite") == 1
+    # a finished run that is resumed reads it back, as a number
+    again = opspo.resume(folder, environment=Undefined()).evaluation
+    assert np.isnan(again.outcomes["steps"]).all() and again.returns == (5, 5)
+    assert again.summary().items() <= evaluation.items()

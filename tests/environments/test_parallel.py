@@ -137,6 +137,34 @@ def test_who_leaves_without_a_flag_is_out():
     assert ends(rows) == [(NO, NO)] * 2 + [(YES, NO)]
 
 
+class Nobody(Script):
+    """Its `reset` leaves `agents` as it is, which is empty after an episode."""
+
+    def reset(self, seed=None, options=None):
+        there = getattr(self, "agents", self.first)
+        answer = super().reset(seed=seed)
+        self.agents = list(there)
+        return answer
+
+
+@pytest.mark.parametrize(("first", "at_once"), [("", True), (ALL, False)])
+def test_an_episode_that_nobody_plays_is_an_error(first, at_once):
+    """It would end with its first step, and so would every other."""
+    kind = type("Nobody", (Nobody,), {"first": first})
+    script = [{}] * 200 + [dict.fromkeys(ALL, FELL)]  # longer than what is played to see it
+    says = r"agents is empty after reset\(\).*self\.agents = self\.possible_agents\[:\]"
+    if at_once:
+        with pytest.raises(ConfigError, match=says):
+            opspo.from_pettingzoo(lambda: kind(*script))
+        return
+    batch = opspo.from_pettingzoo(lambda: kind(*script)).open(1, 0)
+    batch.reset()
+    nothing = np.zeros((1, 3), int)
+    with pytest.raises(ConfigError, match=says):
+        for _ in range(201):
+            batch.step(nothing)
+
+
 def test_who_may_only_come_later_is_not_there_yet():
     class Late(Script):
         def reset(self, seed=None, options=None):
@@ -237,6 +265,40 @@ def test_a_state_that_fails_at_the_end_is_the_one_before(attributes):
     assert [step.observation.state[0].tolist() for step, _ in rows[:2]] == [[101, 7], [101, 7]]
     assert rows[1][1].state[0].tolist() == [100, 7]
     assert rows[2][0].observation.state[0].tolist() == [101, 7]
+
+
+class Reusing(Moving):
+    """Its state is one array, which it fills anew at each reset and step."""
+
+    def __init__(self, *script):
+        super().__init__(*script)
+        self.whole = np.zeros(2, np.float32)
+
+    def reset(self, seed=None, options=None):
+        answer = super().reset(seed=seed)
+        self.whole[:] = 100, 7
+        return answer
+
+    def step(self, actions):
+        answer = super().step(actions)
+        self.whole[:] = 100 + self.t if self.agents else -1, 7
+        return answer
+
+    def state(self):
+        if self.fails(self):
+            raise IndexError
+        return self.whole
+
+
+@pytest.mark.parametrize(("fails", "last"), [(False, -1), (True, 101)])
+def test_a_state_that_the_engine_writes_over_is_the_one_of_its_time(fails, last):
+    """The end's is not the next start's; and the one before that stands in for it is no later."""
+    fault = staticmethod(lambda engine: fails and not engine.agents)
+    kind = type("Failing", (Reusing,), {"fails": fault})
+    rows, _ = play(lambda: kind({}, dict.fromkeys(ALL, CUT)), 3)
+    states = [step.observation.state[0].tolist() for step, _ in rows]
+    assert states == [[101, 7], [last, 7], [101, 7]]
+    assert rows[1][1].state[0].tolist() == [100, 7]
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ JAX and the engines are imported only once a command needs them.
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Callable, Sequence
 
@@ -84,6 +85,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(_overview())
         sys.exit(0 if arguments else USAGE_ERROR)
     command, *rest = arguments
+    # JAX also logs what a callback raises, with a traceback of its own
+    logging.getLogger("jax._src.callback").setLevel(logging.CRITICAL)
     try:
         if command not in COMMANDS:
             raise unknown_name("command", command, COMMANDS)
@@ -100,6 +103,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _expected_status(error: Exception) -> int | None:
+    from opspo.environments.base import EngineError
     from opspo.runs import RunError
     from opspo.trainer import Interrupted, TrainingError
 
@@ -107,7 +111,7 @@ def _expected_status(error: Exception) -> int | None:
         return STOPPED
     if isinstance(error, RunError):
         return USAGE_ERROR
-    return 1 if isinstance(error, TrainingError) else None
+    return 1 if isinstance(error, EngineError | TrainingError) else None
 
 
 def _fail(error: Exception, status: int) -> None:

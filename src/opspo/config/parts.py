@@ -78,14 +78,6 @@ class PolicyConfig:
             self.output_sizes,
         )
         require(self.chunk_length >= 1, "policy.chunk_length", "at least 1", self.chunk_length)
-        widths = self.hidden_sizes + self.output_sizes
-        require(
-            not self.layer_norm or min(widths) >= LEAST_NORMALISED,
-            "policy.hidden_sizes",
-            f"widths of at least {LEAST_NORMALISED} where policy.layer_norm is on, which leaves "
-            "nothing of one feature and the order of two",
-            widths,
-        )
 
     @property
     def appends_agent_id(self) -> bool:

@@ -33,10 +33,15 @@ def make_env(env: str) -> Environment:
     Raises:
         ConfigError: there is none of that id; the message names the nearest. Or its engine is not
             installed.
+        EngineError: it raised when it was made; the message is its own traceback.
     """
     family, task = _find(env)
     family.require(env)
-    return family.make(task)
+
+    from opspo.environments.entry import tried  # noqa: PLC0415  (loads JAX)
+
+    made: Environment = tried(lambda: family.make(task), f"when {env} was made")
+    return made
 
 
 def _find(env: str) -> tuple[Family, str]:

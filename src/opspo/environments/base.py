@@ -133,7 +133,8 @@ class HostBatch(Protocol):
     """Environments side by side that are stepped outside of JAX: NumPy in, NumPy out.
 
     Everything has a leading axis E. `step` resets what ended, but what it returns of the step has
-    not been reset.
+    not been reset. It may fill the same arrays each time, but where an episode ends, its last
+    observation and the next first one must be two.
     """
 
     def reset(self) -> Observation:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import dataclasses
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import jax.numpy as jnp
@@ -69,28 +70,34 @@ def with_agent_id(observation: Any, agents: int | Any, *, xp: Any = jnp) -> Any:
     return xp.concatenate([observation, number.astype(observation.dtype)], axis=-1)
 
 
+def _own(value: Any, dtype: Any, xp: Any) -> Any:
+    """An array that nobody else writes to: an engine may fill the same one at each step, before
+    the one it was filled with is recorded. JAX's arrays never change."""
+    return np.array(value, dtype) if xp is np else jnp.asarray(value, dtype)
+
+
 def _observation(seen: Observation, agents: int, xp: Any) -> Observation:
     """`agents`: how many numbers to append; 0 for none."""
-    observation = xp.asarray(seen.observation, xp.float32)
+    observation = _own(seen.observation, np.float32, xp)
     available = seen.available_actions
     return Observation(
         observation=with_agent_id(observation, agents, xp=xp) if agents else observation,
-        state=xp.asarray(seen.state, xp.float32),
-        available_actions=None if available is None else xp.asarray(available, bool),
-        alive=xp.asarray(seen.alive, bool),
+        state=_own(seen.state, np.float32, xp),
+        available_actions=None if available is None else _own(available, bool, xp),
+        alive=_own(seen.alive, bool, xp),
     )
 
 
 def _step(step: Step, agents: int, xp: Any) -> Step:
-    terminated = xp.asarray(step.terminated, bool)
+    terminated = _own(step.terminated, bool, xp)
     return Step(
         observation=_observation(step.observation, agents, xp),
-        reward=xp.asarray(step.reward, xp.float32),
+        reward=_own(step.reward, np.float32, xp),
         terminated=terminated,
-        truncated=xp.asarray(step.truncated, bool) & ~terminated,
-        win=xp.asarray(step.win, bool),
-        lost=None if step.lost is None else xp.asarray(step.lost, bool),
-        outcome={name: xp.asarray(value, xp.float32) for name, value in step.outcome.items()},
+        truncated=_own(step.truncated, bool, xp) & ~terminated,
+        win=_own(step.win, bool, xp),
+        lost=None if step.lost is None else _own(step.lost, bool, xp),
+        outcome={name: _own(value, np.float32, xp) for name, value in step.outcome.items()},
     )
 
 
@@ -119,13 +126,30 @@ class HostEntry:
     def __init__(self, made: HostEnvironment, *, agent_id: bool) -> None:
         self.made = made
         self.spec = entered_spec(made.spec, agent_id=agent_id)
-        self._agents = made.spec.num_agents * agent_id
+        self.agents = made.spec.num_agents * agent_id
+        """How many numbers are appended"""
+        self.fitted = False
+        """Whether a step of it has fitted the specification: what does not from then on is a fault
+        that comes while something is learned"""
 
     def open(self, num_envs: int, seed: int) -> BatchEntry:
         """Start the engine."""
-        batch = tried(lambda: self.made.open(num_envs, seed), "when it was opened")
-        looked_at = FirstLook(batch, self.made.spec, num_envs)
-        return BatchEntry(looked_at, num_envs, self._agents, self.spec.episode_limit)
+        batch = self.tried(
+            lambda: FirstLook(self.made.open(num_envs, seed), self.made.spec, num_envs),
+            "when it was opened",
+        )
+        return BatchEntry(batch, num_envs, self)
+
+    def tried(self, call: Callable[[], Any], when: str) -> Any:
+        """As `tried`; but what ceases to fit loses nothing either."""
+        try:
+            return tried(call, when)
+        except ConfigError as error:
+            if not self.fitted:
+                raise
+            raise EngineError(
+                f"The environment does not fit its specification any more {when}.\n{told(error)}"
+            ) from error
 
 
 class BatchEntry:
@@ -135,20 +159,23 @@ class BatchEntry:
     comes after counts as a new one.
     """
 
-    def __init__(self, made: HostBatch, num_envs: int, agents: int, episode_limit: int) -> None:
-        self._made, self._agents = made, agents
-        self._limit = episode_limit
+    def __init__(self, made: HostBatch, num_envs: int, entry: HostEntry) -> None:
+        self._made, self._entry = made, entry
+        self._agents, self._limit = entry.agents, entry.spec.episode_limit
         self._lengths = np.zeros(num_envs, int)
         self._steps = 0
 
     def reset(self) -> Observation:
         """Start an episode in every environment."""
         self._lengths[:] = 0
-        return _observation(tried(self._made.reset, "at a reset"), self._agents, np)
+        return _observation(self._entry.tried(self._made.reset, "at a reset"), self._agents, np)
 
     def step(self, action: np.ndarray) -> tuple[Step, Observation]:
         """Take the joint actions."""
-        made, following = tried(lambda: self._made.step(action), f"at step {self._steps}")
+        made, following = self._entry.tried(
+            lambda: self._made.step(action), f"at step {self._steps}"
+        )
+        self._entry.fitted = True
         self._steps += 1
         self._lengths += 1
         step: Any = _step(made, self._agents, np)
@@ -161,7 +188,9 @@ class BatchEntry:
     @property
     def lost_episodes(self) -> int:
         """As the engine counts them."""
-        return self._made.lost_episodes
+        return int(
+            self._entry.tried(lambda: self._made.lost_episodes, "when it was asked for them")
+        )
 
     def close(self) -> None:
         """Stop the engine. One that cannot even do that has nothing left to lose."""
@@ -178,9 +207,20 @@ def tried(call: Callable[[], Any], when: str) -> Any:
         EngineError: it raised; the message is its own traceback.
         ConfigError: what it returns does not fit its specification.
     """
-    try:
+    with in_its_words(f"The environment raised {when}."):
         return call()
+
+
+@contextmanager
+def in_its_words(what: str) -> Iterator[None]:
+    """What an environment raises in here becomes an `EngineError` that has its own traceback.
+
+    Args:
+        what: what has failed, as a sentence.
+    """
+    try:
+        yield
     except (EngineError, ConfigError):
         raise
     except Exception as error:
-        raise EngineError(f"The environment raised {when}.\n{told(error)}") from error
+        raise EngineError(f"{what}\n{told(error)}") from error

@@ -15,6 +15,7 @@ import jaxlib
 import numpy as np
 
 import opspo
+from opspo.config import ConfigError
 
 MOST_FRAMES = 5
 """The innermost ones are shown"""
@@ -45,12 +46,15 @@ def is_users(filename: str) -> bool:
 def user_frames(error: BaseException) -> str:
     """The user's part of an exception's traceback, the innermost frame last; "" if there is none.
 
-    A worker's exception and that of a callback have theirs as a text.
+    A worker's exception and that of a callback have theirs as a text. Of one that this library
+    raised because of another, it is the other's.
     """
-    text = _in_text(str(error))
-    if text:
-        return text
+    for text in reversed(_CHAINED.split(str(error))):
+        if found := _in_text(text):
+            return found
     frames = [f for f in traceback.extract_tb(error.__traceback__) if is_users(f.filename)]
+    if not frames and error.__cause__ is not None:
+        return user_frames(error.__cause__)
     return "".join(traceback.format_list(frames[-MOST_FRAMES:])).rstrip()
 
 
@@ -62,12 +66,18 @@ def _in_text(text: str) -> str:
     return "".join(kept[-MOST_FRAMES:]).rstrip()
 
 
+_CHAINED = re.compile(r"^The above exception was the direct cause of .*$", flags=re.MULTILINE)
 _FRAME = re.compile(r'^  File "(?P<file>[^"]+)".*\n(?:    .*\n)*', flags=re.MULTILINE)
 
 
 def told(error: BaseException) -> str:
-    """The user's frames, then what was raised; of our own frames alone the innermost."""
+    """The user's frames, then what was raised; of our own frames alone the innermost.
+
+    A `ConfigError` needs none of ours: its message is all that it is about.
+    """
     frames = user_frames(error)
+    if isinstance(error, ConfigError):
+        return f"{frames}\n{error}".lstrip("\n")
     if not frames and error.__traceback__:
         frames = "".join(traceback.format_tb(error.__traceback__)[-1:]).rstrip()
     return f"{frames}\n{described(error)}".lstrip("\n")

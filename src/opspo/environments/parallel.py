@@ -67,12 +67,22 @@ class Joint(gymnasium.Env):
         """What each agent that acted was paid in the last step"""
 
     def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[Any, dict[str, Any]]:
-        """Start an episode."""
+        """Start an episode.
+
+        Raises:
+            ConfigError: nobody is there to play it.
+        """
         if self._engine is None:
             self._engine = self._environment.make()
         observation, info = self._engine.reset(seed=seed)
-        self._out = set()
-        return self._look(observation, info, present=self._listed(), over=False), {}
+        self._out, present = set(), self._listed()
+        if not present:
+            raise ConfigError(
+                f"{self._environment.spec.name}: agents is empty after reset(), so that the "
+                "episode would be over before it begins. Set it there to who takes part: "
+                "self.agents = self.possible_agents[:]."
+            )
+        return self._look(observation, info, present=present, over=False), {}
 
     def step(self, joint: np.ndarray) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         """Take a joint action, [N] or [N, D]."""
@@ -186,7 +196,8 @@ class Joint(gymnasium.Env):
             sizes = (view.size for view in environment.views.values())
             return np.concatenate([seen[i, :size] for i, size in enumerate(sizes)])
         try:
-            state = np.asarray(self._engine.state(), np.float32).reshape(-1)
+            # a copy: it may have to do for the end, and the engine may write into its own
+            state = np.array(self._engine.state(), np.float32).reshape(-1)
         except Exception as error:
             if over:
                 return self._state
@@ -195,7 +206,7 @@ class Joint(gymnasium.Env):
             return state
         if over:
             return self._state
-        raise self._no_state(f"gave {state.size} numbers, and {self._state.size} before")
+        raise self._no_state(f"gave {state.size} numbers, and {environment.spec.state_size} before")
 
     def _no_state(self, why: str) -> ConfigError:
         return ConfigError(

@@ -89,7 +89,10 @@ class Here:
     def receive(self) -> Outcome:
         """Step."""
         seen, reward, terminated, truncated, info = self._environment.step(self._pending)
-        following = self._environment.reset()[0] if terminated or truncated else seen
+        following = seen
+        if terminated or truncated:
+            seen = _copied(seen)
+            following = self._environment.reset()[0]
         return Outcome(seen, float(reward), terminated, truncated, info, following)
 
     def close(self) -> None:
@@ -220,16 +223,24 @@ def _end(vector: AsyncVectorEnv) -> None:
             pipe.close()
 
 
-class _Traced(gymnasium.Wrapper):
-    """Sends the traceback along with what an environment raises in a worker."""
+def _copied(seen: Seen) -> Seen:
+    """An end that stays what it is: the engine may write the next start into the same arrays."""
+    return {name: np.array(values) for name, values in seen.items()}
+
+
+class _InWorker(gymnasium.Wrapper):
+    """Sends the traceback along with what an environment raises in a worker, and true ends."""
 
     def reset(self, **arguments: Any) -> Any:
         """As the environment's."""
         return self._tried(self.env.reset, **arguments)
 
     def step(self, action: Any) -> Any:
-        """As the environment's."""
-        return self._tried(self.env.step, action)
+        """As the environment's; the worker resets before it sends the end."""
+        seen, reward, terminated, truncated, info = self._tried(self.env.step, action)
+        if terminated or truncated:
+            seen = _copied(seen)
+        return seen, reward, terminated, truncated, info
 
     def _tried(self, call: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
         try:
@@ -245,7 +256,7 @@ def _made_in_worker(make: Make, trainer: int) -> gymnasium.Env:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         # so that what closes the engine runs; a game of its own would go on
         signal.signal(signal.SIGTERM, lambda *_: sys.exit())
-    return _Traced(make())
+    return _InWorker(make())
 
 
 def _reason(error: Exception) -> str:

@@ -11,6 +11,7 @@ from PIL import Image
 
 from opspo.config import ConfigError
 from opspo.environments.base import Environment, runs_on_host
+from opspo.environments.entry import in_its_words
 from opspo.film.record import Episode, Shot, as_picture, record_host, record_jax
 from opspo.policy import Policy
 
@@ -25,6 +26,15 @@ class Camera:
     record: Record
     fps: int = 10
     """Steps shown in a second, unless said"""
+
+    def shots(self, environment: Environment, policy: Policy, episode: Episode) -> Iterator[Shot]:
+        """A shot of every state.
+
+        Raises:
+            EngineError: the environment raised; the message is its own traceback.
+        """
+        with in_its_words("The episode failed."):
+            yield from self.record(environment, policy, episode)
 
 
 def _smax(environment: Any, policy: Policy, episode: Episode) -> Iterator[Shot]:

@@ -67,7 +67,7 @@ def watch(
 
     def pictures() -> Iterator[Image.Image]:
         nonlocal last
-        for shot in camera.record(scene, policy, episode):
+        for shot in camera.shots(scene, policy, episode):
             last = shot.tally
             yield captioned(shot, scene.spec.name)
 

@@ -228,13 +228,25 @@ def _torso(config: PolicyConfig) -> Torso:
 
 
 def check_inputs(config: TrainConfig, spec: EnvironmentSpec) -> None:
-    """Refuse a layer norm at the entrance that leaves nothing of what is seen.
+    """Refuse a layer norm that leaves nothing of what is seen, or of what is made of it.
+
+    No part of reading a configuration: runs of before may have such networks, and they play on.
 
     Raises:
         ConfigError: it would meet fewer than `LEAST_NORMALISED` features.
     """
     policy = config.policy
-    if policy.running_normalisation or not policy.layer_norm:
+    if not policy.layer_norm:
+        return
+    widths = policy.hidden_sizes + policy.output_sizes
+    require(
+        min(widths) >= LEAST_NORMALISED,
+        "policy.hidden_sizes",
+        f"widths of at least {LEAST_NORMALISED} where policy.layer_norm is on, which leaves "
+        "nothing of one feature and the order of two",
+        widths,
+    )
+    if policy.running_normalisation:
         return
     sizes = {"agents see": spec.observation_size}
     if config.algorithm.critic == "central":

@@ -18,7 +18,7 @@ from opspo.environments.base import (
 )
 from opspo.environments.checks.compiled import look
 from opspo.environments.checks.report import Finding, Recorder, Stop
-from opspo.environments.checks.shapes import observation_faults, step_faults
+from opspo.environments.checks.shapes import missing_parts, observation_faults, step_faults
 from opspo.environments.checks.specification import specification_problems
 
 
@@ -43,10 +43,15 @@ def sound(environment: Environment) -> Environment:
 class FirstLook:
     """A `HostBatch` whose first observation and first step are compared with the specification.
 
-    What does not fit is a `ConfigError`; without it, broadcasting would teach a policy nonsense.
+    What does not fit is a `ConfigError`, as is a part that is missing; without it, broadcasting
+    would teach a policy nonsense.
     """
 
     def __init__(self, batch: HostBatch, spec: EnvironmentSpec, num_envs: int) -> None:
+        missing = missing_parts(batch)
+        if missing and hasattr(batch, "close"):
+            batch.close()  # nobody else is going to
+        _require(spec.name, missing)
         self._batch, self._spec, self._num_envs = batch, spec, num_envs
         self._stepped = False
 

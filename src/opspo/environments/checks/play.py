@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -18,6 +19,7 @@ from opspo.environments.base import (
 from opspo.environments.checks.report import Recorder, Stop
 from opspo.environments.checks.shapes import (
     found_kind,
+    missing_parts,
     observation_faults,
     playable,
     step_faults,
@@ -110,6 +112,7 @@ class _Play:
         with reported(self._recorder, "`reset`", "episode 1"):
             first = self._batch.reset()
         self._check_form(observation_faults, first, "`reset`")
+        first = copy.deepcopy(first)  # an engine may fill the same arrays at each step
         watch = Watch(self._subject, first)
         if self._twin:
             with reported(self._recorder, "`reset`", "episode 1"):
@@ -134,15 +137,7 @@ class _Play:
         """A batch with all that it needs, closed at the end."""
         with reported(self._recorder, doing):
             batch = environment.open(self._num_envs, self._seed)
-        parts = ("reset", "step", "close", "lost_episodes")
-        missing = [f"`{name}`" for name in parts if not hasattr(batch, name)]
-        if missing:
-            self._recorder.problem(
-                "missing: batch",
-                f"What `open` returns has no {', '.join(missing)}.",
-                "opspo.environments.base.HostBatch shows what a batch has: `reset`, `step`, "
-                "`close` and `lost_episodes`.",
-            )
+        self._recorder.add(*missing_parts(batch))
         if not (hasattr(batch, "reset") and hasattr(batch, "step")):
             raise Stop
         if hasattr(batch, "close"):
@@ -181,12 +176,13 @@ class _Play:
         step, following = returned
         self._check_form(step_faults, step, "`step`")
         self._check_form(observation_faults, following, "`step`, the observation to go on from")
+        step, following = copy.deepcopy((step, following))
         watch.step(step, following)
         self._check_workers(where)
         if self._twin and watch.steps <= REPEATED * self._num_envs:
             with reported(recorder, "`step`", where):
                 other = self._twin.step(action)
-            self._compare(where, returned, other)
+            self._compare(where, (step, following), other)
         return following
 
     def _check_form(self, faults_of: Callable[..., Any], value: Any, where: str) -> None:

@@ -112,6 +112,22 @@ def step_faults(spec: EnvironmentSpec, step: Any, *, lead: tuple[int, ...], wher
     return faults
 
 
+def missing_parts(batch: Any) -> tuple[Finding, ...]:
+    """What a `HostBatch` lacks, if anything."""
+    parts = ("reset", "step", "close", "lost_episodes")
+    missing = [f"`{name}`" for name in parts if not hasattr(batch, name)]
+    if not missing:
+        return ()
+    return (
+        Finding(
+            "missing: batch",
+            f"What `open` returns has no {', '.join(missing)}.",
+            "opspo.environments.base.HostBatch shows what a batch has: `reset`, `step`, `close` "
+            "and `lost_episodes`.",
+        ),
+    )
+
+
 def playable(faults: Faults) -> bool:
     """Whether an environment can be played all the same: the rest of a step is left unread."""
     unread = ("reward", "win", "lost", "outcome")
