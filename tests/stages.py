@@ -35,7 +35,8 @@ def begun(config: TrainConfig) -> Begun:
     """The first iteration done, a batch collected and looked at, and a plan made."""
     learner, _ = learner_of(config)
     state, _ = run(config, 1)
-    batch, statistics, _ = learner._evaluate(state, collect(learner, state))
+    look = jax.jit(lambda state: learner._evaluate(state, collect(learner, state)))
+    batch, statistics, _ = look(state)
     learners = Learners(
         state.actor, state.actor_optimiser, state.critic, state.critic_optimiser, statistics
     )
@@ -56,6 +57,8 @@ def carried_out(now: Begun, stages: int, algorithm: Any = None) -> tuple[Learner
         now.learner.update, algorithm=dataclasses.replace(algorithm, correct=noted)
     )
     part = jax.tree.map(lambda x: x[:stages], now.plan)
-    after = update(now.learners, now.state.state_weight, now.batch, part, jax.random.PRNGKey(4))[0]
+    carry_out = jax.jit(lambda *given: update(*given)[0])
+    given = now.learners, now.state.state_weight, now.batch, part, jax.random.PRNGKey(4)
+    after = carry_out(*given)
     jax.effects_barrier()
     return after, sorted(seen, key=lambda data: int(data.stage))

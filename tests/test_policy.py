@@ -56,6 +56,7 @@ def test_a_python_loop_plays_the_evaluations_episodes(memory_run, greedy):
     assert tuple(p[1] for p in played) == evaluation.lengths
 
 
+@pytest.mark.full
 def test_smax_win_rate_equals_the_evaluations(tmp_path):
     """The real engine, real battles: win for win."""
     run = trained(tmp_path / "run", "smax/3m")

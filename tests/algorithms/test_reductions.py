@@ -3,6 +3,7 @@
 Everything is in 64 bits, so that two ways of adding up differ by rounding only.
 """
 
+from functools import cache
 from operator import itemgetter
 
 import jax
@@ -83,8 +84,10 @@ def update(learner, state, trajectory):
     return run(state, trajectory)
 
 
-def updated(algo, probe="credit", environment=None, **settings):
-    return update(*prepare(small_config(f"probe/{probe}", algo, **settings), environment))
+@cache
+def updated(algo, probe="credit", **settings):
+    """Kept, since several tests compare with the same update."""
+    return update(*prepare(small_config(f"probe/{probe}", algo, **settings)))
 
 
 def assert_close(left, right):
@@ -141,7 +144,7 @@ def moved_by_steps(params, network):
 @pytest.mark.parametrize("algo", ALGORITHMS)
 def test_with_one_agent_every_algorithm_is_ppo(algo, shared):
     """No team-mates, nothing to correct; IPPO's observation is the state here."""
-    config = small_config("probe/credit", algo, shared=shared)
+    config = small_config("probe/credit", algo, shared=shared, epochs=3)
     assert_is_written_out(*prepare(config, Solo()), oracle.ppo_gain)
 
 
@@ -149,8 +152,8 @@ def test_with_one_agent_every_algorithm_is_ppo(algo, shared):
 @pytest.mark.parametrize(("algo", "gain"), [("mappo", "ppo"), ("ippo", "ppo"), ("coppo", "coppo")])
 def test_simultaneous_algorithms_are_their_papers_written_out(algo, gain, shared):
     """With a dead agent among them, whose policy moves and must not count. CoPPO's g is taken
-    anew at each of the ten steps."""
-    config = small_config("probe/death", algo, shared=shared, epochs=10)
+    anew at each of the four steps."""
+    config = small_config("probe/death", algo, shared=shared, epochs=4)
     learner, state, trajectory = prepare(config)
     trajectory = trajectory.replace(  # else the dead have one action only, of ratio 1
         available_actions=trajectory.available_actions | ~trajectory.alive[..., None]
@@ -161,7 +164,7 @@ def test_simultaneous_algorithms_are_their_papers_written_out(algo, gain, shared
 
 def test_coppos_moving_ratio_matters():
     """Were g that of the start of the update (1), the result would be another."""
-    prepared = prepare(small_config("probe/death", "coppo", epochs=10))
+    prepared = prepare(small_config("probe/death", "coppo", epochs=4))
     (live,), _ = written_out(*prepared, oracle.coppo_gain)
     (frozen,), _ = written_out(*prepared, oracle.ppo_gain)
     assert distance(live, frozen) > 1e-4

@@ -1,6 +1,7 @@
 """How many gradient steps each algorithm takes in one update, by Adam's own count."""
 
 import dataclasses
+from functools import cache
 
 import jax
 import jax.numpy as jnp
@@ -34,6 +35,7 @@ def counts(optimiser):
     return set(np.ravel(adam.count).tolist())
 
 
+@cache
 def taken(config):
     """Steps of the actors and of the critic in one update; all sets of parameters take as many."""
     learner, _ = learner_of(config)
@@ -57,9 +59,20 @@ def test_at_the_same_epochs_those_in_turn_take_more(algo, shared):
     assert taken(config_of(algo, shared=shared)) == expected[shared, algo in IN_TURN]
 
 
+def in_full(settings):
+    """One algorithm of each schedule in every run of the tests, all in `make test-full`."""
+    quick = {"happo", "mappo"}
+    return [
+        pytest.param(algo, each, marks=() if algo in quick or not each else pytest.mark.full)
+        for algo in ALGORITHMS
+        for each in settings
+    ]
+
+
 @SHARING
-@pytest.mark.parametrize("algo", ALGORITHMS)
-@pytest.mark.parametrize("settings", [{}, {"minibatches": 2}, {"critic": "local"}], ids=str)
+@pytest.mark.parametrize(
+    ("algo", "settings"), in_full([{}, {"minibatches": 2}, {"critic": "local"}]), ids=str
+)
 def test_equal_steps_are_the_same_for_all(algo, shared, settings):
     config = equal_steps(config_of(algo, shared=shared, **settings), AGENTS)
     factor = settings.get("minibatches", 1)

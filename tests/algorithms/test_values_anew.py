@@ -27,7 +27,7 @@ def config_of(case, values, probe="truncation"):
 
 def along(learner, params, memory, trajectory):
     """The critic's outputs, one step after another: for the states and for their successors."""
-    network, shared = learner.critic.network, learner.critic.shared
+    apply, shared = jax.jit(learner.critic.network.apply), learner.critic.shared
     steps, envs, members = trajectory.state.shape[:3]
     raw, following = np.zeros((2, steps, envs, members))
     no_start = jnp.zeros((1, envs), bool)
@@ -37,10 +37,10 @@ def along(learner, params, memory, trajectory):
         for t in range(steps):
             h = jnp.where(trajectory.first[t][:, None], 0, h)
             here = trajectory.state[t, :, member][None]
-            value, h = network.apply(own, here, h, no_start)
+            value, h = apply(own, here, h, no_start)
             raw[t, :, member] = value[0, :, 0]
             ahead = trajectory.next_state[t, :, member][None]
-            following[t, :, member] = network.apply(own, ahead, h, no_start)[0][0, :, 0]
+            following[t, :, member] = apply(own, ahead, h, no_start)[0][0, :, 0]
     return raw, following
 
 

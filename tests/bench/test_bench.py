@@ -147,14 +147,15 @@ def test_a_host_engine_is_closed():
 
 def test_engines_outside_of_jax_cost_and_give_the_same():
     config = small_config("probe/memory", recurrent=True)
-    on_host, in_jax = (make_learner(config, e) for e in (OnHost("memory"), make_env(config.env)))
+    engine = OnHost("memory")
+    on_host, in_jax = (make_learner(config, e) for e in (engine, make_env(config.env)))
     state = jax.eval_shape(on_host.init, 0)
     assert iteration_flop(on_host, state) > 0
     assert iteration_flop(on_host, state) == iteration_flop(in_jax, jax.eval_shape(in_jax.init, 0))
     batch = batch_of(on_host, jax.jit(on_host.init, static_argnums=0)(0))
     alike = jax.eval_shape(partial(batch_of, in_jax), jax.eval_shape(in_jax.init, 0))
     assert jax.tree.map(jnp.shape, batch) == jax.tree.map(jnp.shape, alike)
-    assert on_host.environment.opened[0].closed
+    assert engine.opened[0].closed
 
 
 def test_the_machine():
