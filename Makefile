@@ -21,7 +21,7 @@ test: $(STAMP)  ## Lint, check types, run every test
 test-paper: $(STAMP)  ## Two iterations of OPSPO at the paper's settings, on each of its tasks
 	$(BIN)/python -m pytest -m paper --durations 16
 
-test-full: $(STAMP)  ## Whole episodes of every listed environment whose engine is installed
+test-full: $(STAMP)  ## What `make test` leaves out: whole episodes, and further cases of the same
 	$(BIN)/python -m pytest -m full --numprocesses 2 --durations 16
 
 lint: $(STAMP)

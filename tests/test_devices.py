@@ -100,7 +100,11 @@ def test_what_was_compiled_is_there_for_the_next_process(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("name", "recurrent", "shared"), [("memory", True, False), ("continuous", False, True)]
+    ("name", "recurrent", "shared"),
+    [
+        ("continuous", False, True),
+        pytest.param("memory", True, False, marks=pytest.mark.full),
+    ],
 )
 def test_what_the_compiler_optimises_comes_to_the_same(name, recurrent, shared):
     """The other tests compile quickly, users to the full."""

@@ -19,6 +19,8 @@ from opspo.config import ALGORITHM_CONFIGS, DensityConfig
 from opspo.evaluate import make_evaluator
 
 ALGORITHMS = sorted(ALGORITHM_CONFIGS)
+QUICK = {"mappo", "opspo"}
+"""With memory in every run of the tests: one of each schedule. All are in `make test-full`."""
 SHARING = pytest.mark.parametrize("shared", [True, False], ids=["shared", "separate"])
 
 
@@ -30,7 +32,8 @@ def entry(algo, shared, recurrent, continuous):
         "continuous" if continuous else "discrete",
     )
     settings = {"shared": shared, "recurrent": recurrent, "continuous": continuous}
-    return pytest.param((algo, settings), id="-".join(names))
+    marks = pytest.mark.full if recurrent and (continuous or algo not in QUICK) else ()
+    return pytest.param((algo, settings), id="-".join(names), marks=marks)
 
 
 TABLE = [
@@ -57,7 +60,7 @@ def games_of(settings):
 
 
 LESSONS = [
-    pytest.param(which.values[0], game, id=f"{which.id}-{game}")
+    pytest.param(which.values[0], game, id=f"{which.id}-{game}", marks=which.marks)
     for which in TABLE
     for game in games_of(which.values[0][1])
 ]
@@ -226,8 +229,15 @@ def test_first_position_is_on_policy_and_later_ones_are_not(shared):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("state_weight", ["minimax", "kernel"])
-@pytest.mark.parametrize("equation", ["stationary", "discounted"])
-@pytest.mark.parametrize("game", ["death", "termination"])
+@pytest.mark.parametrize(
+    ("equation", "game"),
+    [
+        ("stationary", "death"),
+        ("discounted", "termination"),
+        pytest.param("discounted", "death", marks=pytest.mark.full),
+        pytest.param("stationary", "termination", marks=pytest.mark.full),
+    ],
+)
 def test_the_first_agents_weight_is_one_and_others_are_learned(state_weight, equation, game):
     """Through whole iterations, past the ring's first round.
 

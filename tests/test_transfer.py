@@ -78,7 +78,9 @@ def source_of(run, kind):
     return learner, state
 
 
-@pytest.mark.parametrize("kind", [{}, {"shared": False}, {"recurrent": True}])
+@pytest.mark.parametrize(
+    "kind", [{}, {"shared": False}, pytest.param({"recurrent": True}, marks=pytest.mark.full)]
+)
 def test_all_that_was_learned_carries_over_and_nothing_else(runs, kind):
     """To another algorithm, with another seed."""
     run = runs(**kind)
@@ -101,7 +103,7 @@ def test_all_that_was_learned_carries_over_and_nothing_else(runs, kind):
     "kind",
     [
         {"critic": "local"},
-        {"critic": "local", "recurrent": True},
+        pytest.param({"critic": "local", "recurrent": True}, marks=pytest.mark.full),
         {"critic": "local", "agent_id": False},
         {"critic": "local", "running_normalisation": False, "layer_norm": False},
     ],

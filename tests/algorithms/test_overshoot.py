@@ -16,6 +16,7 @@ from opspo.config import RolloutConfig
 from opspo.environments.team_games import OVERSHOOT_CLASH, OVERSHOOT_PULL
 
 UPDATES = 8
+FULL = pytest.mark.full
 # Sampling noise and clipped weights may cost this much of a return that rises from 0 to 1
 SLACK = 0.005
 
@@ -52,7 +53,10 @@ def returns(algo, seed):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("algo", ["coppo", "happo", "a2po", "opspo"])
+@pytest.mark.parametrize(
+    "algo",
+    ["coppo", pytest.param("happo", marks=FULL), pytest.param("a2po", marks=FULL), "opspo"],
+)
 def test_agents_that_know_of_each_others_moves_improve_with_every_update(algo):
     """In turn, and CoPPO's at once as well: g tells each step what the others have done."""
     for seed in range(3):

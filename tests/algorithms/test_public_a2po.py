@@ -121,7 +121,7 @@ def test_the_first_stage_takes_gae_and_the_others_lambda_twice(settings):
         np.testing.assert_allclose(got.value_target, plain + arrays[1], rtol=1e-3, atol=1e-4)
 
 
-@pytest.mark.parametrize("agents", [2, 3])
+@pytest.mark.parametrize("agents", [2, pytest.param(3, marks=pytest.mark.full)])
 def test_the_last_in_the_order_has_the_whole_clip(agents):
     """near_linear with agent_order − len(agent_ids) + i + 1 of n, which ends at n."""
     probe = {2: "credit", 3: "regulator"}[agents]

@@ -216,7 +216,14 @@ def test_corrections_change_the_second_agent_and_not_the_first():
     assert distance(second, second_full) > 1e-4
 
 
-@pytest.mark.parametrize("algo", ["happo", "a2po", "opspo"])
+@pytest.mark.parametrize(
+    "algo",
+    [
+        "opspo",
+        pytest.param("happo", marks=pytest.mark.full),
+        pytest.param("a2po", marks=pytest.mark.full),
+    ],
+)
 def test_preceding_and_others_are_the_same_only_with_separate_parameters(algo):
     preceding = {"trace_agents": "preceding", "weight_agents": "preceding"}
     separate = {"shared": False, "order": "cyclic"}
@@ -239,7 +246,13 @@ def test_extra_critic_passes_are_the_critics_alone(algo, shared):
 
 @SHARING
 @pytest.mark.parametrize("critic", ["central", "local"])
-@pytest.mark.parametrize("settings", [{}, {"advantage": "trace", "value_target": "gae"}])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        pytest.param({"advantage": "trace", "value_target": "gae"}, marks=pytest.mark.full),
+    ],
+)
 def test_the_critic_behind_all_agents_is_trained_as_mappos(shared, critic, settings):
     """The same passes over the same targets; and the agents do not see the difference."""
     prepared = {"probe": "death", "shared": shared, "critic": critic, "minibatches": 1}

@@ -18,7 +18,14 @@ CASES = {
     "shared, recurrent": {"blocks": 2, "epochs": 2, "recurrent": True},
     "local critics": {"shared": False, "critic": "local", "state_weight": "none"},
 }
-cases = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+cases = pytest.mark.parametrize(
+    "case",
+    [
+        # with memory in `make test-full`
+        pytest.param(case, id=name, marks=pytest.mark.full if "recurrent" in case else ())
+        for name, case in CASES.items()
+    ],
+)
 
 
 def config_of(case, values, probe="truncation"):

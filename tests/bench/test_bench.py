@@ -65,7 +65,13 @@ def test_learning(name, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "algo", [["mappo"], ["opspo"], ["happo", "--algorithm.critic-epochs", "2"]], ids=" ".join
+    "algo",
+    [
+        ["opspo"],
+        pytest.param(["mappo"], marks=pytest.mark.full),
+        pytest.param(["happo", "--algorithm.critic-epochs", "2"], marks=pytest.mark.full),
+    ],
+    ids=" ".join,
 )
 def test_the_parts_make_up_the_whole(algo, tmp_path):
     flags = [*SMALL, "--algo", *algo, "--policy.recurrent", "--rounds", "1"]
@@ -81,7 +87,7 @@ def test_the_parts_make_up_the_whole(algo, tmp_path):
     assert whole["flop"] == iteration_flop(learner, jax.eval_shape(learner.init, 0))
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_all_algorithms(tmp_path):
     costs = bench(tmp_path, "algos", "--env", "probe/credit", "--rounds", "1")["costs"]
     assert {(c["algo"], c["shared"]) for c in costs} >= {("happo", True), ("opspo", False)}
