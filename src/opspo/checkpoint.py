@@ -130,7 +130,7 @@ class Checkpoints:
         except (OSError, ValueError) as error:
             raise RunError(
                 f"Checkpoint {iteration} could not be written to {self.path}: {error}\n"
-                f"Saved so far: {self.iterations() or 'none'}. Free some space or mend the "
+                f"Saved so far: {self.iterations() or 'none'}. Free some space or fix the "
                 "permissions, then `opspo resume`."
             ) from error
 
@@ -273,7 +273,7 @@ class Checkpoints:
 
     def _unreadable(self, iteration: int, error: Exception) -> RunError:
         earlier = [i for i in self.iterations() if i < iteration]
-        mend = (
+        fix = (
             f"Use the one before it, with --checkpoint {earlier[-1]}: `opspo resume` goes on from "
             "there and drops what came after, `opspo eval` only plays it."
             if earlier
@@ -282,5 +282,5 @@ class Checkpoints:
         reason = str(error).strip().split("\n")[0][:300]
         return RunError(
             f"Checkpoint {iteration} in {self.path} cannot be read: it is torn, or was written "
-            f"by another program ({type(error).__name__}: {reason}). {mend}"
+            f"by another program ({type(error).__name__}: {reason}). {fix}"
         )

@@ -222,7 +222,7 @@ class Training:
         else:
             self._save_each(self._parts(state) if isinstance(state, TrainState) else state)
             kept = "The state before that is saved."
-        return f"{kept} Correct what raised it, and go on with: {self._how_to_resume}"
+        return f"{kept} Correct what raised it, and continue with: {self._how_to_resume}"
 
     @property
     def _how_to_resume(self) -> str:
@@ -271,7 +271,7 @@ class Training:
             f"{seed}The evaluation after iteration {_iteration(state)} has a return that is not "
             f"finite: {broken[0]}. The state after that iteration is saved. Let the environment "
             "pay finite rewards (`opspo check` and opspo.check_env play some episodes and say "
-            f"where it does not), and go on with: {self._how_to_resume}"
+            f"where it does not), and continue with: {self._how_to_resume}"
         )
 
     def _interrupt(self, state: TrainState) -> None:

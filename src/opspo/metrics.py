@@ -64,7 +64,7 @@ def append_line(path: Path, row: Mapping[str, Any]) -> None:
             file.write(json.dumps(row, allow_nan=False) + "\n")
     except OSError as error:
         raise RunError(
-            f"{path} cannot be written: {error}. Free some space or mend the permissions, then "
+            f"{path} cannot be written: {error}. Free some space or fix the permissions, then "
             f"`opspo resume --run-dir {path.parent}`."
         ) from error
 

@@ -166,7 +166,7 @@ def _train(
             for folder in folders:
                 store_spec(folder, as_made(learner.environment).spec)
                 held.enter_context(hold(folder))
-        with _beginning("Nothing is learned yet: mend that, and train again with --overwrite."):
+        with _beginning("Nothing is learned yet: fix that, and train again with --overwrite."):
             init = jax.jit(learner.init)  # the seed as an argument: compiled once for all
             # what a callback raises would otherwise come later, and elsewhere
             states = jax.block_until_ready([init(config.seed) for config in configs])
@@ -252,7 +252,7 @@ def resume(
 
 def _restored(folder: RunFolder, learner: Learner, iteration: int) -> TrainState:
     """The state of a checkpoint; what came after it is dropped."""
-    with _beginning("Nothing is changed: mend that, and resume again."):
+    with _beginning("Nothing is changed: fix that, and resume again."):
         template = jax.eval_shape(learner.init, learner.config.seed)
     checkpoints = Checkpoints(folder.checkpoints, config=learner.config)
     state: TrainState = checkpoints.restore(iteration, template)

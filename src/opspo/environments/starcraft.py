@@ -35,7 +35,7 @@ def from_map(map_name: str) -> StarCraft:
     except Exception as error:  # a wrong protobuf raises a TypeError, another `smac` anything
         raise ConfigError(
             f"smac/{map_name}: there is a package 'smac', but SMAC does not load: {error}\n"
-            f"To mend it: {STARCRAFT}"
+            f"To fix it: {STARCRAFT}"
         ) from error
     maps = module.get_smac_map_registry()
     if map_name not in maps:

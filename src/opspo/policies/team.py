@@ -230,7 +230,7 @@ def _torso(config: PolicyConfig) -> Torso:
 def check_inputs(config: TrainConfig, spec: EnvironmentSpec) -> None:
     """Refuse a layer norm that leaves nothing of what is seen, or of what is made of it.
 
-    No part of reading a configuration: runs of before may have such networks, and they play on.
+    No part of reading a configuration: earlier runs may have such networks, and still play.
 
     Raises:
         ConfigError: it would meet fewer than `LEAST_NORMALISED` features.
