@@ -20,7 +20,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from opspo.runs import RunFolder, open_run, read_lines
+from opspo.run_folder import RunFolder, open_run, read_lines
 
 RESULTS = Path(__file__).parent.parent / "results" / "environments"
 KEPT = ("config.json", "environment.json", "versions.json", "metrics.jsonl", "evaluations.jsonl")

@@ -54,7 +54,7 @@ def papers(tasks: list[str]) -> None:
     """Measure; what was measured before is kept."""
     from opspo.environments import make_env
     from opspo.presets import preset_config
-    from opspo.runs import package_versions
+    from opspo.run_folder import package_versions
 
     found = json.loads(PAPERS.read_text())["tasks"] if PAPERS.exists() else {}
     for env in tasks:
@@ -115,7 +115,7 @@ def robot(rounds: int) -> None:
     from opspo.config import RolloutConfig
     from opspo.environments import make_env
     from opspo.presets import default_config
-    from opspo.runs import package_versions
+    from opspo.run_folder import package_versions
 
     env = "mamujoco/HalfCheetah-6x1"
     config = default_config(env, "mappo")
@@ -175,7 +175,7 @@ def collecting(config: Any, count: int) -> Iterator[Callable[[], Any]]:
 def groups(tasks: Sequence[str], rounds: int) -> None:
     """Collecting with several numbers of groups, in turn; what was measured before is kept."""
     from opspo.bench.measure import seconds_of
-    from opspo.runs import package_versions
+    from opspo.run_folder import package_versions
 
     found = json.loads(GROUPS.read_text())["tasks"] if GROUPS.exists() else {}
     for env in tasks:

@@ -119,8 +119,8 @@ def speed(env: str, rounds: int = 9) -> None:
 
     from opspo.devices import compiler_options
     from opspo.environments import make_env
-    from opspo.learner import make_learner
-    from opspo.runs import package_versions
+    from opspo.run_folder import package_versions
+    from opspo.training.assembly import make_learner
 
     cases = {
         f"{algo} {variant}".strip(): config

@@ -24,14 +24,16 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from opspo.algorithms import ALGORITHMS
 from opspo.bench.measure import seconds_of
 from opspo.bench.training import batch_of, begin
-from opspo.config import ALGORITHM_CONFIGS, PolicyConfig, RolloutConfig, TrainConfig
+from opspo.config import PolicyConfig, RolloutConfig, TrainConfig
 from opspo.devices import compiler_options
 from opspo.environments.base import Observation
 from opspo.environments.probe import Probe, nothing, spec
-from opspo.estimators.traces import aec_trace, td_error
-from opspo.runs import package_versions
+from opspo.estimators.advantages import trace
+from opspo.estimators.traces import td_error
+from opspo.run_folder import package_versions
 from opspo.types import Array
 
 OUT = Path(__file__).parent / "growth.json"
@@ -77,7 +79,7 @@ def configure(sizes: dict[str, int], *, shared: bool) -> TrainConfig:
         policy=PolicyConfig(
             share_parameters=shared, hidden_sizes=(32,), recurrent=True, chunk_length=10
         ),
-        algorithm=ALGORITHM_CONFIGS["opspo"](epochs=sizes["epochs"]),
+        algorithm=ALGORITHMS["opspo"](epochs=sizes["epochs"]),
     )
 
 
@@ -125,7 +127,7 @@ def traces(horizon: int) -> dict[str, Callable[[], dict[str, float]]]:
 
     def scan(reward: Array, value: Array, following: Array, log_ratio: Array) -> Array:
         never = jnp.zeros(shape, bool)
-        return aec_trace(reward, value, following, never, log_ratio, **numbers)
+        return trace(reward, value, following, never, log_ratio, **numbers)
 
     def matrix(reward: Array, value: Array, following: Array, log_ratio: Array) -> Array:
         delta = td_error(reward, value, following, gamma=numbers["gamma"])

@@ -16,9 +16,9 @@ from typing import Any
 
 import jax
 
-from opspo.runs import package_versions
-from opspo.theory import games, improvement
-from opspo.theory.improvement import InTurn, Numbers
+from opspo.run_folder import package_versions
+from opspo.theory import comparison, games
+from opspo.theory.exact_updates import UPDATES, Numbers, Sequential
 
 GAMES, ITERATIONS = 100, 30
 THREE = {"agents": 3, "actions": 3}
@@ -36,16 +36,16 @@ FAMILIES: dict[str, tuple[Any, dict[str, int]]] = {
 
 def centred(game: Any, data: Any, joint: Any, numbers: Numbers) -> Any:
     """OPSPO's estimates with the baseline of the present policies."""
-    estimate = improvement.with_trace_and_weight(game, data, joint, numbers)
+    estimate = UPDATES["opspo"].estimate(game, data, joint, numbers)
     mean = (joint * estimate.advantage).sum(axis=-1, keepdims=True)
     return estimate.replace(advantage=estimate.advantage - mean)
 
 
 def main() -> None:
     """Run every family, at the paper's clip and at one three times as wide."""
-    opspo = improvement.UPDATES["opspo"]
-    assert isinstance(opspo, InTurn)
-    updates = improvement.UPDATES | {"opspo, centred": dataclasses.replace(opspo, estimate=centred)}
+    opspo = UPDATES["opspo"]
+    assert isinstance(opspo, Sequential)
+    updates = UPDATES | {"opspo, centred": dataclasses.replace(opspo, estimate=centred)}
     print("| | " + " | ".join(updates) + " |")
     print("|---" * (1 + len(updates)) + "|")
     rows = []
@@ -72,7 +72,7 @@ def run(
         return family(game_key), games.random_logits(logits_key, **sizes)
 
     keys = jax.random.split(jax.random.PRNGKey(0), GAMES)
-    found = improvement.compare(draw, keys, numbers, iterations=ITERATIONS, updates=updates)
+    found = comparison.compare(draw, keys, numbers, iterations=ITERATIONS, updates=updates)
     return {
         name: {field: float(value) for field, value in vars(summary).items()}
         for name, summary in found.items()

@@ -96,9 +96,9 @@ def our_run(task: str, seed: int, iterations: int, devices: int) -> Run:
 
     from opspo.devices import claim
     from opspo.environments import make_env
-    from opspo.iteration import ready
-    from opspo.learner import make_learner
     from opspo.presets import preset_config
+    from opspo.training.assembly import make_learner
+    from opspo.training.compiled import ready
 
     config = preset_config("jaxmarl", f"smax/{task}", "mappo")
     config = dataclasses.replace(config, total_steps=iterations * STEPS, devices=devices)
@@ -167,7 +167,7 @@ def learning(arguments: argparse.Namespace, task: str) -> None:
 
 def keep(place: Sequence[str], found: Any) -> None:
     """Put it there in the file; what was measured of others before stays."""
-    from opspo.runs import package_versions
+    from opspo.run_folder import package_versions
 
     result = json.loads(OUT.read_text()) if OUT.exists() else {}
     *above, last = place

@@ -8,7 +8,7 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 
-from opspo.runs import RunFolder, open_run, read_lines
+from opspo.run_folder import RunFolder, open_run, read_lines
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt

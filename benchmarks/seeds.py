@@ -18,7 +18,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from opspo.runs import package_versions, read_lines
+from opspo.run_folder import package_versions, read_lines
 
 SEEDS = 8
 STEPS = 32_000

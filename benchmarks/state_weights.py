@@ -22,15 +22,15 @@ import numpy as np
 
 from opspo.estimators.density_ratio import positive_mean_one
 from opspo.estimators.linear_weight import linear_equation, linear_omega, solve_equation
-from opspo.estimators.state_weights import stepwise_wis
-from opspo.theory import games, tabular
-from opspo.types import Array
-from opspo.update.density_ratio import (
+from opspo.estimators.stepwise import stepwise_wis
+from opspo.state_weights.trainers import (
     DensityRatioTrainer,
     KernelTrainer,
     MinimaxTrainer,
     Samples,
 )
+from opspo.theory import games, tabular
+from opspo.types import Array
 
 OUT = Path(__file__).with_suffix(".json")
 STATES, AGENTS, ACTIONS, GAMMA, STEPS = 10, 3, 2, 0.95, 100

@@ -201,7 +201,7 @@ def ratios(sides: dict[str, dict[str, Any]]) -> dict[str, float]:
 def compare(arguments: argparse.Namespace) -> None:
     """All tasks, in turn."""
     from opspo.bench.measure import product_rate
-    from opspo.runs import package_versions
+    from opspo.run_folder import package_versions
 
     found = json.loads(OUT.read_text())["cases"] if OUT.exists() else {}
     for case in arguments.cases:

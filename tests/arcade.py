@@ -15,12 +15,14 @@ import jax
 import jax.numpy as jnp
 from small import small_config
 
-from opspo.config import ALGORITHM_CONFIGS, TrainConfig
+from opspo.algorithms import ALGORITHMS
+from opspo.config import TrainConfig
 from opspo.environments import make_env
 from opspo.environments.base import EnvironmentSpec
 from opspo.estimators.normalise import mean_and_deviation
 from opspo.evaluate import _begin, _go_on
-from opspo.learner import Learner, make_learner
+from opspo.training.assembly import make_learner
+from opspo.training.learner import Learner
 
 DISCRETE = ("credit", "truncation", "termination", "masks", "death", "memory", "coordination")
 CONTINUOUS = ("continuous", "mortal")
@@ -148,7 +150,7 @@ class Machine:
         # without state weights that learn, algorithms differ in the update only, so that the
         # other programs are the same for all
         algo = "ippo" if config.algorithm.critic == "local" else "mappo"
-        algorithm = ALGORITHM_CONFIGS[algo]()
+        algorithm = ALGORITHMS[algo]()
         self._same = {
             "config": dataclasses.replace(config, algo=algo, algorithm=algorithm, seed=0),
             "games": games,

@@ -10,8 +10,8 @@ from small import small_config
 
 from opspo.config import EvaluationConfig
 from opspo.environments.base import EnvironmentSpec, Observation, Step
-from opspo.iteration import ready
-from opspo.learner import make_learner
+from opspo.training.assembly import make_learner
+from opspo.training.compiled import ready
 
 LIMIT = 5
 

@@ -10,10 +10,10 @@ from small import small_config
 
 from opspo.config import OptimiserConfig
 from opspo.environments import make_env
-from opspo.iteration import ready, ready_together
-from opspo.learner import make_learner
-from opspo.runs import read_lines
-from opspo.trainer import train_seeds
+from opspo.run_folder import read_lines
+from opspo.training.assembly import make_learner
+from opspo.training.compiled import ready, ready_together
+from opspo.training.trainer import train_seeds
 
 
 def after(config, environment, iterations, seen=None):

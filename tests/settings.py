@@ -7,7 +7,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from opspo.config import ALGORITHM_CONFIGS, TrainConfig
+from opspo.algorithms import ALGORITHMS
+from opspo.config import TrainConfig
 from opspo.config.versions import FORMAT
 
 KEPT = Path(__file__).parent / "data" / "settings.json"
@@ -17,7 +18,7 @@ def settings() -> dict[str, Any]:
     """The format, the defaults that all algorithms share, and the others by algorithm."""
     each = {
         algo: _flat(dataclasses.asdict(TrainConfig(algo=algo, algorithm=config())), "")
-        for algo, config in ALGORITHM_CONFIGS.items()
+        for algo, config in ALGORITHMS.items()
     }
     first = next(iter(each.values()))
     shared = {

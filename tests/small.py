@@ -8,8 +8,8 @@ from typing import Any
 
 import jax
 
+from opspo.algorithms import ALGORITHMS
 from opspo.config import (
-    ALGORITHM_CONFIGS,
     CheckpointConfig,
     EvaluationConfig,
     OptimiserConfig,
@@ -18,7 +18,8 @@ from opspo.config import (
     TrainConfig,
 )
 from opspo.environments import make_env
-from opspo.learner import Learner, make_learner
+from opspo.training.assembly import make_learner
+from opspo.training.learner import Learner
 from opspo.types import TrainState, Trajectory
 
 
@@ -49,7 +50,7 @@ def small_config(
             agent_id=False,  # the probes tell agents apart where they must
         ),
         optimiser=OptimiserConfig(actor_learning_rate=3e-3, critic_learning_rate=3e-3),
-        algorithm=ALGORITHM_CONFIGS[algo](**{"epochs": 5} | algorithm),
+        algorithm=ALGORITHMS[algo](**{"epochs": 5} | algorithm),
         evaluation=EvaluationConfig(every_steps=0, episodes=8, final_episodes=16),
         checkpoint=CheckpointConfig(every_steps=1024),
     )

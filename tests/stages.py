@@ -10,9 +10,10 @@ import jax.numpy as jnp
 from small import collect, learner_of, run
 
 from opspo.config import TrainConfig
-from opspo.learner import Learner
+from opspo.training.learner import Learner
 from opspo.types import StageData
-from opspo.update.step import Learners
+from opspo.update.algorithm import Algorithm
+from opspo.update.learners import Learners
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,13 +50,14 @@ def carried_out(now: Begun, stages: int, algorithm: Any = None) -> tuple[Learner
     seen: list[StageData] = []
     algorithm = algorithm or now.learner.algorithm
 
-    def noted(data: StageData, omega: Any) -> Any:
-        jax.debug.callback(seen.append, data, ordered=True)
-        return algorithm.correct(data, omega)
+    class Noted(Algorithm):
+        """The algorithm, with what it is given."""
 
-    update = dataclasses.replace(
-        now.learner.update, algorithm=dataclasses.replace(algorithm, correct=noted)
-    )
+        def correct(self, data: StageData, omega: Any) -> Any:
+            jax.debug.callback(seen.append, data, ordered=True)
+            return super().correct(data, omega)
+
+    update = dataclasses.replace(now.learner.update, algorithm=Noted(**vars(algorithm)))
     part = jax.tree.map(lambda x: x[:stages], now.plan)
     carry_out = jax.jit(lambda *given: update(*given)[0])
     given = now.learners, now.state.state_weight, now.batch, part, jax.random.PRNGKey(4)

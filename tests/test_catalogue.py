@@ -6,8 +6,8 @@ import json
 import pytest
 
 from opspo.cli import main
-from opspo.config import ConfigError
 from opspo.environments import environment_ids, families
+from opspo.errors import ConfigError
 
 
 def listed(capsys, *arguments):

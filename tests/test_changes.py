@@ -8,17 +8,11 @@ import pytest
 from small import small_config
 
 import opspo
-from opspo.config import (
-    HAPPOConfig,
-    OPSPOConfig,
-    OptimiserConfig,
-    PolicyConfig,
-    RolloutConfig,
-    TrainConfig,
-    changes,
-)
-from opspo.runs import RunError, read_lines
-from opspo.trainer import resume, train
+from opspo.algorithms import HAPPOConfig, OPSPOConfig
+from opspo.config import OptimiserConfig, PolicyConfig, RolloutConfig, TrainConfig, changes
+from opspo.errors import RunError
+from opspo.run_folder import read_lines
+from opspo.training.trainer import resume, train
 
 
 def test_changes_are_found_at_any_depth():

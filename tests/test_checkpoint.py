@@ -7,8 +7,8 @@ import orbax.checkpoint as ocp
 import pytest
 
 from opspo.checkpoint import Checkpoints
+from opspo.errors import RunError
 from opspo.estimators.normalise import fresh_statistics, mean_and_deviation, update_statistics
-from opspo.runs import RunError
 
 TARGETS = np.random.default_rng(0).normal(3, 2, (4, 10)).astype(np.float32)
 

@@ -108,7 +108,7 @@ def config_of(*flags):
         return SimpleNamespace(env_steps=0, run_dir="")
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("opspo.trainer.train", train)
+        patched.setattr("opspo.training.trainer.train", train)
         main(["train", *SMALL, *flags])
     return found[0]
 

@@ -7,15 +7,16 @@ import sys
 
 import pytest
 
-from opspo.config import (
-    ALGORITHM_CONFIGS,
-    ConfigError,
+from opspo.algorithms import (
+    ALGORITHMS,
     CoPPOConfig,
     DensityConfig,
-    EvaluationConfig,
     HAPPOConfig,
     MAPPOConfig,
     OPSPOConfig,
+)
+from opspo.config import (
+    EvaluationConfig,
     PolicyConfig,
     RolloutConfig,
     TrainConfig,
@@ -23,6 +24,7 @@ from opspo.config import (
     from_json,
     to_json,
 )
+from opspo.errors import ConfigError
 
 
 def test_nested_settings_and_infinity_survive_json():
@@ -128,7 +130,7 @@ def test_configs_are_frozen():
 
 def test_every_field_is_documented():
     """`--help` has a text for each setting, before its default."""
-    for algo in ALGORITHM_CONFIGS:
+    for algo in ALGORITHMS:
         command = [sys.executable, "-m", "opspo", "train", "--algo", algo, "--help"]
         shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
         text = " ".join(shown.replace("│", " ").split())

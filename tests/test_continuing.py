@@ -12,9 +12,10 @@ from small import small_config
 
 import opspo
 from opspo.cli import main
-from opspo.config import CheckpointConfig, ConfigError, from_json
-from opspo.runs import RunError, read_lines
-from opspo.trainer import resume, train
+from opspo.config import CheckpointConfig, from_json
+from opspo.errors import ConfigError, RunError
+from opspo.run_folder import read_lines
+from opspo.training.trainer import resume, train
 
 pytestmark = pytest.mark.slow
 

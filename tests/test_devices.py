@@ -12,12 +12,12 @@ import pytest
 from small import small_config
 
 from opspo import devices
-from opspo.config import ConfigError
 from opspo.devices import WITHOUT_YNNPACK, claim, compiler_options
 from opspo.environments import make_env
-from opspo.learner import make_learner
-from opspo.runs import read_lines
-from opspo.trainer import resume, train
+from opspo.errors import ConfigError
+from opspo.run_folder import read_lines
+from opspo.training.assembly import make_learner
+from opspo.training.trainer import resume, train
 
 HERE = Path(__file__).parent
 

@@ -7,16 +7,10 @@ import pytest
 from settings import KEPT, settings
 
 import opspo
-from opspo.config import (
-    ALGORITHM_CONFIGS,
-    ConfigError,
-    MAPPOConfig,
-    TrainConfig,
-    from_json,
-    to_json,
-    versions,
-)
+from opspo.algorithms import ALGORITHMS, MAPPOConfig
+from opspo.config import TrainConfig, from_json, to_json, versions
 from opspo.config.versions import FORMAT, OLD_VALUES
+from opspo.errors import ConfigError
 
 ROOT = Path(__file__).parent.parent
 OLD = ROOT / "tests" / "data" / "format1" / "credit" / "config.json"
@@ -138,7 +132,7 @@ def test_formats_that_cannot_be_read(found, written_by, says):
 
 def test_the_table_names_settings():
     found = settings()
-    known = set().union(*(found[part] for part in ("all", *ALGORITHM_CONFIGS)))
+    known = set().union(*(found[part] for part in ("all", *ALGORITHMS)))
     for version, values in OLD_VALUES.items():
         assert 1 <= version < FORMAT
         assert values.keys() <= known

@@ -12,12 +12,12 @@ import pytest
 from hosts import OnHost
 from small import small_config
 
-from opspo.config import ConfigError
 from opspo.environments import make_env
+from opspo.errors import ConfigError
 from opspo.evaluate import make_evaluator
-from opspo.iteration import ready
-from opspo.learner import make_learner
 from opspo.rollout import host
+from opspo.training.assembly import make_learner
+from opspo.training.compiled import ready
 
 
 def train(environment, config):
@@ -196,7 +196,8 @@ def test_a_team_of_separate_recurrent_networks_comes_into_being():
     """Batched QR decompositions side by side hang jaxlib 0.10.2 on two cores, every time."""
     program = (
         "import jax; from opspo.presets import preset_config; "
-        "from opspo.environments import make_env; from opspo.learner import make_learner; "
+        "from opspo.environments import make_env; "
+        "from opspo.training.assembly import make_learner; "
         "config = preset_config('paper', 'mamujoco/Hopper-3x1', 'opspo'); "
         "learner = make_learner(config, make_env(config.env)); "
         "jax.block_until_ready(jax.jit(learner.init)(0))"

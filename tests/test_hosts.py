@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from opspo.checkpoint import Checkpoints
-from opspo.config import ConfigError, Hosts, parse_hosts
+from opspo.config import Processes, parse_processes
 from opspo.devices import claim
-from opspo.runs import read_lines
+from opspo.errors import ConfigError
+from opspo.run_folder import read_lines
 
 FLAGS = ["--env", "probe/memory", "--devices", "2", "--no-tensorboard"]
 FLAGS += ["--rollout.num-envs", "8", "--rollout.num-steps", "16", "--policy.hidden-sizes", "16"]
@@ -100,12 +101,12 @@ def test_a_host_that_cannot_begin_keeps_no_other_waiting(tmp_path):
 
 def test_devices_are_parted_equally_among_hosts():
     with pytest.raises(ConfigError, match="a multiple of the 2 hosts, but is 3"):
-        claim(3, Hosts("localhost:1", 2, 0))
+        claim(3, Processes("localhost:1", 2, 0))
 
 
 def test_hosts_are_read():
-    assert parse_hosts("10.0.0.1:9000,2,1") == Hosts("10.0.0.1:9000", 2, 1)
-    assert parse_hosts("") is None
+    assert parse_processes("10.0.0.1:9000,2,1") == Processes("10.0.0.1:9000", 2, 1)
+    assert parse_processes("") is None
 
 
 @pytest.mark.parametrize(
@@ -113,7 +114,7 @@ def test_hosts_are_read():
 )
 def test_bad_hosts_are_told_the_form(text):
     with pytest.raises(ConfigError, match=r"like 10\.0\.0\.1:9000,2,0, but is"):
-        parse_hosts(text)
+        parse_processes(text)
 
 
 @pytest.mark.slow

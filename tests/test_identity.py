@@ -14,9 +14,10 @@ import opspo
 from opspo.environments import make_env
 from opspo.environments.base import EnvironmentSpec
 from opspo.environments.identity import StoredSpec, differences, store_spec, stored_spec
-from opspo.film.watch import watch
-from opspo.runs import RunError, RunFolder
-from opspo.trainer import evaluate_run, resume, train
+from opspo.errors import RunError
+from opspo.rendering.watch import watch
+from opspo.run_folder import RunFolder
+from opspo.training.trainer import evaluate_run, resume, train
 
 SPEC = EnvironmentSpec("own/a", 2, 3, 6, num_actions=4, agents=("left", "right"))
 

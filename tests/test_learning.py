@@ -14,11 +14,11 @@ import pytest
 from arcade import DISCRETE, THE_DEAD, THE_LIVING, machine, probe_of
 from small import learner_of, run, small_config
 
+from opspo.algorithms import ALGORITHMS, DensityConfig
 from opspo.checkpoint import Checkpoints
-from opspo.config import ALGORITHM_CONFIGS, DensityConfig
 from opspo.evaluate import make_evaluator
 
-ALGORITHMS = sorted(ALGORITHM_CONFIGS)
+NAMES = sorted(ALGORITHMS)
 QUICK = {"mappo", "opspo"}
 """With memory in every run of the tests: one of each schedule. All are in `make test-full`."""
 SHARING = pytest.mark.parametrize("shared", [True, False], ids=["shared", "separate"])
@@ -40,7 +40,7 @@ TABLE = [
     entry(algo, shared, *networks)
     for networks in [(False, False), (False, True), (True, False)]
     for shared in (True, False)
-    for algo in ALGORITHMS
+    for algo in NAMES
 ] + [
     # recurrent and continuous: a covering few
     entry("a2po", True, True, True),

@@ -9,15 +9,15 @@ from hosts import Batch, OnHost
 from small import small_config
 
 import opspo
-import opspo.loop as loop_module
+import opspo.training.loop as loop_module
 from opspo.checkpoint import Checkpoints
-from opspo.config import CheckpointConfig, ConfigError, EvaluationConfig, RolloutConfig
+from opspo.config import CheckpointConfig, EvaluationConfig, RolloutConfig
 from opspo.environments import make_env
 from opspo.environments.entry import entered
-from opspo.loop import TrainingError
-from opspo.metrics import Log
-from opspo.runs import read_lines
-from opspo.trainer import train_seeds
+from opspo.errors import ConfigError, TrainingError
+from opspo.run_folder import read_lines
+from opspo.training.metrics import Log
+from opspo.training.trainer import train_seeds
 
 EACH = CheckpointConfig(every_steps=64, keep=9)
 """One after each iteration"""

@@ -17,11 +17,12 @@ from small import small_config
 
 import opspo
 from opspo.cli import main
-from opspo.config import ConfigError, from_json
+from opspo.config import from_json
 from opspo.environments import make_env
 from opspo.environments.identity import stored_spec
-from opspo.runs import RunError, RunFolder
-from opspo.trainer import evaluate_run, resume
+from opspo.errors import ConfigError, RunError
+from opspo.run_folder import RunFolder
+from opspo.training.trainer import evaluate_run, resume
 
 pytestmark = pytest.mark.slow
 
@@ -109,7 +110,7 @@ def test_a_rule_for_new_runs_does_not_keep_an_old_one_from_being_read(tmp_path, 
         opspo.train(config)
     assert not run.exists()
     with monkeypatch.context() as patch:
-        patch.setattr("opspo.trainer.check_inputs", lambda config, spec: None)
+        patch.setattr("opspo.training.trainer.check_inputs", lambda config, spec: None)
         opspo.train(config)
     data = json.loads((run / "config.json").read_text())
     del data["format"], data["opspo"]

@@ -10,9 +10,12 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from opspo.algorithms import ALGORITHMS, Setting
-from opspo.config import ALGORITHM_CONFIGS, ConfigError, from_json, to_json
+from opspo.algorithms import ALGORITHMS
+from opspo.config import from_json, to_json
+from opspo.errors import ConfigError
+from opspo.policies.networks import Networks
 from opspo.presets import preset_config
+from opspo.update.compose import compose
 
 M = 1_000_000
 
@@ -203,7 +206,7 @@ def test_fourteen_of_sixteen_tasks_have_the_two_stage_critic():
 
 
 def test_every_algorithm_is_in_the_tables():
-    assert set(by_algo.args[1]) == set(ALGORITHM_CONFIGS)
+    assert set(by_algo.args[1]) == set(ALGORITHMS)
 
 
 @by_algo
@@ -224,7 +227,7 @@ def test_stages_of_the_public_code(task):
     found = []
     for algo in ("opspo", "a2po", "happo"):
         config = preset_config("paper", f"smac/{task}", algo).algorithm
-        algorithm = ALGORITHMS[algo](config, Setting(team=team, critic=None, chunk_length=1))
+        algorithm = compose(config, Networks(team=team, critic=None, chunk_length=1))
         plan = jax.eval_shape(algorithm.schedule, jax.random.PRNGKey(0), jnp.zeros(agents))
         found.append(plan.agents.shape[0] * plan.epochs)
     assert found == expected

@@ -10,7 +10,7 @@ from opspo.config import EvaluationConfig
 from opspo.environments.families import FAMILIES
 from opspo.presets import preset_config
 from opspo.presets.paper import tasks
-from opspo.trainer import train
+from opspo.training.trainer import train
 
 # StarCraft II itself cannot be had here; its maps run on SMAX
 TASKS = [env for env in tasks() if not env.startswith("smac/")]

@@ -10,9 +10,9 @@ from small import small_config
 
 import opspo
 from opspo.environments import make_env
+from opspo.errors import RunError
 from opspo.evaluate import episode_keys, step_keys
-from opspo.runs import RunError
-from opspo.trainer import evaluate_run, train
+from opspo.training.trainer import evaluate_run, train
 
 pytestmark = pytest.mark.slow
 

@@ -4,12 +4,14 @@ import dataclasses
 
 import pytest
 
-from opspo.config import ALGORITHM_CONFIGS, ConfigError, from_json, to_json
+from opspo.algorithms import ALGORITHMS
+from opspo.config import from_json, to_json
 from opspo.environments import environment_ids
+from opspo.errors import ConfigError
 from opspo.presets import default_config, preset_config, variant_config
 
 
-@pytest.mark.parametrize("algo", sorted(ALGORITHM_CONFIGS))
+@pytest.mark.parametrize("algo", sorted(ALGORITHMS))
 @pytest.mark.parametrize("env", environment_ids())
 def test_every_default_builds_and_survives_json(env, algo):
     config = default_config(env, algo)
@@ -22,7 +24,7 @@ def test_unknown_algorithm():
         default_config("smax/3m", "ppo")
 
 
-@pytest.mark.parametrize("algo", sorted(ALGORITHM_CONFIGS))
+@pytest.mark.parametrize("algo", sorted(ALGORITHMS))
 def test_jaxmarls_settings_build(algo):
     config = preset_config("jaxmarl", "smax/3m", algo)
     assert config.steps_per_iteration == 128 * 128

@@ -10,11 +10,12 @@ import pytest
 from hosts import OnHost
 from small import small_config
 
-import opspo.loop as loop_module
+import opspo.training.loop as loop_module
 from opspo.checkpoint import Checkpoints
-from opspo.config import ConfigError, from_json, parse_seeds
-from opspo.runs import RunError, read_lines
-from opspo.trainer import Interrupted, TrainingError, resume, train, train_seeds
+from opspo.config import from_json, parse_seeds
+from opspo.errors import ConfigError, Interrupted, RunError, TrainingError
+from opspo.run_folder import read_lines
+from opspo.training.trainer import resume, train, train_seeds
 
 WALL = ("wall_seconds", "steps_per_second")
 

@@ -1,5 +1,7 @@
 """What a stage measures of its agents' moves, and that padded actions do not count in it."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,8 +10,8 @@ from small import collect, learner_of, small_config
 
 from opspo.environments.base import EnvironmentSpec, Observation, Step
 from opspo.evaluate import make_evaluator
-from opspo.learner import make_learner
-from opspo.update.moved import Moved
+from opspo.training.assembly import make_learner
+from opspo.update.moved import Moved, measure
 
 
 @pytest.mark.parametrize(
@@ -35,10 +37,17 @@ def test_the_objective_takes_the_ratio_of_the_setting_and_densities_the_product(
             return jnp.repeat(one, 2, axis=-1)
 
     update = learner.update
-    team = type(update.team)(**{**vars(update.team), "distribution": Twice()})
-    update = type(update)(**{**vars(update), "team": team})
+    team = type(learner.team)(**{**vars(learner.team), "distribution": Twice()})
+    networks = dataclasses.replace(update.networks, team=team)
     nothing = jnp.zeros(trajectory.alive.shape)
-    moved = update._measure(state.actor, doubled, Moved(nothing, nothing), jnp.array([1]))
+    moved = measure(
+        networks,
+        update.algorithm.action_ratio,
+        state.actor,
+        doubled,
+        Moved(nothing, nothing),
+        jnp.array([1]),
+    )
     np.testing.assert_allclose(moved.log_ratio[..., 0], 0)
     np.testing.assert_allclose(moved.log_ratio[..., 1], expected, atol=1e-5)
     np.testing.assert_allclose(moved.density_log_ratio[..., 1], -0.2, atol=1e-5)
@@ -135,7 +144,9 @@ def test_the_density_ratio_leaves_surplus_dimensions_out(discrete, shared):
     state = jax.jit(learner.init)(0)
     trajectory = collect(learner, state)
     change = jnp.where(Uneven.OWN, 0.1, 40.0)
-    moved = learner.update._measure(
+    moved = measure(
+        learner.update.networks,
+        learner.algorithm.action_ratio,
         state.actor,
         trajectory.replace(log_prob=trajectory.log_prob - change),
         Moved(*[jnp.zeros(trajectory.alive.shape)] * 2),

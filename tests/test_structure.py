@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from opspo.config import ALGORITHM_CONFIGS
+from opspo.algorithms import ALGORITHMS
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "src" / "opspo"
@@ -105,7 +105,7 @@ def test_nobody_asks_for_an_algorithms_name(path):
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Compare):
             names = [n.value for n in ast.walk(node) if isinstance(n, ast.Constant)]
-            assert not set(ALGORITHM_CONFIGS) & {n for n in names if isinstance(n, str)}
+            assert not set(ALGORITHMS) & {n for n in names if isinstance(n, str)}
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))

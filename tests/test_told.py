@@ -10,9 +10,8 @@ import pytest
 import opspo
 from opspo.cli import main
 from opspo.environments import make_env
-from opspo.environments.base import EngineError
-from opspo.loop import TrainingError
-from opspo.trainer import evaluate_run
+from opspo.errors import EngineError, TrainingError
+from opspo.training.trainer import evaluate_run
 
 pytestmark = pytest.mark.slow
 

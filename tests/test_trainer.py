@@ -15,13 +15,14 @@ import numpy as np
 import pytest
 from small import small_config
 
-import opspo.loop as loop_module
-import opspo.trainer as trainer_module
+import opspo.training.loop as loop_module
+import opspo.training.trainer as trainer_module
 from opspo.checkpoint import Checkpoints
 from opspo.config import from_json
 from opspo.environments import make_env
-from opspo.runs import RunError, read_lines
-from opspo.trainer import Interrupted, TrainingError, resume, train
+from opspo.errors import Interrupted, RunError, TrainingError
+from opspo.run_folder import read_lines
+from opspo.training.trainer import resume, train
 
 pytestmark = pytest.mark.slow
 
@@ -248,7 +249,7 @@ def test_overwrite_leaves_other_files_alone(tmp_path):
 
 
 def test_two_processes_do_not_train_in_one_folder(whole_run):
-    from opspo.runs import RunFolder, hold
+    from opspo.run_folder import RunFolder, hold
 
     folder, _ = whole_run
     with hold(RunFolder(folder)), pytest.raises(RunError, match="Another process"):

@@ -13,10 +13,10 @@ from small import small_config
 
 import opspo
 from opspo.cli import main
-from opspo.learner import make_learner
-from opspo.runs import RunError
-from opspo.trainer import resume, train, train_seeds
-from opspo.transfer import read_source, transfer
+from opspo.errors import RunError
+from opspo.training.assembly import make_learner
+from opspo.training.trainer import resume, train, train_seeds
+from opspo.training.transfer import read_source, transfer
 
 pytestmark = pytest.mark.slow
 

@@ -17,21 +17,22 @@ from small import small_config
 
 import opspo
 from opspo.cli import main
-from opspo.config import ConfigError, PolicyConfig
+from opspo.config import PolicyConfig
 from opspo.environments import make_env
 from opspo.environments.base import Step
+from opspo.errors import ConfigError
 from opspo.evaluate import make_evaluator
-from opspo.film.cameras import camera_of
-from opspo.film.canvas import ALLY, ENEMY, Canvas
-from opspo.film.caption import HEIGHT as STRIP
-from opspo.film.caption import captioned
-from opspo.film.football import OWNER, draw
-from opspo.film.record import END, NOT_WON, STOPPED, WON, Episode, Shot, Tally
-from opspo.film.smax import _OUTLINES, HEALING, LEGEND, Painter
-from opspo.film.write import HOLD_SECONDS, write
 from opspo.policies.team import make_team
 from opspo.policy import Policy
-from opspo.trainer import evaluate_run
+from opspo.rendering.canvas import ALLY, ENEMY, Canvas
+from opspo.rendering.caption import HEIGHT as STRIP
+from opspo.rendering.caption import captioned
+from opspo.rendering.football import OWNER, draw
+from opspo.rendering.record import END, NOT_WON, STOPPED, WON, Episode, Shot, Tally
+from opspo.rendering.renderers import camera_of
+from opspo.rendering.smax import _OUTLINES, HEALING, LEGEND, Painter
+from opspo.rendering.write import HOLD_SECONDS, write
+from opspo.training.trainer import evaluate_run
 
 
 def policy_of(environment):
@@ -410,7 +411,7 @@ def test_the_command(run_dir, tmp_path, monkeypatch, capsys):
         seen.update(named, given=given)
         return Tally(7, 1.234, WON)
 
-    monkeypatch.setattr("opspo.film.watch.watch", watch)
+    monkeypatch.setattr("opspo.rendering.watch.watch", watch)
     flags = "--seed 3 --checkpoint 2 --no-greedy --max-steps 9 --fps 4"
     main(["watch", "--run-dir", "r", "--out", "a.mp4", *flags.split()])
     assert capsys.readouterr().out == "a.mp4: 7 steps, return 1.23, won\n"
@@ -445,7 +446,7 @@ def test_bad_input_exits_2_and_writes_nothing(flags, says, run_dir, tmp_path, mo
 def test_what_is_not_installed_is_named_with_its_command(missing, out, tmp_path, monkeypatch):
     from importlib.util import find_spec
 
-    for module in ("opspo.film.watch", "opspo.film.write"):
+    for module in ("opspo.rendering.watch", "opspo.rendering.write"):
         monkeypatch.setattr(
             f"{module}.find_spec", lambda name: None if name == missing else find_spec(name)
         )
@@ -528,7 +529,7 @@ def raw(**changes):
 
 
 def near(picture, position, reach=15):
-    from opspo.film.football import _place
+    from opspo.rendering.football import _place
 
     x, y = (round(v) for v in _place(position))
     part = picture.crop((x - reach, y - reach, x + reach, y + reach))
@@ -563,7 +564,7 @@ def test_the_owner_of_the_ball_has_a_ring_and_who_is_sent_off_is_gone():
 
 def test_the_pitch_lies_as_the_engine_has_it():
     """Left is left, and a positive y is below."""
-    from opspo.film.football import _place
+    from opspo.rendering.football import _place
 
     assert _place((-1, 0))[0] < _place((1, 0))[0] and _place((0, -0.4))[1] < _place((0, 0.4))[1]
 

@@ -11,8 +11,8 @@ from small import small_config
 
 import opspo
 from opspo.environments.base import EnvironmentSpec, Observation, Step
-from opspo.film.record import END, NOT_WON, STOPPED
-from opspo.trainer import evaluate_run
+from opspo.rendering.record import END, NOT_WON, STOPPED
+from opspo.training.trainer import evaluate_run
 
 
 class Endless:

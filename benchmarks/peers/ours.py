@@ -10,9 +10,10 @@ import numpy as np
 from peers.batch import Settings, make_batch
 
 from opspo.environments.base import EnvironmentSpec, HostBatch
-from opspo.learner import Learner, make_learner
 from opspo.presets import preset_config
 from opspo.rollout import host
+from opspo.training.assembly import make_learner
+from opspo.training.learner import Learner
 from opspo.types import TrainState, Trajectory
 
 SPECS = {

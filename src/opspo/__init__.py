@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from opspo.config import TrainConfig
     from opspo.environments import make_env
-    from opspo.environments.checks.entry import check_env
+    from opspo.environments.checks.check import check_env
     from opspo.environments.pettingzoo import from_pettingzoo
     from opspo.environments.starcraft import from_smac
-    from opspo.film.watch import watch
     from opspo.policy import Policy, load_policy
     from opspo.presets import default_config
-    from opspo.trainer import evaluate_run, resume, train
+    from opspo.rendering.watch import watch
+    from opspo.training.trainer import evaluate_run, resume, train
 
 __version__ = "0.1.0"
 
@@ -21,16 +21,16 @@ __version__ = "0.1.0"
 _PUBLIC = {
     "Policy": "opspo.policy",
     "TrainConfig": "opspo.config",
-    "check_env": "opspo.environments.checks.entry",
+    "check_env": "opspo.environments.checks.check",
     "default_config": "opspo.presets",
-    "evaluate_run": "opspo.trainer",
+    "evaluate_run": "opspo.training.trainer",
     "from_pettingzoo": "opspo.environments.pettingzoo",
     "from_smac": "opspo.environments.starcraft",
     "load_policy": "opspo.policy",
     "make_env": "opspo.environments",
-    "resume": "opspo.trainer",
-    "train": "opspo.trainer",
-    "watch": "opspo.film.watch",
+    "resume": "opspo.training.trainer",
+    "train": "opspo.training.trainer",
+    "watch": "opspo.rendering.watch",
 }
 
 __all__ = [

@@ -11,10 +11,10 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from opspo.config import ConfigError, unknown_name
 from opspo.environments import make_env
-from opspo.environments.base import EngineError, EnvironmentSpec
+from opspo.environments.base import EnvironmentSpec
 from opspo.environments.families import FAMILIES, Family
+from opspo.errors import ConfigError, EngineError, unknown_name
 
 WIDTH = 124
 

@@ -13,10 +13,10 @@ import jax.numpy as jnp
 import numpy as np
 import orbax.checkpoint as ocp
 
-from opspo.config import ConfigError, TrainConfig, from_json, to_json
+from opspo.config import TrainConfig, from_json, to_json
 from opspo.config.changes import breaking, changes, shaping
+from opspo.errors import ConfigError, RunError
 from opspo.estimators.normalise import from_raw_moments
-from opspo.runs import RunError
 from opspo.types import Params
 
 logging.getLogger("absl").setLevel(logging.ERROR)  # Orbax reports each save through it

@@ -13,7 +13,8 @@ import numpy as np
 from jax.experimental.multihost_utils import process_allgather
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from opspo.config import ConfigError, Hosts
+from opspo.config import Processes
+from opspo.errors import ConfigError
 from opspo.types import TrainState
 
 AXIS = "devices"
@@ -21,7 +22,7 @@ AXIS = "devices"
 WITHOUT_YNNPACK = {"xla_cpu_experimental_ynn_fusion_type": ""}
 
 
-def claim(count: int, hosts: Hosts | None = None) -> None:
+def claim(count: int, hosts: Processes | None = None) -> None:
     """Have that many devices; a CPU is taken for as many as are asked for.
 
     This comes before anything else in JAX, which counts its devices once. With `hosts` it waits for

@@ -18,8 +18,9 @@ from opspo.environments.base import EnvironmentSpec
 from opspo.environments.decisions import choices_of
 from opspo.environments.entry import entered_spec, with_agent_id
 from opspo.environments.identity import HasSpec, check_same, stored_spec
+from opspo.errors import RunError
 from opspo.policies.team import Team, make_team
-from opspo.runs import RunError, RunFolder, open_run
+from opspo.run_folder import RunFolder, open_run
 from opspo.types import Array, Params
 
 

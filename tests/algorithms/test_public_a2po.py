@@ -13,8 +13,8 @@ from oracles import traces
 from small import small_config
 from stages import begun, carried_out
 
-from opspo.config import ConfigError
-from opspo.estimators.ratios import product_log_ratio
+from opspo.errors import ConfigError
+from opspo.estimators import action_ratios
 from opspo.rollout.chunks import from_chunks, to_chunks
 
 PUBLIC = {
@@ -56,7 +56,7 @@ def own_log_ratios(now, actor):
             to_chunks(trajectory.available_actions[:, :, one], 1),
         )
         old = to_chunks(trajectory.log_prob[:, :, one], 1)
-        change = from_chunks(product_log_ratio(log_prob, old), envs)[..., 0]
+        change = from_chunks(action_ratios.product(log_prob, old), envs)[..., 0]
         found[..., agent] = np.where(trajectory.alive[..., agent], change, 0)
     return found
 

@@ -5,15 +5,16 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from opspo.algorithms.ranges import clip_range
-from opspo.config import HAPPOConfig
-from opspo.config.algorithm import ClipRangeName
+from opspo.algorithms.names import ClipRangeName
+from opspo.objectives import clip_ranges
+from opspo.terms import call, named
 
 
 @pytest.mark.parametrize("name", get_args(ClipRangeName))
 def test_team_mates_that_have_not_moved_leave_ppos_range(name):
     """The last in the order, when nobody has moved."""
-    config = HAPPOConfig(clip_range=name, clip=0.3, others_clip=0.1)
     ones = np.ones(4)
-    for got, expected in zip(clip_range(config)(0 * ones, ones, ones), (1, 0.7, 1.3), strict=True):
+    offered = {"log_ratio": 0 * ones, "position": ones, "nearness": ones}
+    found = call(named(clip_ranges, name), offered | {"clip": 0.3, "others_clip": 0.1})
+    for got, expected in zip(found, (1, 0.7, 1.3), strict=True):
         np.testing.assert_allclose(got, expected * ones, rtol=1e-6)

@@ -13,12 +13,12 @@ import pytest
 from oracles import training as oracle
 from small import collect, learn, learner_of, small_config
 
-from opspo.config import ALGORITHM_CONFIGS
+from opspo.algorithms import ALGORITHMS
 from opspo.environments.base import EnvironmentSpec, Observation, Step
 from opspo.estimators.normalise import mean_and_deviation
-from opspo.learner import make_learner
+from opspo.training.assembly import make_learner
 
-ALGORITHMS = sorted(ALGORITHM_CONFIGS)
+NAMES = sorted(ALGORITHMS)
 OFF = {"advantage": "gae", "state_weight": "none", "clip_range": "ppo"}
 SHARING = pytest.mark.parametrize("shared", [True, False], ids=["shared", "separate"])
 
@@ -141,7 +141,7 @@ def moved_by_steps(params, network):
 
 
 @SHARING
-@pytest.mark.parametrize("algo", ALGORITHMS)
+@pytest.mark.parametrize("algo", NAMES)
 def test_with_one_agent_every_algorithm_is_ppo(algo, shared):
     """No team-mates, nothing to correct; IPPO's observation is the state here."""
     config = small_config("probe/credit", algo, shared=shared, epochs=3)

@@ -10,11 +10,11 @@ import optax
 import pytest
 from small import collect, learn, learner_of, small_config
 
-from opspo.config import ALGORITHM_CONFIGS, A2POConfig, HAPPOConfig
+from opspo.algorithms import ALGORITHMS, A2POConfig, HAPPOConfig
 from opspo.presets.equal_steps import equal_steps
 
 AGENTS, EPOCHS, BLOCKS = 3, 5, 2
-ALGORITHMS = sorted(ALGORITHM_CONFIGS)
+NAMES = sorted(ALGORITHMS)
 IN_TURN = {"happo", "a2po", "opspo"}
 SHARING = pytest.mark.parametrize("shared", [True, False], ids=["shared", "separate"])
 
@@ -48,7 +48,7 @@ def taken(config):
 
 
 @SHARING
-@pytest.mark.parametrize("algo", ALGORITHMS)
+@pytest.mark.parametrize("algo", NAMES)
 def test_at_the_same_epochs_those_in_turn_take_more(algo, shared):
     expected = {
         (True, True): (EPOCHS * BLOCKS, EPOCHS * BLOCKS),
@@ -64,7 +64,7 @@ def in_full(settings):
     quick = {"happo", "mappo"}
     return [
         pytest.param(algo, each, marks=() if algo in quick or not each else pytest.mark.full)
-        for algo in ALGORITHMS
+        for algo in NAMES
         for each in settings
     ]
 
@@ -81,7 +81,7 @@ def test_equal_steps_are_the_same_for_all(algo, shared, settings):
     assert taken(config) == (factor * actor, factor * critic)
 
 
-@pytest.mark.parametrize("algo", ALGORITHMS)
+@pytest.mark.parametrize("algo", NAMES)
 def test_divided_epochs_are_rounded_up_to_whole_rounds(algo):
     """ceil(5 / 2) rounds of 2 blocks are 6 steps."""
     like = HAPPOConfig(block_epochs="divided")

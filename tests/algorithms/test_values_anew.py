@@ -9,7 +9,8 @@ import pytest
 from small import learner_of, run, small_config
 from stages import begun, carried_out
 
-from opspo.config import ConfigError, HAPPOConfig, OPSPOConfig
+from opspo.algorithms import HAPPOConfig, OPSPOConfig
+from opspo.errors import ConfigError
 
 CASES = {
     "separate": {"shared": False, "order": "cyclic"},

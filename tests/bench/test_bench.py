@@ -18,7 +18,7 @@ from opspo.bench.measure import Timing, peak_memory, product_rate, time_call
 from opspo.bench.training import batch_of, iteration_flop
 from opspo.config import from_json
 from opspo.environments import make_env
-from opspo.learner import make_learner
+from opspo.training.assembly import make_learner
 
 SMALL = [
     *("--rollout.num-envs", "4", "--rollout.num-steps", "10", "--policy.hidden-sizes", "8"),

@@ -5,8 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from opspo.estimators.traces import aec_trace, td_error
-from opspo.learner import make_learner
+from opspo.estimators.advantages import trace
+from opspo.estimators.traces import td_error
+from opspo.training.assembly import make_learner
 
 
 def test_the_matrix_is_the_same_trace(growth):
@@ -15,7 +16,7 @@ def test_the_matrix_is_the_same_trace(growth):
     log_ratio = jnp.asarray(0.3 * rng.normal(size=(40, 3)), "float32")
     numbers = {"gamma": 0.99, "gae_lambda": 0.9}
     never = jnp.zeros((40, 3), bool)
-    ours = aec_trace(reward, value, following, never, log_ratio, **numbers)
+    ours = trace(reward, value, following, never, log_ratio, **numbers)
     delta = td_error(reward, value, following, gamma=0.99)
     theirs = growth.trace_by_matrix(delta, log_ratio, **numbers)
     np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-4)

@@ -13,8 +13,8 @@ import opspo
 from opspo.environments.base import EnvironmentSpec
 from opspo.environments.entry import entered
 from opspo.environments.joint import JointBatch, joint_spaces
-from opspo.learner import make_learner
 from opspo.rollout import host
+from opspo.training.assembly import make_learner
 
 SPEC = dataclasses.replace(on_host.SPEC, outcomes=("distance",))
 

@@ -11,8 +11,8 @@ from broken import in_jax, in_pettingzoo, on_host
 
 import opspo
 from opspo.cli import main
-from opspo.config import ConfigError
 from opspo.environments import families
+from opspo.errors import ConfigError
 
 MODULES = {"JAX": in_jax, "a host": on_host, "PettingZoo": in_pettingzoo}
 

@@ -4,10 +4,10 @@ import pytest
 
 import opspo
 from opspo.cli import main
-from opspo.config import ConfigError
 from opspo.environments import environment_ids, make_env
 from opspo.environments.checks.first import sound
 from opspo.environments.families import FAMILIES
+from opspo.errors import ConfigError
 
 ALIKE = ("smax/", "football/", "smac/")
 """Families of one engine, of which one is played in `make test`: each takes some seconds to compile

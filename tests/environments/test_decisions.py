@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from opspo.config import ConfigError
 from opspo.environments.base import EnvironmentSpec
 from opspo.environments.decisions import (
     Action,
@@ -13,6 +12,7 @@ from opspo.environments.decisions import (
     team_sizes,
     to_range,
 )
+from opspo.errors import ConfigError
 
 INF = np.inf
 

@@ -11,12 +11,13 @@ from counting import LIMIT, Counting, OnHost, config_of, iterate, make, where
 from small import small_config
 
 import opspo
-from opspo.config import ConfigError, EvaluationConfig
+from opspo.config import EvaluationConfig
 from opspo.environments.base import EnvironmentSpec, Step
 from opspo.environments.entry import as_made, entered
+from opspo.errors import ConfigError
 from opspo.evaluate import make_evaluator
-from opspo.learner import make_learner
 from opspo.policies.team import check_inputs, make_team
+from opspo.training.assembly import make_learner
 
 
 @where

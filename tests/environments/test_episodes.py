@@ -16,9 +16,9 @@ import opspo
 from opspo.environments import make_env
 from opspo.environments.base import EnvironmentSpec
 from opspo.environments.joint import JointBatch, joint_spaces
-from opspo.environments.seeds import spread
+from opspo.environments.seeding import spread
 from opspo.evaluate import make_evaluator
-from opspo.learner import make_learner
+from opspo.training.assembly import make_learner
 
 
 @where

@@ -8,9 +8,9 @@ from broken import in_jax, on_host
 from small import small_config
 
 import opspo
-from opspo.config import ConfigError
 from opspo.environments.base import HostBatch
 from opspo.environments.checks.first import FirstLook, sound
+from opspo.errors import ConfigError
 
 
 def train(environment, tmp_path):

@@ -5,11 +5,11 @@ import pytest
 
 pytest.importorskip("gfootball", reason="gfootball is not installed")
 
-from opspo.config import ConfigError
 from opspo.environments import check_id, make_env
 from opspo.environments import football_features as features
 from opspo.environments.families import FOOTBALL_SCENARIOS
 from opspo.environments.football import Football, Match
+from opspo.errors import ConfigError
 
 
 def raw(**changes):

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from small import run, small_config
 
-from opspo.config import ConfigError
 from opspo.environments import make_env
 from opspo.environments.families import JAXMARL_TASKS
 from opspo.environments.jaxmarl import KINDS, NOT_HERE, JaxMARL
+from opspo.errors import ConfigError
 
 KEY = jax.random.PRNGKey(0)
 SPEAKER = "MPE_simple_speaker_listener_v4"

@@ -15,13 +15,13 @@ import pytest
 from small import small_config
 
 from opspo.config import RolloutConfig
-from opspo.environments import seats
-from opspo.environments.base import EngineError, EnvironmentSpec
+from opspo.environments.base import EnvironmentSpec
 from opspo.environments.joint import JointBatch, joint_spaces
+from opspo.environments.workers import _made_in_worker
+from opspo.errors import EngineError, TrainingError
 from opspo.evaluate import make_evaluator
-from opspo.loop import TrainingError
 from opspo.policies.team import make_team
-from opspo.trainer import train
+from opspo.training.trainer import train
 
 SPEC = EnvironmentSpec(
     "walk", 2, 3, 1, num_actions=2, episode_limit=5, has_win=True, outcomes=("steps",)
@@ -152,7 +152,7 @@ def test_a_worker_that_dies_starts_again_and_its_episode_is_lost(tmp_path, how):
 
 
 def test_a_worker_that_does_not_answer_counts_as_dead(tmp_path, monkeypatch):
-    monkeypatch.setattr(seats, "PATIENCE", 4.0)
+    monkeypatch.setattr("opspo.environments.workers.PATIENCE", 4.0)
     batch = OnHost(lambda: Walk(3, partial(time.sleep, 600), str(tmp_path / "stuck"))).open(1, 0)
     rows = play(batch, 8, num_envs=1)
     batch.close()
@@ -259,6 +259,6 @@ def test_ctrl_c_still_reaches_the_trainer():
     batch = OnHost().open(1, 0)
     batch.reset()
     assert signal.getsignal(signal.SIGINT) is before
-    assert seats._made_in_worker(Walk, os.getpid()) is not None
+    assert _made_in_worker(Walk, os.getpid()) is not None
     assert signal.getsignal(signal.SIGINT) is before
     batch.close()

@@ -5,9 +5,9 @@ import warnings
 import numpy as np
 import pytest
 
-from opspo.config import ConfigError
 from opspo.environments import check_id, environment_ids, make_env
 from opspo.environments.mamujoco import MAMuJoCo, factorise, local_indices, parse
+from opspo.errors import ConfigError
 from opspo.rollout.host import opened
 
 PAPER = [name for name in environment_ids() if name.startswith("mamujoco/")]

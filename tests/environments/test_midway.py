@@ -13,11 +13,10 @@ from pettingzoo import ParallelEnv
 from small import small_config
 
 import opspo
-from opspo.config import ConfigError, EvaluationConfig, RolloutConfig
-from opspo.environments.base import EngineError
+from opspo.config import EvaluationConfig, RolloutConfig
 from opspo.environments.entry import entered
 from opspo.environments.pettingzoo import from_pettingzoo
-from opspo.loop import TrainingError
+from opspo.errors import ConfigError, EngineError, TrainingError
 
 LIMIT = 5
 

@@ -8,9 +8,9 @@ from gymnasium.spaces import Discrete
 from pettingzoo import ParallelEnv
 
 import opspo
-from opspo.config import ConfigError
 from opspo.environments import make_env
 from opspo.environments.opponents import OPPONENTS, is_known_game, opposed_pair
+from opspo.errors import ConfigError
 
 RNG = np.random.default_rng(0)
 NOISE = RNG.normal(size=(100, 3))

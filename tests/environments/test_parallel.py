@@ -6,7 +6,7 @@ from gymnasium.spaces import Box, Discrete
 from pettingzoo import ParallelEnv
 
 import opspo
-from opspo.config import ConfigError
+from opspo.errors import ConfigError
 
 YES, NO = True, False
 

@@ -6,8 +6,8 @@ from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Te
 from pettingzoo import ParallelEnv
 
 import opspo
-from opspo.config import ConfigError
 from opspo.environments import make_env
+from opspo.errors import ConfigError
 
 
 class Awkward(ParallelEnv):

@@ -10,10 +10,9 @@ import pytest
 from counting import LIMIT, Counting, OnHost, config_of
 
 import opspo
-from opspo.environments.base import EngineError
 from opspo.environments.entry import entered
 from opspo.environments.pettingzoo import from_pettingzoo
-from opspo.loop import TrainingError
+from opspo.errors import EngineError, TrainingError
 
 
 def raises_and_goes_on(environment, config, iteration, words):

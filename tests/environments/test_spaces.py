@@ -16,8 +16,8 @@ from gymnasium.spaces import (
     Tuple,
 )
 
-from opspo.config import ConfigError
 from opspo.environments.spaces import action_of, view_of
+from opspo.errors import ConfigError
 
 WHO = "own/game: agent 'a'"
 INF, MOST = np.inf, np.finfo(np.float32).max

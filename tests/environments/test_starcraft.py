@@ -12,9 +12,10 @@ from small import small_config
 from starcraft import ACTIONS, STOP, Lite, StarCraft2Env
 
 import opspo
-from opspo.config import ConfigError, RolloutConfig
+from opspo.config import RolloutConfig
 from opspo.environments import families, make_env
 from opspo.environments.starcraft import SMAClite
+from opspo.errors import ConfigError
 from opspo.presets.paper import paper
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from jax.lax import Precision
 
-from opspo.estimators import density_ratio, linear_weight, normalise, ratios
+from opspo.estimators import density_ratio, linear_weight, normalise, ratio_scopes
 from opspo.estimators.products import product
 from opspo.policies.layer_norm import layer_norm
 
@@ -26,7 +26,7 @@ PROGRAMS = {
     ),
     "layer_norm": (layer_norm, X),
     "preceding_log_ratio": (
-        ratios.preceding_log_ratio, X, np.arange(D), np.array([2, 0, 1]),
+        ratio_scopes.preceding, X, np.arange(D), np.array([2, 0, 1]),
     ),
     "minimax_objective": (density_ratio.minimax_objective, FEW, FEW, FEW),
     "kernel_objective": (

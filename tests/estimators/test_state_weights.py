@@ -7,11 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from oracles import state_weights as oracle
 
-from opspo.estimators import state_weights
+from opspo.estimators import stepwise
 
 SHAPES = [(1, 3, 1), (6, 1, 1), (7, 4, 2)]
 
-stepwise_wis = jax.jit(state_weights.stepwise_wis, static_argnames=("inclusive", "normaliser"))
+stepwise_wis = jax.jit(stepwise.stepwise_wis, static_argnames=("inclusive", "normaliser"))
 
 
 def make_batch(shape, seed, begin, spread):
@@ -61,7 +61,7 @@ def test_as_printed_the_weights_sum_to_one(inclusive, batch):
 @given(batch=batches)
 def test_steps_since_start_count_from_each_first(batch):
     _, first = batch
-    got = np.asarray(state_weights.steps_since_start(first))
+    got = np.asarray(stepwise.steps_since_start(first))
     for e, steps in oracle.cut(first):
         assert got[steps, e].tolist() == list(range(len(steps)))
 

@@ -11,23 +11,30 @@ from hypothesis import given
 from hypothesis import strategies as st
 from oracles import traces as oracle
 
-from opspo.estimators import traces
+from opspo.estimators import advantages, trace_decays, traces, value_targets
 
 SHAPES = [(1, 2, 1), (2, 1, 2), (7, 3, 2)]
 CLOSE = {"rtol": 1e-10, "atol": 1e-10}
 
-gae = jax.jit(traces.gae)
+gae = jax.jit(advantages.gae)
+
+
+def one_step(reward, value, next_value, done, log_ratio, *, gamma, **numbers):
+    """`td` with the arguments of the others, in the shape of the log-ratio."""
+    return jnp.broadcast_to(advantages.td(reward, value, next_value, gamma=gamma), log_ratio.shape)
+
+
 CORRECTED = {
-    name: jax.jit(function, static_argnames=("trace_clip", "cut"))
+    name: jax.jit(function, static_argnames=("trace_clip", "trace_decay"))
     for name, function in {
-        "td": traces.aec_td,
-        "vtrace_next": traces.aec_vtrace_next,
-        "trace": traces.aec_trace,
-        "printed_target": traces.printed_value_target,
+        "td": one_step,
+        "vtrace_next": advantages.vtrace_next,
+        "trace": advantages.trace,
+        "printed_target": value_targets.printed,
     }.items()
 }
-CORRECTED["running"] = jax.jit(traces.aec_running_trace, static_argnames="trace_clip")
-CUTS = {"factor": traces.factor_cut, "bound": traces.bound_cut, "twice": traces.twice_cut}
+CORRECTED["running"] = jax.jit(trace_decays.running, static_argnames="trace_clip")
+DECAYS = {"factor": trace_decays.factor, "bound": trace_decays.bound, "twice": trace_decays.twice}
 ORACLES = {
     "vtrace_next": oracle.vtrace_next_advantage,
     "trace": oracle.preceding_agent_trace,
@@ -86,7 +93,7 @@ def test_corrected_estimators_are_their_double_sums(name, stream, gamma, lam):
     np.testing.assert_allclose(got, expected, **CLOSE)
 
 
-@pytest.mark.parametrize("decay", list(CUTS))
+@pytest.mark.parametrize("decay", list(DECAYS))
 @pytest.mark.parametrize("trace_clip", [0.7, 1.0, 1.5])
 @pytest.mark.parametrize("name", list(ORACLES))
 @given(stream=streams, gamma=unit, lam=unit)
@@ -95,7 +102,9 @@ def test_bounds_and_decays_of_the_traces(name, trace_clip, decay, stream, gamma,
     numbers = {"gamma": gamma, "trace_clip": trace_clip}
     ratio = np.exp(stream.log_ratio)
     slow = oracle.over_streams(ORACLES[name], *arrays, ratio, lam=lam, decay=decay, **numbers)
-    got = CORRECTED[name](*arrays, stream.log_ratio, gae_lambda=lam, cut=CUTS[decay], **numbers)
+    got = CORRECTED[name](
+        *arrays, stream.log_ratio, gae_lambda=lam, trace_decay=DECAYS[decay], **numbers
+    )
     np.testing.assert_allclose(got, slow, **CLOSE)
 
 
@@ -103,8 +112,8 @@ def test_the_two_decays_differ_only_below_the_bound():
     """λ inside the minimum shortens a trace of any ratio, outside only of those above λ."""
     ratio = np.array([0.3, 0.8, 0.95, 1.0, 4.0])
     numbers = {"gae_lambda": 0.9, "trace_clip": 1.0}
-    factor = traces.factor_cut(ratio, **numbers)
-    bound = traces.bound_cut(ratio, **numbers)
+    factor = trace_decays.factor(ratio, **numbers)
+    bound = trace_decays.bound(ratio, **numbers)
     np.testing.assert_allclose(factor, [0.27, 0.72, 0.855, 0.9, 0.9], **CLOSE)
     np.testing.assert_allclose(bound, [0.3, 0.8, 0.9, 0.9, 0.9], **CLOSE)
 
@@ -134,7 +143,9 @@ def test_a_large_ratio_makes_up_for_a_small_one_in_the_running_trace():
 @given(stream=streams, gamma=unit, lam=unit)
 def test_trace_without_a_moved_team_mate_is_gae(decay, stream, gamma, lam):
     still = np.zeros_like(stream.log_ratio)
-    got = CORRECTED["trace"](*stream[:4], still, gamma=gamma, gae_lambda=lam, cut=CUTS[decay])
+    got = CORRECTED["trace"](
+        *stream[:4], still, gamma=gamma, gae_lambda=lam, trace_decay=DECAYS[decay]
+    )
     expected = gae(*stream[:4], gamma=gamma, gae_lambda=lam)
     np.testing.assert_allclose(got, np.broadcast_to(expected, got.shape), **CLOSE)
 

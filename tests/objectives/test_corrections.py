@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from oracles import corrections as oracle
 
-from opspo.objectives import corrections
+from opspo.objectives import agent_clips, clip_ranges
 
-opspo_range = jax.jit(corrections.opspo_range)
+opspo_range = jax.jit(clip_ranges.corrected)
 epsilons = st.sampled_from([(0.2, 0.05), (0.1, 0.05), (0.2, 0.1), (0.3, 0.01)])
 CLOSE = {"rtol": 1e-12, "atol": 1e-12}
 
@@ -70,14 +70,14 @@ def test_weight_follows_the_ratio_inside_its_bounds(epsilons):
 
 def test_ppo_range_does_not_look_at_the_team_mates():
     log_ratio = np.random.default_rng(0).normal(size=(3, 2, 4))
-    weight, low, high = corrections.ppo_range(log_ratio, clip=0.2)
+    weight, low, high = clip_ranges.ppo(log_ratio, clip=0.2)
     for got, expected in ((weight, 1.0), (low, 0.8), (high, 1.2)):
         np.testing.assert_allclose(got, np.full((3, 2, 4), expected), **CLOSE)
 
 
 def test_ratio_range_weighs_by_the_ratio_alone():
     log_ratio = np.random.default_rng(0).normal(size=12)
-    weight, low, high = corrections.ratio_range(log_ratio, clip=0.2)
+    weight, low, high = clip_ranges.ratio(log_ratio, clip=0.2)
     np.testing.assert_allclose(weight, np.exp(log_ratio), **CLOSE)
     np.testing.assert_allclose(low, np.full(12, 0.8), **CLOSE)
     np.testing.assert_allclose(high, np.full(12, 1.2), **CLOSE)
@@ -87,7 +87,7 @@ def test_joint_range_clips_the_product_of_the_ratios():
     """min( r r^i A, clip(r r^i, 1 ± ε) A ), written out."""
     rng = np.random.default_rng(0)
     log_ratio, own, advantage = rng.normal(size=(3, 40))
-    weight, low, high = corrections.joint_range(log_ratio, clip=0.2)
+    weight, low, high = clip_ranges.joint(log_ratio, clip=0.2)
     got = weight * np.minimum(np.exp(own) * advantage, np.clip(np.exp(own), low, high) * advantage)
     for index, (r, r_own, a) in enumerate(
         zip(np.exp(log_ratio), np.exp(own), advantage, strict=True)
@@ -101,7 +101,7 @@ def test_double_clip_bounds_the_product_of_the_ratios(seed, spread, epsilons):
     """However far the team-mates are, g times the own range is 1 ± ε1."""
     clip, others_clip = epsilons
     log_ratio = spread * np.random.default_rng(seed).normal(size=12)
-    g, low, high = corrections.double_clip_range(log_ratio, clip=clip, others_clip=others_clip)
+    g, low, high = clip_ranges.double(log_ratio, clip=clip, others_clip=others_clip)
     for index, r in enumerate(np.exp(log_ratio)):
         expected = oracle.clip(r, 1 - others_clip, 1 + others_clip)
         np.testing.assert_allclose(g[index], expected, **CLOSE)
@@ -110,11 +110,11 @@ def test_double_clip_bounds_the_product_of_the_ratios(seed, spread, epsilons):
 
 
 def test_position_clip_grows_from_just_over_a_half_to_all_of_it():
-    got = corrections.position_clip(np.array([1, 2, 3, 4]) / 4, clip=0.2)
+    got = agent_clips.position_clip(np.array([1, 2, 3, 4]) / 4, clip=0.2)
     np.testing.assert_allclose(got, [0.125, 0.15, 0.175, 0.2], **CLOSE)
 
 
-nearness = jax.jit(corrections.nearness)
+nearness = jax.jit(agent_clips.nearness)
 
 
 @given(

@@ -2,6 +2,7 @@
 
 import math
 from functools import partial
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -11,8 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from oracles import corrections as oracle
 
-from opspo.algorithms.base import corrector
-from opspo.config import (
+from opspo.algorithms import (
     A2POConfig,
     CoPPOConfig,
     HAPPOConfig,
@@ -21,7 +21,9 @@ from opspo.config import (
     OPSPOConfig,
 )
 from opspo.objectives import surrogate
+from opspo.policies.networks import Networks
 from opspo.types import StageData
+from opspo.update.compose import compose
 
 SAMPLES = 40
 AGENTS = 4
@@ -56,7 +58,9 @@ def terms(config, log_ratio, omega, position):
         alive=zero.astype(bool),
         stage=np.array(1),
     )
-    correction = corrector(config)(data, omega[:, None, None])
+    team = SimpleNamespace(num_members=AGENTS, shared=True)
+    algorithm = compose(config, Networks(team=team, critic=None, chunk_length=1))
+    correction = algorithm.correct(data, omega[:, None, None])
     return [x[:, 0, 0] for x in (correction.weight, correction.low, correction.high)]
 
 

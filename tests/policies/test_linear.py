@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from opspo.policies.linear import Dense, linear
+from opspo.policies.dense import Dense, linear
 
 
 def plain(x, kernel, bias):

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from opspo.policies.networks import GRU, ActorNetwork, CriticNetwork, Torso
+from opspo.policies.modules import GRU, ActorNetwork, CriticNetwork, Torso
 
 pytestmark = pytest.mark.lenient_dtypes  # Flax makes parameters of 32 bits
 

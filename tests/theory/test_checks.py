@@ -11,7 +11,7 @@ import pytest
 from oracles import theory as oracle
 
 from opspo.cli import main
-from opspo.theory import checks, command, figure, games, report
+from opspo.theory import checks, command, figure, games, tables
 from opspo.theory import search as search_module
 from opspo.theory.checks import Family, run_checks
 from opspo.theory.claims import ANY, CLAIMS, Claim
@@ -324,7 +324,7 @@ def ratio_from_json(row):
 def test_the_worst_can_be_recomputed_from_the_file(outcomes, searched, tmp_path):
     path = tmp_path / "theory.json"
     settings = {"problems": PROBLEMS, "seed": SEED}
-    report.write_json(path, list(outcomes.values()), searched, settings)
+    tables.write_json(path, list(outcomes.values()), searched, settings)
     data = json.loads(path.read_text())
     assert (data["problems"], data["seed"]) == (PROBLEMS, SEED)
     assert data["versions"]["packages"]["jax"] == jax.__version__

@@ -15,8 +15,8 @@ import pytest
 from oracles import corrections as printed
 from oracles.density_ratio import visits
 
-from opspo.theory import games, improvement, tabular
-from opspo.theory.improvement import UPDATES, Numbers
+from opspo.theory import comparison, exact_updates, games, tabular
+from opspo.theory.exact_updates import UPDATES, Numbers
 
 STATES, AGENTS, ACTIONS = 2, 3, 2
 NUMBERS = Numbers(gamma=0.8, gae_lambda=0.9, clip=0.2, others_clip=0.08)
@@ -149,14 +149,14 @@ def turns(old, new):
 
 @partial(jax.jit, static_argnames=("name",))
 def objective_at_once(name, game, old, new):
-    data = improvement.collect(game, old, gamma=NUMBERS.gamma)
+    data = exact_updates.collect(game, old, gamma=NUMBERS.gamma)
     return UPDATES[name].objective(data, new, NUMBERS)
 
 
 @partial(jax.jit, static_argnames=("name",))
 def objectives_in_turn(name, game, old, current, agent, position, own):
     """Of candidates for an agent's logits [K, S, A]: [K]."""
-    data = improvement.collect(game, old, gamma=NUMBERS.gamma)
+    data = exact_updates.collect(game, old, gamma=NUMBERS.gamma)
     share = position / jnp.asarray(AGENTS, float)
     return jax.vmap(UPDATES[name].objective(game, data, current, agent, share, NUMBERS))(own)
 
@@ -249,7 +249,7 @@ def test_optimum_is_the_best_of_all_deterministic_teams(problem):
     for actions in itertools.product(range(ACTIONS), repeat=AGENTS * STATES):
         policies = np.eye(ACTIONS)[np.reshape(actions, (AGENTS, STATES))]
         best = max(best, performance(exact, policies))
-    got = improvement.optimum(problem[0], NUMBERS.gamma)
+    got = comparison.optimum(problem[0], NUMBERS.gamma)
     np.testing.assert_allclose(got, best, rtol=1e-10)
 
 
@@ -278,7 +278,7 @@ def test_simultaneous_steps_overshoot_where_turns_do_not(chicken):
 
 def test_any_order_can_be_drawn(chicken):
     game, logits = chicken
-    run = partial(improvement.improve, update=UPDATES["happo"], numbers=WIDE, iterations=1)
+    run = partial(comparison.improve, update=UPDATES["happo"], numbers=WIDE, iterations=1)
     keys = jax.random.split(jax.random.PRNGKey(0), 8)
     got = {round(float(run(game, logits, key)[1]), 9) for key in keys}
     teams = [update("happo", game, logits, order=x, numbers=WIDE) for x in ((0, 1), (1, 0))]
@@ -300,14 +300,14 @@ def test_all_improve_where_agents_do_not_depend_on_each_other(problem, name):
         logits = update(name, game, logits)
         path.append(performance(plain(game), softmax(logits)))
     assert (np.diff(path) > 0).all()
-    assert path[-1] - path[0] > 0.3 * (improvement.optimum(game, NUMBERS.gamma) - path[0])
+    assert path[-1] - path[0] > 0.3 * (comparison.optimum(game, NUMBERS.gamma) - path[0])
 
 
 def test_performance_is_that_of_the_policies(problem):
     """At the start and after each update; MAPPO, since the order drawn makes no difference."""
     game, logits, _ = problem
     key = jax.random.PRNGKey(0)
-    got = improvement.improve(game, logits, key, UPDATES["mappo"], NUMBERS, 3)
+    got = comparison.improve(game, logits, key, UPDATES["mappo"], NUMBERS, 3)
     expected = []
     for _ in range(4):
         expected.append(performance(plain(game), softmax(logits)))
@@ -317,7 +317,7 @@ def test_performance_is_that_of_the_policies(problem):
 
 def test_summary_counts_falls_on_the_way_to_the_optimum():
     path = jnp.asarray([[0.0, 1.0, 0.5, 2.0], [1.0, 2.0, 1.99, 3.0], [0.0, 1.0, 2.0, 4.0]])
-    got = improvement.summarise(path, jnp.asarray([4.0, 5.0, 4.0]), tolerance=0.01)
+    got = comparison.summarise(path, jnp.asarray([4.0, 5.0, 4.0]), tolerance=0.01)
     np.testing.assert_allclose(got.falls, 1 / 9)  # 0.01 of 4 is below the tolerance
     np.testing.assert_allclose(got.largest_fall, 0.5 / 4)
     np.testing.assert_allclose(got.way, 0.5)
@@ -332,9 +332,9 @@ def test_all_are_compared_on_their_own_games(problem):
         return game.replace(reward=game.reward * (1 + 9 * jax.random.uniform(key))), old
 
     keys = jax.random.split(jax.random.PRNGKey(1))
-    found = improvement.compare(draw, keys, NUMBERS, iterations=3, updates={"one": mappo})
+    found = comparison.compare(draw, keys, NUMBERS, iterations=3, updates={"one": mappo})
     got = found["one"]
-    path = improvement.improve(game, old, keys[0], mappo, NUMBERS, 3)
-    way = (path[3] - path[0]) / (improvement.optimum(game, NUMBERS.gamma) - path[0])
+    path = comparison.improve(game, old, keys[0], mappo, NUMBERS, 3)
+    way = (path[3] - path[0]) / (comparison.optimum(game, NUMBERS.gamma) - path[0])
     np.testing.assert_allclose(got.way, way, rtol=1e-9)
     assert got.falls == got.largest_fall == 0

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from oracles import theory as oracle
 
-from opspo.estimators.traces import aec_trace
+from opspo.estimators.advantages import trace
 from opspo.theory import estimates, games, sequence, tabular
 
 STATES, AGENTS, ACTIONS, GAMMA = 4, 3, 2, 0.8
@@ -162,7 +162,7 @@ def every_path(game, joint, length):
 
 
 def test_expected_trace_is_the_mean_of_the_algorithms_own_over_all_paths():
-    """`aec_trace` on every path of four steps; the sum over time stops there, too."""
+    """`trace` on every path of four steps; the sum over time stops there, too."""
     length, gae_lambda = 4, 0.9
     game, update = solved(agents=2, states=2)
     state, action, share = every_path(game, update.joint[0], length)
@@ -173,7 +173,7 @@ def test_expected_trace_is_the_mean_of_the_algorithms_own_over_all_paths():
         "next_value": value[state[1:]],
         "log_ratio": np.log(update.joint[1] / update.joint[0])[state[:-1], action],
     }
-    got = aec_trace(
+    got = trace(
         **{name: jnp.asarray(x)[..., None] for name, x in columns.items()},
         done=jnp.zeros((*action.shape, 1), bool),
         gamma=GAMMA,

@@ -13,7 +13,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from oracles import theorem3 as oracle
 
-from opspo.objectives.corrections import opspo_range
+from opspo.objectives.clip_ranges import corrected
 from opspo.objectives.surrogate import clipped_surrogate
 
 ACTIONS = 5
@@ -87,7 +87,7 @@ def test_the_librarys_surrogate_is_the_one_of_the_theorem(seed, advantage):
     behaviour, current, action = policies(seed)
     log_ratio = np.log(current[action] / behaviour[action])
     with jax.enable_x64(True):
-        _, low, high = opspo_range(np.array([log_ratio]), clip=0.2, others_clip=0.05)
+        _, low, high = corrected(np.array([log_ratio]), clip=0.2, others_clip=0.05)
         x = np.linspace(0.01, 0.99, 25)
         own = np.log(x / current[action])
         got = clipped_surrogate(own, advantage, np.exp(log_ratio), low, high)

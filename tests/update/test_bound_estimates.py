@@ -13,7 +13,7 @@ from oracles import traces
 from oracles.state_weights import stepwise_wis
 from small import run, small_config
 
-from opspo.metrics import metrics_row
+from opspo.training.metrics import metrics_row
 from opspo.types import Correction, StageData
 from opspo.update.bound_estimates import bound_estimates
 

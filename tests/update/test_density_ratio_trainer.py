@@ -10,7 +10,7 @@ import pytest
 from oracles.density_ratio import STATES, Problem
 
 from opspo.estimators.density_ratio import positive_mean_one
-from opspo.update.density_ratio import KernelTrainer, MinimaxTrainer, Samples, draw_indices
+from opspo.state_weights.trainers import KernelTrainer, MinimaxTrainer, Samples, draw_indices
 
 pytestmark = pytest.mark.lenient_dtypes  # Flax keeps parameters in single precision
 

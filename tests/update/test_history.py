@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from small import collect, learner_of, small_config
 
-from opspo.config import DensityConfig
-from opspo.update.history import History
-from opspo.update.transitions import transitions
+from opspo.algorithms import DensityConfig
+from opspo.state_weights.history import History
+from opspo.state_weights.transitions import transitions
 
 pytestmark = pytest.mark.lenient_dtypes
 

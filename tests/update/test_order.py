@@ -1,17 +1,22 @@
 """Orders of the agents: permutations, and what decides them."""
 
+from typing import get_args
+
 import jax
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from opspo.update import order
+from opspo.algorithms.names import OrderName
+from opspo.update import orders
+from opspo.update.scores import scores
 
 KEYS = 600
-COMPILED = {name: jax.jit(function) for name, function in order.ORDERS.items()}
+ORDERS = {name: getattr(orders, name) for name in get_args(OrderName)}
+COMPILED = {name: jax.jit(function) for name, function in ORDERS.items()}
 OVER_KEYS = {
-    name: jax.jit(jax.vmap(function, in_axes=(0, None))) for name, function in order.ORDERS.items()
+    name: jax.jit(jax.vmap(function, in_axes=(0, None))) for name, function in ORDERS.items()
 }
 
 # few different numbers, so that ties are frequent
@@ -25,7 +30,7 @@ def many_keys():
     return jax.random.split(jax.random.PRNGKey(0), KEYS)
 
 
-@pytest.mark.parametrize("name", list(order.ORDERS))
+@pytest.mark.parametrize("name", list(ORDERS))
 @given(score=score_lists, seed=seeds)
 def test_every_order_is_a_permutation(name, score, seed):
     got = COMPILED[name](jax.random.PRNGKey(seed), np.array(score))
@@ -119,7 +124,7 @@ def test_scores_are_means_over_living_steps(seed):
     value[0] = 1e-9  # kept away from 0
     alive = rng.random((5, 2, 3)) < 0.6
     alive[:, :, 2] = False
-    got = order.scores(advantage, value, alive)
+    got = scores(advantage, value, alive)
     for agent in range(3):
         terms = [
             abs(advantage[t, e, 0]) / max(abs(value[t, e, 0]), 1e-3)
@@ -134,5 +139,5 @@ def test_scores_with_critics_of_their_own_are_each_agents():
     value = np.array([1.0, 5.0, 10.0])
     alive = np.ones((4, 2, 3), bool)
     advantage = np.full((4, 2, 3), 10.0)
-    found = order.scores(advantage, np.broadcast_to(value, alive.shape), alive)
+    found = scores(advantage, np.broadcast_to(value, alive.shape), alive)
     np.testing.assert_allclose(found, [10, 2, 1])

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from opspo.update import order, schedule
+from opspo.update import orders, schedule
 
 EPOCHS = 3
 SIZES = [(1, 1), (3, 2), (4, 2), (5, 4), (5, 5), (3, 7)]
@@ -39,23 +39,23 @@ def test_simultaneous_is_one_stage_with_everybody(agents):
 
 @pytest.mark.parametrize("name", ["cyclic", "greedy", "random"])
 def test_one_by_one_follows_the_order(name):
-    chosen = order.ORDERS[name]
+    chosen = getattr(orders, name)
     plan = make_plan(schedule.one_by_one(chosen, num_agents=4, epochs=EPOCHS), 4, seed=5)
     expected = np.asarray(chosen(jax.random.PRNGKey(5), jnp.arange(4.0)))
     assert groups(plan) == [[agent] for agent in expected.tolist()]
     assert (plan.epochs, plan.positions) == (EPOCHS, 4)
 
 
-def check_ranks(plan, orders):
+def check_ranks(plan, drawn):
     """Against the order of each stage (lists of agents), in a loop."""
-    assert len(orders) == len(plan.rank)
-    for row, order_of_stage in zip(np.asarray(plan.rank), orders, strict=True):
+    assert len(drawn) == len(plan.rank)
+    for row, order_of_stage in zip(np.asarray(plan.rank), drawn, strict=True):
         for agent, place in enumerate(row):
             assert order_of_stage[place] == agent
 
 
 def test_rank_is_the_place_in_the_order_one_by_one():
-    plan = make_plan(schedule.one_by_one(order.random, num_agents=5, epochs=EPOCHS), 5, seed=3)
+    plan = make_plan(schedule.one_by_one(orders.random, num_agents=5, epochs=EPOCHS), 5, seed=3)
     agents = np.asarray(plan.agents)[:, 0].tolist()
     check_ranks(plan, [agents] * 5)
 
@@ -63,17 +63,17 @@ def test_rank_is_the_place_in_the_order_one_by_one():
 @sizes
 def test_rank_is_the_place_in_each_epochs_own_order(agents, blocks):
     rule = schedule.in_blocks(
-        order.random, num_agents=agents, rounds=EPOCHS, blocks=blocks, cumulative=False
+        orders.random, num_agents=agents, rounds=EPOCHS, blocks=blocks, cumulative=False
     )
     plan = make_plan(rule, agents, seed=3)
-    orders = [list(chain(*stages)) for stages in rounds_of(plan)]
-    check_ranks(plan, [o for o in orders for _ in range(plan.positions)])
+    drawn = [list(chain(*stages)) for stages in rounds_of(plan)]
+    check_ranks(plan, [o for o in drawn for _ in range(plan.positions)])
 
 
 @sizes
 def test_rank_in_cumulative_blocks_grows_from_block_to_block(agents, blocks):
     rule = schedule.in_blocks(
-        order.random, num_agents=agents, rounds=EPOCHS, blocks=blocks, cumulative=True
+        orders.random, num_agents=agents, rounds=EPOCHS, blocks=blocks, cumulative=True
     )
     plan = make_plan(rule, agents, seed=3)
     for stage, row in zip(groups(plan), np.asarray(plan.rank), strict=True):
@@ -91,7 +91,7 @@ def test_all_are_last_where_all_move_at_once():
 def test_every_agent_has_its_turn_in_every_epoch(agents, blocks, cumulative):
     plan = make_plan(
         schedule.in_blocks(
-            order.random, num_agents=agents, rounds=EPOCHS, blocks=blocks, cumulative=cumulative
+            orders.random, num_agents=agents, rounds=EPOCHS, blocks=blocks, cumulative=cumulative
         ),
         agents,
     )
@@ -112,7 +112,7 @@ def test_every_agent_has_its_turn_in_every_epoch(agents, blocks, cumulative):
 @cumulative_or_not
 def test_parts_differ_by_one_agent_at_most(agents, blocks, cumulative):
     rule = schedule.in_blocks(
-        order.random, num_agents=agents, rounds=EPOCHS, blocks=blocks, cumulative=cumulative
+        orders.random, num_agents=agents, rounds=EPOCHS, blocks=blocks, cumulative=cumulative
     )
     for stages in rounds_of(make_plan(rule, agents)):
         counts = [len(stage) for stage in stages]
@@ -127,7 +127,7 @@ def test_parts_differ_by_one_agent_at_most(agents, blocks, cumulative):
 def test_blocks_are_cut_as_numpy_splits_an_array(agents, blocks, cumulative):
     """8 agents in 5 blocks are 2, 2, 2, 1, 1: the larger ones come first (A2PO's public code)."""
     rule = schedule.in_blocks(
-        order.cyclic, num_agents=agents, rounds=1, blocks=blocks, cumulative=cumulative
+        orders.cyclic, num_agents=agents, rounds=1, blocks=blocks, cumulative=cumulative
     )
     parts = np.array_split(np.arange(agents), min(blocks, agents))
     expected = [part.tolist() for part in parts]
@@ -141,7 +141,7 @@ def test_blocks_are_cut_as_numpy_splits_an_array(agents, blocks, cumulative):
 def test_no_row_names_an_agent_twice(agents, blocks, cumulative):
     """Else writing back a group would let one of the two entries undo the other."""
     rule = schedule.in_blocks(
-        order.random, num_agents=agents, rounds=EPOCHS, blocks=blocks, cumulative=cumulative
+        orders.random, num_agents=agents, rounds=EPOCHS, blocks=blocks, cumulative=cumulative
     )
     for row in np.asarray(make_plan(rule, agents).agents):
         assert len(set(row.tolist())) == len(row)
@@ -149,7 +149,9 @@ def test_no_row_names_an_agent_twice(agents, blocks, cumulative):
 
 @cumulative_or_not
 def test_blocks_follow_the_order(cumulative):
-    rule = schedule.in_blocks(order.greedy, num_agents=5, rounds=1, blocks=3, cumulative=cumulative)
+    rule = schedule.in_blocks(
+        orders.greedy, num_agents=5, rounds=1, blocks=3, cumulative=cumulative
+    )
     stages = groups(make_plan(rule, 5))  # the scores ascend: 4 is the greediest
     if cumulative:
         stages = [stages[0]] + [
@@ -159,13 +161,13 @@ def test_blocks_follow_the_order(cumulative):
 
 
 def test_each_epoch_draws_its_own_order():
-    rule = schedule.in_blocks(order.random, num_agents=5, rounds=8, blocks=5, cumulative=False)
+    rule = schedule.in_blocks(orders.random, num_agents=5, rounds=8, blocks=5, cumulative=False)
     rounds = rounds_of(make_plan(rule, 5))
     assert len({tuple(map(tuple, stages)) for stages in rounds}) > 4
 
 
 def test_plans_can_be_made_under_jit():
     """The trainer compiles the whole iteration."""
-    rule = schedule.in_blocks(order.semi_greedy, num_agents=3, rounds=2, blocks=2, cumulative=True)
+    rule = schedule.in_blocks(orders.semi_greedy, num_agents=3, rounds=2, blocks=2, cumulative=True)
     compiled = jax.jit(rule)(jax.random.PRNGKey(1), jnp.arange(3.0))
     assert groups(compiled) == groups(make_plan(rule, 3, seed=1))

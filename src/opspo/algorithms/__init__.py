@@ -1,27 +1,39 @@
-"""The algorithms, each a composition in a file of its own."""
+"""The algorithms, each declared in a file of its own. Nothing here imports JAX."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from opspo.algorithms.a2po import A2POConfig
+from opspo.algorithms.common import AlgorithmConfig
+from opspo.algorithms.coppo import CoPPOConfig
+from opspo.algorithms.density import DensityConfig
+from opspo.algorithms.happo import HAPPOConfig
+from opspo.algorithms.ippo import IPPOConfig
+from opspo.algorithms.mappo import MAPPOConfig
+from opspo.algorithms.opspo import OPSPOConfig
+from opspo.algorithms.sequential import SequentialConfig
 
-from opspo.algorithms.a2po import a2po
-from opspo.algorithms.coppo import coppo
-from opspo.algorithms.happo import happo
-from opspo.algorithms.ippo import ippo
-from opspo.algorithms.mappo import mappo
-from opspo.algorithms.opspo import opspo
-from opspo.algorithms.setting import Setting
-from opspo.update.algorithm import Algorithm
-
-ALGORITHMS: dict[str, Callable[[Any, Setting], Algorithm]] = {
-    "opspo": opspo,
-    "a2po": a2po,
-    "happo": happo,
-    "coppo": coppo,
-    "mappo": mappo,
-    "ippo": ippo,
+ALGORITHMS: dict[str, type[AlgorithmConfig]] = {
+    declaration.name: declaration
+    for declaration in (
+        OPSPOConfig,
+        A2POConfig,
+        HAPPOConfig,
+        CoPPOConfig,
+        MAPPOConfig,
+        IPPOConfig,
+    )
 }
-"""name → (config, setting) → `Algorithm`; `config.ALGORITHM_CONFIGS` has the same names."""
+"""The only registry: name → declaration."""
 
-__all__ = ["ALGORITHMS", "Algorithm", "Setting"]
+__all__ = [
+    "ALGORITHMS",
+    "A2POConfig",
+    "AlgorithmConfig",
+    "CoPPOConfig",
+    "DensityConfig",
+    "HAPPOConfig",
+    "IPPOConfig",
+    "MAPPOConfig",
+    "OPSPOConfig",
+    "SequentialConfig",
+]

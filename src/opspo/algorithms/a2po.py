@@ -1,17 +1,35 @@
-"""A2PO: agents in turn, the advantage corrected for those before (Wang et al. 2023).
+"""A2PO: one agent after another, advantages corrected for the preceding agents (Wang et al. 2023).
 
-A_t = δ_t + Σ_k γ^k (Π_{j=1..k} λ min(1, r_{t+j})) δ_{t+k}
-g = clip(r^{i−1}, 1 ± ε2);   min( g r^i A, clip(g r^i, 1 ± ε_i) A ),   ε_i = ε (½ + ½ i/n)
+Sequential, in semi-greedy order.
+
+    A_t = δ_t + Σ_k γ^k (Π_{j=1..k} λ min(1, r_{t+j})) δ_{t+k}
+    g = clip(r^{i−1}, 1 ± ε2);   min( g r^i A, clip(g r^i, 1 ± ε_i) A ),   ε_i = ε (½ + ½ i/n)
 """
 
 from __future__ import annotations
 
-from opspo.algorithms.base import in_turn
-from opspo.algorithms.setting import Setting
-from opspo.config import A2POConfig
-from opspo.update.algorithm import Algorithm
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from opspo.algorithms import names
+from opspo.algorithms.sequential import SequentialConfig
 
 
-def a2po(config: A2POConfig, setting: Setting) -> Algorithm:
-    """Sequential, semi-greedy, with a clip that grows along the order (`position_clip`)."""
-    return in_turn(config, setting)
+@dataclass(frozen=True, kw_only=True)
+class A2POConfig(SequentialConfig):
+    """A2PO: sequential, advantages and clip range adapted to the preceding agents."""
+
+    name: ClassVar[str] = "a2po"
+
+    order: names.OrderName = "semi_greedy"
+    critic: Literal["central", "local"] = "central"
+    advantage: names.AdvantageName = "trace"
+    trace_decay: names.TraceDecayName = "factor"
+    trace_clip: float = 1.0
+    value_target: names.ValueTargetName = "advantage"
+    state_weight: names.StateWeightName = "none"
+    clip_range: names.ClipRangeName = "double_by_position"
+    trace_agents: names.TraceScopeName = "others"
+    weight_agents: names.WeightScopeName = "others"
+    values: Literal["collected", "anew"] = "collected"
+    action_ratio: names.ActionRatioName = "product"

@@ -1,18 +1,30 @@
-"""CoPPO: all agents at once, each step weighted by the others' ratio (Wu et al. 2021).
+"""CoPPO: PPO in which each step is weighted by the team-mates' ratio (Wu et al. 2021).
 
-    g = clip(Π_{j≠i} r^j, 1 ± ε2);   min( g r^i A, clip(g r^i, 1 ± ε1) A ),   ε2 < ε1
+Simultaneous. A by GAE(λ) of V(s), and with ε2 < ε1
 
-g is that of the current policies at every gradient step, and is not differentiated.
+    g = clip(Π_{j≠i} r^j, 1 ± ε2);   min( g r^i A, clip(g r^i, 1 ± ε1) A )
+
+g is that of the present policies at every gradient step, and is not differentiated.
 """
 
 from __future__ import annotations
 
-from opspo.algorithms.base import at_once
-from opspo.algorithms.setting import Setting
-from opspo.config import CoPPOConfig
-from opspo.update.algorithm import Algorithm
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from opspo.algorithms import names
+from opspo.algorithms.common import AlgorithmConfig
 
 
-def coppo(config: CoPPOConfig, setting: Setting) -> Algorithm:
-    """Simultaneous, with the double clip (`objectives.corrections.double_clip_range`)."""
-    return at_once(config, setting)
+@dataclass(frozen=True, kw_only=True)
+class CoPPOConfig(AlgorithmConfig):
+    """CoPPO: simultaneous PPO, weighted by how far the team-mates have moved."""
+
+    name: ClassVar[str] = "coppo"
+
+    critic: Literal["central", "local"] = "central"
+    advantage: names.AdvantageName = "gae"
+    value_target: names.ValueTargetName = "advantage"
+    state_weight: names.StateWeightName = "none"
+    clip_range: names.ClipRangeName = "double"
+    action_ratio: names.ActionRatioName = "product"

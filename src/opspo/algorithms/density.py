@@ -1,86 +1,67 @@
-"""The learned density ratios, put together from the config."""
+"""Settings of the learned state weights."""
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
+from typing import Literal
 
-from opspo.algorithms.setting import Setting
-from opspo.config import AlgorithmConfig
-from opspo.update.density_ratio import DensityRatioTrainer, KernelTrainer, MinimaxTrainer
-from opspo.update.history import History
-from opspo.update.learned_weight import LearnedWeight
-from opspo.update.linear_weight import (
-    CriticFeatures,
-    Features,
-    FourierFeatures,
-    LinearWeight,
-)
-from opspo.update.state_weights import StateWeight
+from opspo.errors import require
 
 
-def _discount(config: AlgorithmConfig) -> float:
-    """γ of the estimating equation: 1 is the stationary form (erratum E11)."""
-    return config.gamma if config.density.equation == "discounted" else 1.0
+@dataclass(frozen=True, kw_only=True)
+class DensityConfig:
+    """How the density ratio ω is learned where `state_weight` is linear, kernel or minimax."""
 
+    equation: Literal["stationary", "discounted"] = "stationary"
+    """The estimating equation: of the batch as it was sampled, every step alike, or with each
+    sample weighted by γ^t as in Eq. 16 to 18 (erratum E11)."""
+    features: Literal["critic", "fourier"] = "critic"
+    """linear: the critic's last hidden layer, or random Fourier features of the state."""
+    num_features: int = 64
+    """linear: how many directions of the features count, those of the largest variance first; and
+    how many random Fourier features there are."""
+    ridge: float = 0.03
+    """linear: weight of the penalty E[(ω − 1)²]."""
+    hidden_sizes: tuple[int, ...] = (64, 64)
+    """kernel, minimax: hidden widths of ω and of the test function f."""
+    learning_rate: float = 1e-3
+    """kernel, minimax: step size of ω."""
+    test_pace: float = 10.0
+    """minimax: step size of f, in those of ω. At equal steps f does not keep up."""
+    outer_steps: int = 10
+    """kernel, minimax: ω_e, steps of ω for each agent in each iteration."""
+    inner_steps: int = 5
+    """minimax: f_e, steps of f before each step of ω."""
+    iterations: int = 20
+    """kernel, minimax: ω_n, how many of the last iterations the data come from."""
+    samples: int = 200
+    """kernel, minimax: steps kept of each of those iterations."""
+    batch_size: int = 512
+    """kernel, minimax: samples of each gradient step."""
+    warm_start: bool = True
+    """kernel, minimax: go on from the last iteration's networks (else from fresh ones)."""
+    printed: bool = False
+    """minimax: add the squares of the two expectations as Eq. 33 prints it, though the sum does
+    not vanish at the true ratio (erratum E5)."""
 
-def linear(config: AlgorithmConfig, setting: Setting) -> StateWeight:
-    """One linear solve for each agent."""
-    features: dict[str, Features] = {
-        "critic": CriticFeatures(setting.critic, setting.chunk_length),
-        "fourier": FourierFeatures(setting.critic.input_size, config.density.num_features),
-    }
-    return LinearWeight(
-        features[config.density.features],
-        _discount(config),
-        ridge=config.density.ridge,
-        size=config.density.num_features,
-    )
-
-
-def _trainer_numbers(config: AlgorithmConfig) -> dict[str, Any]:
-    density = config.density
-    return {
-        "hidden_sizes": density.hidden_sizes,
-        "learning_rate": density.learning_rate,
-        "outer_steps": density.outer_steps,
-        "batch_size": density.batch_size,
-        "gamma": _discount(config),
-    }
-
-
-def minimax(config: AlgorithmConfig, setting: Setting) -> StateWeight:
-    """Trained against a second network."""
-    density, numbers = config.density, _trainer_numbers(config)
-    trainer = MinimaxTrainer(
-        **numbers,
-        inner_steps=density.inner_steps,
-        test_pace=density.test_pace,
-        printed=density.printed,
-    )
-    return _learned(trainer, config, setting)
-
-
-def kernel(config: AlgorithmConfig, setting: Setting) -> StateWeight:
-    """Trained against a Gaussian kernel, as wide as standardised states are apart."""
-    bandwidth = (2 * setting.critic.input_size) ** 0.5
-    return _learned(KernelTrainer(**_trainer_numbers(config), bandwidth=bandwidth), config, setting)
-
-
-def _learned(
-    trainer: DensityRatioTrainer, config: AlgorithmConfig, setting: Setting
-) -> StateWeight:
-    density, team = config.density, setting.team
-    history = History(
-        team=team,
-        slots=density.iterations,
-        sequences=-(-density.samples // setting.chunk_length),
-        chunk_length=setting.chunk_length,
-        discount=_discount(config),
-    )
-    return LearnedWeight(
-        trainer=trainer,
-        history=history,
-        num_agents=team.num_members,
-        state_size=setting.critic.input_size,
-        warm_start=density.warm_start,
-    )
+    def __post_init__(self) -> None:
+        for name in (
+            "num_features",
+            "outer_steps",
+            "inner_steps",
+            "iterations",
+            "samples",
+            "batch_size",
+        ):
+            value = getattr(self, name)
+            require(value >= 1, f"algorithm.density.{name}", "at least 1", value)
+        require(self.ridge > 0, "algorithm.density.ridge", "positive", self.ridge)
+        for name in ("learning_rate", "test_pace"):
+            value = getattr(self, name)
+            require(value > 0, f"algorithm.density.{name}", "positive", value)
+        require(
+            len(self.hidden_sizes) >= 1 and min(self.hidden_sizes) >= 1,
+            "algorithm.density.hidden_sizes",
+            "one or more positive widths",
+            self.hidden_sizes,
+        )

@@ -1,16 +1,31 @@
-"""HAPPO: agents in turn, in random order, weighted by those before (Kuba et al. 2022).
+"""HAPPO: one agent after another, weighted by the preceding agents' ratio (Kuba et al. 2022).
 
-M = r^{i−1} A;   min( r^i M, clip(r^i, 1 ± ε) M )
+Sequential, in random order. A by GAE(λ) of V(s), and M = r^{i−1} A;
+
+    min( r^i M, clip(r^i, 1 ± ε) M )
 """
 
 from __future__ import annotations
 
-from opspo.algorithms.base import in_turn
-from opspo.algorithms.setting import Setting
-from opspo.config import HAPPOConfig
-from opspo.update.algorithm import Algorithm
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from opspo.algorithms import names
+from opspo.algorithms.sequential import SequentialConfig
 
 
-def happo(config: HAPPOConfig, setting: Setting) -> Algorithm:
-    """Sequential, with the others' whole ratio as weight (`corrections.ratio_range`)."""
-    return in_turn(config, setting)
+@dataclass(frozen=True, kw_only=True)
+class HAPPOConfig(SequentialConfig):
+    """HAPPO: sequential, weighted by the ratio of the agents already updated."""
+
+    name: ClassVar[str] = "happo"
+
+    order: names.OrderName = "random"
+    critic: Literal["central", "local"] = "central"
+    advantage: names.AdvantageName = "gae"
+    value_target: names.ValueTargetName = "advantage"
+    state_weight: names.StateWeightName = "none"
+    clip_range: names.ClipRangeName = "ratio"
+    weight_agents: names.WeightScopeName = "others"
+    values: Literal["collected", "anew"] = "collected"
+    action_ratio: names.ActionRatioName = "product"

@@ -1,16 +1,26 @@
 """IPPO: PPO for each agent, with a critic of its own observation (de Witt et al. 2020).
 
-A by GAE(λ) of V(o^i);   min( r^i A, clip(r^i, 1 ± ε) A )
+Simultaneous. A by GAE(λ) of V(o^i);   min( r^i A, clip(r^i, 1 ± ε) A )
 """
 
 from __future__ import annotations
 
-from opspo.algorithms.base import at_once
-from opspo.algorithms.setting import Setting
-from opspo.config import IPPOConfig
-from opspo.update.algorithm import Algorithm
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from opspo.algorithms import names
+from opspo.algorithms.common import AlgorithmConfig
 
 
-def ippo(config: IPPOConfig, setting: Setting) -> Algorithm:
-    """Simultaneous; the critic is the only difference from MAPPO."""
-    return at_once(config, setting)
+@dataclass(frozen=True, kw_only=True)
+class IPPOConfig(AlgorithmConfig):
+    """IPPO: simultaneous PPO, each agent with a critic of its own observation."""
+
+    name: ClassVar[str] = "ippo"
+
+    critic: Literal["central", "local"] = "local"
+    advantage: names.AdvantageName = "gae"
+    value_target: names.ValueTargetName = "advantage"
+    state_weight: names.StateWeightName = "none"
+    clip_range: names.ClipRangeName = "ppo"
+    action_ratio: names.ActionRatioName = "product"

@@ -1,16 +1,26 @@
-"""MAPPO: all agents at once, PPO's clipped objective, one central critic (Yu et al. 2022).
+"""MAPPO: PPO for each agent, with one central critic (Yu et al. 2022).
 
-A by GAE(λ) of V(s);   min( r^i A, clip(r^i, 1 ± ε) A )
+Simultaneous. A by GAE(λ) of V(s);   min( r^i A, clip(r^i, 1 ± ε) A )
 """
 
 from __future__ import annotations
 
-from opspo.algorithms.base import at_once
-from opspo.algorithms.setting import Setting
-from opspo.config import MAPPOConfig
-from opspo.update.algorithm import Algorithm
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from opspo.algorithms import names
+from opspo.algorithms.common import AlgorithmConfig
 
 
-def mappo(config: MAPPOConfig, setting: Setting) -> Algorithm:
-    """Simultaneous; sharing parameters makes no difference to the plan."""
-    return at_once(config, setting)
+@dataclass(frozen=True, kw_only=True)
+class MAPPOConfig(AlgorithmConfig):
+    """MAPPO: simultaneous PPO with one central critic."""
+
+    name: ClassVar[str] = "mappo"
+
+    critic: Literal["central", "local"] = "central"
+    advantage: names.AdvantageName = "gae"
+    value_target: names.ValueTargetName = "advantage"
+    state_weight: names.StateWeightName = "none"
+    clip_range: names.ClipRangeName = "ppo"
+    action_ratio: names.ActionRatioName = "product"

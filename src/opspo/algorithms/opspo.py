@@ -1,20 +1,37 @@
-"""OPSPO: agents in turn, on data corrected for what the agents before have changed.
+"""OPSPO: one agent after another, corrected for what the preceding agents have changed.
 
-AEC corrects the advantage (`estimators.traces`), SDC the state distribution
-(`estimators.state_weights`, `estimators.density_ratio`), CRC the weight and the clip range
-(`objectives.corrections.opspo_range`):
+Sequential, in semi-greedy order. AEC corrects the advantage A, SDC the state distribution by
+ω̃ = min(ω, 1), CRC the weight r̃ and the clip range:
 
     r̃ ω̃ · min( r^i A, clip(r^i, l^i, h^i) A )
 """
 
 from __future__ import annotations
 
-from opspo.algorithms.base import in_turn
-from opspo.algorithms.setting import Setting
-from opspo.config import OPSPOConfig
-from opspo.update.algorithm import Algorithm
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from opspo.algorithms import names
+from opspo.algorithms.sequential import SequentialConfig
 
 
-def opspo(config: OPSPOConfig, setting: Setting) -> Algorithm:
-    """Sequential; with shared parameters in blocks, as A2PO's public settings have it."""
-    return in_turn(config, setting)
+@dataclass(frozen=True, kw_only=True)
+class OPSPOConfig(SequentialConfig):
+    """OPSPO: sequential, corrected for what the preceding agents have changed."""
+
+    name: ClassVar[str] = "opspo"
+
+    order: names.OrderName = "semi_greedy"
+    critic: Literal["central", "local"] = "central"
+    advantage: names.AdvantageName = "trace"
+    trace_decay: names.TraceDecayName = "factor"
+    trace_clip: float = 1.0
+    value_target: names.ValueTargetName = "advantage"
+    state_weight: names.StateWeightName = "stepwise"
+    state_weight_min: float = 0.0
+    state_weight_max: float = 1.0
+    clip_range: names.ClipRangeName = "corrected"
+    trace_agents: names.TraceScopeName = "others"
+    weight_agents: names.WeightScopeName = "others"
+    values: Literal["collected", "anew"] = "collected"
+    action_ratio: names.ActionRatioName = "product"

@@ -10,16 +10,17 @@ from typing import Annotated, Any
 
 import tyro
 
+from opspo.bench.all_algorithms import compare_updates, print_costs
 from opspo.bench.engine import time_engine
-from opspo.bench.family import compare_updates, print_costs
 from opspo.bench.measure import Timing, product_rate
-from opspo.bench.parts import print_parts, time_parts
+from opspo.bench.pieces import print_parts, time_parts
 from opspo.bench.report import print_summary, summary, write
 from opspo.bench.training import time_iterations, time_update
-from opspo.config import ConfigError, RolloutConfig, TrainConfig, to_plain, unknown_name
+from opspo.config import RolloutConfig, TrainConfig, to_plain
 from opspo.devices import claim
 from opspo.environments import check_id, make_env
 from opspo.environments.base import Environment
+from opspo.errors import ConfigError, unknown_name
 from opspo.presets.command import starting_config
 
 

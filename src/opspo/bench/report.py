@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from opspo.bench.measure import Timing, peak_memory, product_rate
-from opspo.runs import package_versions
+from opspo.run_folder import package_versions
 
 
 def summary(timing: Timing, *, steps: int, flop: int | None = None) -> dict[str, Any]:

@@ -13,9 +13,10 @@ from opspo.bench.measure import Timing, time_call
 from opspo.config import TrainConfig
 from opspo.devices import compiler_options, layout
 from opspo.environments.base import Environment, runs_on_host
-from opspo.iteration import ready
-from opspo.learner import Learner, make_learner
 from opspo.rollout import host, scan
+from opspo.training.assembly import make_learner
+from opspo.training.compiled import ready
+from opspo.training.learner import Learner
 from opspo.types import TrainState, Trajectory
 
 

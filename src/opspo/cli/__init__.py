@@ -11,9 +11,10 @@ from collections.abc import Callable, Sequence
 
 import tyro
 
+from opspo.algorithms import ALGORITHMS
 from opspo.cli.runs import evaluate, resume
 from opspo.cli.train import train
-from opspo.config import ALGORITHM_CONFIGS, ConfigError, unknown_name
+from opspo.errors import ConfigError, unknown_name
 
 USAGE_ERROR = 2
 STOPPED = 130
@@ -21,7 +22,7 @@ STOPPED = 130
 
 def watch(arguments: Sequence[str]) -> None:
     """Film one episode of a trained policy, as GIF or MP4."""
-    from opspo.film.command import watch as run
+    from opspo.rendering.command import watch as run
 
     run(arguments)
 
@@ -57,7 +58,7 @@ def list_environments(arguments: Sequence[str]) -> None:
 def list_algorithms(arguments: Sequence[str]) -> None:
     """List the algorithms."""
     tyro.cli(_no_arguments, prog="opspo algos", args=arguments)
-    for name, config in sorted(ALGORITHM_CONFIGS.items()):
+    for name, config in sorted(ALGORITHMS.items()):
         print(f"{name:8} {(config.__doc__ or '').splitlines()[0]}")
 
 
@@ -103,9 +104,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _expected_status(error: Exception) -> int | None:
-    from opspo.environments.base import EngineError
-    from opspo.runs import RunError
-    from opspo.trainer import Interrupted, TrainingError
+    from opspo.errors import EngineError, Interrupted, RunError, TrainingError
 
     if isinstance(error, Interrupted):
         return STOPPED

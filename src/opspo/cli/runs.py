@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import tyro
 
-from opspo.config import ConfigError, parse_checkpoint, parse_hosts
+from opspo.config import parse_checkpoint, parse_processes
+from opspo.errors import ConfigError
 
 
 @dataclass(frozen=True)
@@ -54,10 +55,10 @@ def resume(arguments: Sequence[str]) -> None:
     parsed = tyro.cli(_Resume, prog="opspo resume", args=arguments)
 
     from opspo.devices import keep_programs
-    from opspo.trainer import resume as run
+    from opspo.training.trainer import resume as run
 
     keep_programs()
-    hosts = parse_hosts(parsed.hosts)
+    hosts = parse_processes(parsed.hosts)
     result = run(
         parsed.run_dir,
         checkpoint=parsed.checkpoint,
@@ -78,7 +79,7 @@ def evaluate(arguments: Sequence[str]) -> None:
         raise ConfigError(f"--seed must be from 0 to 2**31 - 1, but is {parsed.seed}.")
 
     from opspo.devices import keep_programs
-    from opspo.trainer import evaluate_run
+    from opspo.training.trainer import evaluate_run
 
     keep_programs()
     evaluation = evaluate_run(

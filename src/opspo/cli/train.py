@@ -9,14 +9,8 @@ from typing import Annotated, Any
 
 import tyro
 
-from opspo.config import (
-    ConfigError,
-    TrainConfig,
-    parse_checkpoint,
-    parse_hosts,
-    parse_seeds,
-    unknown_name,
-)
+from opspo.config import TrainConfig, parse_checkpoint, parse_processes, parse_seeds
+from opspo.errors import ConfigError, unknown_name
 
 
 @dataclass(frozen=True)
@@ -63,7 +57,7 @@ def train(arguments: Sequence[str]) -> None:
     from opspo.devices import keep_programs
 
     keep_programs()
-    hosts = parse_hosts(parsed.hosts)
+    hosts = parse_processes(parsed.hosts)
     if parsed.seeds and hosts:
         raise ConfigError("--seeds are trained on one host: leave out --hosts, or give one --seed.")
     start: dict[str, Any] = {

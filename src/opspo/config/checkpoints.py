@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from opspo.config.errors import unknown_name
+from opspo.errors import unknown_name
 
 
 def parse_checkpoint(text: str) -> int | Literal["latest", "best"]:

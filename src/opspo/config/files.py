@@ -7,11 +7,11 @@ import json
 from typing import Any, get_type_hints
 
 import opspo
-from opspo.config.algorithm import AlgorithmConfig
-from opspo.config.algorithms import ALGORITHM_CONFIGS
-from opspo.config.errors import ConfigError, unknown_name
+from opspo.algorithms import ALGORITHMS
+from opspo.algorithms.common import AlgorithmConfig
 from opspo.config.run import TrainConfig
 from opspo.config.versions import FORMAT, check_format, upgrade
+from opspo.errors import ConfigError, unknown_name
 
 
 def to_plain(config: TrainConfig) -> dict[str, Any]:
@@ -36,14 +36,14 @@ def from_json(text: str) -> TrainConfig:
     try:
         data = dict(json.loads(text))
         algo = data["algo"]
-        algorithm = ALGORITHM_CONFIGS.get(algo)
+        algorithm = ALGORITHMS.get(algo)
     except (ValueError, KeyError, TypeError) as error:
         raise ConfigError(f"The configuration cannot be read: {error!r}") from error
     # first: a later version may have algorithms and settings that this one does not know
     written_by = data.pop("opspo", None)
     found = check_format(data.pop("format", 1), written_by, opspo.__version__)
     if algorithm is None:
-        raise unknown_name("algorithm", algo, ALGORITHM_CONFIGS)
+        raise unknown_name("algorithm", algo, ALGORITHMS)
     return _parse(TrainConfig, upgrade(data, algorithm, found=found), algorithm)
 
 

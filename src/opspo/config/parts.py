@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from opspo.config.errors import require
+from opspo.errors import require
 
 LEAST_NORMALISED = 4
 """Fewest features of which a layer norm leaves enough"""

@@ -6,13 +6,12 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from opspo.config.algorithm import (
+from opspo.algorithms import ALGORITHMS, OPSPOConfig
+from opspo.algorithms.common import (
     NEEDS_CENTRAL_CRITIC,
     NEEDS_SEPARATE_PARAMETERS,
     AlgorithmConfig,
 )
-from opspo.config.algorithms import ALGORITHM_CONFIGS, OPSPOConfig
-from opspo.config.errors import require, unknown_name
 from opspo.config.parts import (
     CheckpointConfig,
     EvaluationConfig,
@@ -21,6 +20,7 @@ from opspo.config.parts import (
     RolloutConfig,
     ValueConfig,
 )
+from opspo.errors import require, unknown_name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,9 +52,9 @@ class TrainConfig:
     checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
 
     def __post_init__(self) -> None:
-        if self.algo not in ALGORITHM_CONFIGS:
-            raise unknown_name("algorithm", self.algo, ALGORITHM_CONFIGS)
-        expected = ALGORITHM_CONFIGS[self.algo]
+        if self.algo not in ALGORITHMS:
+            raise unknown_name("algorithm", self.algo, ALGORITHMS)
+        expected = ALGORITHMS[self.algo]
         require(
             isinstance(self.algorithm, expected),
             "algorithm",

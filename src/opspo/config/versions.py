@@ -20,8 +20,8 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from opspo.config.algorithm import AlgorithmConfig
-from opspo.config.errors import ConfigError
+from opspo.algorithms.common import AlgorithmConfig
+from opspo.errors import ConfigError
 
 FORMAT = 2
 """Of the files written today. Files without one have format 1."""

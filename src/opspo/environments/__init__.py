@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from opspo.config import unknown_name
 from opspo.environments.families import FAMILIES, Family
+from opspo.errors import unknown_name
 
 if TYPE_CHECKING:
     from opspo.environments.base import Environment

@@ -13,10 +13,6 @@ from typing_extensions import TypeIs
 from opspo.types import Array
 
 
-class EngineError(RuntimeError):
-    """An engine broke down and cannot be started again."""
-
-
 @dataclass(frozen=True)
 class EnvironmentSpec:
     """Sizes and facts that do not change."""

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from opspo.config import ConfigError
 from opspo.environments.base import EnvironmentSpec
+from opspo.errors import ConfigError
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from opspo.config import ConfigError
 from opspo.environments.base import (
-    EngineError,
     Environment,
     EnvironmentSpec,
     HostBatch,
@@ -30,6 +28,7 @@ from opspo.environments.base import (
 )
 from opspo.environments.checks.first import FirstLook
 from opspo.environments.frames import told
+from opspo.errors import ConfigError, EngineError
 from opspo.types import Array
 
 

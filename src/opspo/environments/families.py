@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from opspo.config import ConfigError
+from opspo.errors import ConfigError
 
 if TYPE_CHECKING:
     from opspo.environments.base import Environment

@@ -15,10 +15,10 @@ from typing import Any
 import gymnasium
 import numpy as np
 
-from opspo.config import ConfigError
 from opspo.environments import football_features as features
 from opspo.environments.base import EnvironmentSpec
 from opspo.environments.joint import JointBatch, joint_spaces
+from opspo.errors import ConfigError
 
 SIMPLE = "simple115"
 _KEEPER = 0

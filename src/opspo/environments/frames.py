@@ -15,7 +15,7 @@ import jaxlib
 import numpy as np
 
 import opspo
-from opspo.config import ConfigError
+from opspo.errors import ConfigError
 
 MOST_FRAMES = 5
 """The innermost ones are shown"""

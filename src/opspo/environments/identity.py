@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from opspo.environments.base import EnvironmentSpec
-from opspo.runs import RunError, RunFolder
+from opspo.errors import RunError
+from opspo.run_folder import RunFolder
 
 SIZES = ("num_agents", "observation_size", "state_size", "num_actions", "action_size")
 OWN_SIZES = {"action_sizes": "action_size", "action_counts": "num_actions"}

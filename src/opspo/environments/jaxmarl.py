@@ -18,12 +18,12 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from opspo.config import ConfigError, unknown_name
 from opspo.environments.base import EnvironmentSpec, Observation, Step
 from opspo.environments.decisions import choices_of, team_sizes
 from opspo.environments.jaxmarl_spaces import action_of
 from opspo.environments.opponents import MPE_GAMES, OPPONENTS
-from opspo.environments.silence import silenced
+from opspo.environments.quiet import silenced
+from opspo.errors import ConfigError, unknown_name
 from opspo.types import Array
 
 

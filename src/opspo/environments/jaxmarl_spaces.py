@@ -8,9 +8,9 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from opspo.config import ConfigError
 from opspo.environments.decisions import Action, to_range
-from opspo.environments.silence import silenced
+from opspo.environments.quiet import silenced
+from opspo.errors import ConfigError
 
 
 def action_of(space: Any, who: str) -> Action:

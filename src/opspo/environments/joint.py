@@ -18,8 +18,8 @@ from gymnasium import spaces
 from gymnasium.wrappers import TimeLimit
 
 from opspo.environments.base import EnvironmentSpec, Observation, Step
-from opspo.environments.seats import Here, Make, Seat, Seen, Worker
-from opspo.environments.seeds import spread
+from opspo.environments.seeding import spread
+from opspo.environments.workers import Here, Make, Seat, Seen, Worker
 
 
 def joint_spaces(spec: EnvironmentSpec) -> tuple[spaces.Dict, spaces.Space]:

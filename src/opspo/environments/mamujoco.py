@@ -21,10 +21,10 @@ from typing import Any
 
 import numpy as np
 
-from opspo.config import ConfigError
 from opspo.environments.base import EnvironmentSpec, Observation, Step
 from opspo.environments.decisions import unless_equal
-from opspo.environments.seeds import spread
+from opspo.environments.seeding import spread
+from opspo.errors import ConfigError
 
 TASKS = (
     "Ant",

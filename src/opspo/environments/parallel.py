@@ -9,11 +9,11 @@ from typing import Any, Protocol
 import gymnasium
 import numpy as np
 
-from opspo.config import ConfigError
 from opspo.environments.base import EnvironmentSpec
 from opspo.environments.decisions import Action, allowed, choices_of, random_action
 from opspo.environments.joint import joint_spaces
 from opspo.environments.spaces import MASK, View
+from opspo.errors import ConfigError
 
 NO_STATE = (
     "pass own_state=False to opspo.from_pettingzoo: then the critic sees the observations in a row"

@@ -15,13 +15,13 @@ from typing import Any
 
 import numpy as np
 
-from opspo.config import ConfigError
 from opspo.environments.base import EnvironmentSpec
 from opspo.environments.decisions import team_sizes
 from opspo.environments.joint import JointBatch
 from opspo.environments.opponents import OPPONENTS, is_known_game, opposed_pair
 from opspo.environments.parallel import NO_STATE, Joint, MakeParallel, random_rewards
 from opspo.environments.spaces import AN_IMAGE, action_of, has_image_shape, is_image, view_of
+from opspo.errors import ConfigError
 
 PROBE_STEPS, PROBE_SECONDS = 100, 5.0
 """Random play of a new environment, to see whether its agents are opponents; at most this long"""

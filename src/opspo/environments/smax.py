@@ -11,7 +11,7 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from opspo.environments.silence import silenced
+from opspo.environments.quiet import silenced
 
 with silenced():
     from jaxmarl.environments.smax import HeuristicEnemySMAX, Scenario, map_name_to_scenario

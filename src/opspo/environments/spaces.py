@@ -17,8 +17,8 @@ import numpy as np
 from gymnasium import spaces
 from gymnasium.spaces.utils import flatdim, flatten
 
-from opspo.config import ConfigError
 from opspo.environments.decisions import Action, to_range
+from opspo.errors import ConfigError
 
 MASK = "action_mask"
 """The key of an observation, or of an info, that says which actions can be taken"""

@@ -14,10 +14,10 @@ from typing import Any
 import gymnasium
 import numpy as np
 
-from opspo.config import ConfigError, unknown_name
 from opspo.environments.base import EnvironmentSpec
 from opspo.environments.families import STARCRAFT
 from opspo.environments.joint import JointBatch, joint_spaces
+from opspo.errors import ConfigError, unknown_name
 
 MakeSMAC = Callable[[int], Any]
 """(seed) → an engine with the API of `StarCraft2Env`; one is made in every process, and one here

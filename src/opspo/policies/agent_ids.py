@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from opspo.policies.networks import RunningNorm
+from opspo.policies.modules import RunningNorm
 
 KERNEL, BIAS = "params.torso.Dense_0.kernel", "params.torso.Dense_0.bias"
 MEAN, VARIANCE = "statistics.torso.input.mean", "statistics.torso.input.variance"

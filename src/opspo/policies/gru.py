@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from opspo.policies.linear import bias_gradient, kernel_gradient
+from opspo.policies.dense import bias_gradient, kernel_gradient
 from opspo.types import Array
 
 

@@ -1,144 +1,37 @@
-"""Actor and critic networks: layer norm, hidden layers, optionally a GRU.
-
-Every network maps a sequence: [L, B, d] with the recurrent state [B, h] before its first step,
-and a flag [L, B] where an episode begins (the state is zeroed there). A feed-forward network
-has h = 0 and passes the empty state through.
-"""
+"""The networks of a run: what an algorithm is composed for."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import dataclass
 
-import flax.linen as nn
-import jax
-import jax.numpy as jnp
-
-from opspo.policies.gru import Gates, gru
-from opspo.policies.layer_norm import layer_norm
-from opspo.policies.linear import Dense
-from opspo.types import Array
-
-ACTIVATIONS: dict[str, tuple[Callable[[Array], Array], float]] = {
-    "relu": (nn.relu, 2.0**0.5),
-    "tanh": (nn.tanh, 5.0 / 3.0),
-}
-"""Non-linearity and the gain that keeps its variance (the paper's baselines use these)."""
+from opspo.config import PolicyConfig
+from opspo.environments.base import EnvironmentSpec
+from opspo.policies.team import Critic, Team, make_critic, make_team
 
 
-def dense(size: int, gain: float, name: str | None = None) -> Dense:
-    """A linear layer with orthogonal weights scaled by `gain`, and a zero bias."""
-    init = nn.initializers.orthogonal(gain)
-    return Dense(size, kernel_init=init, name=name)
+@dataclass(frozen=True)
+class Networks:
+    """The actors, the critic, and the sequences that they are trained on."""
+
+    team: Team
+    critic: Critic
+    chunk_length: int
+    """Steps in a sequence: 1 without memory"""
 
 
-class GRU(nn.Module):
-    """Gated recurrent unit; `policies.gru` has the formula.
+def make_networks(
+    config: PolicyConfig, spec: EnvironmentSpec, *, local_critic: bool, chunk_length: int
+) -> Networks:
+    """The networks of a configuration for an environment's sizes.
 
-    The input products of all steps are formed in one matrix product before the scan; only the
-    recurrent ones are inside it.
+    Args:
+        config: the settings of the networks.
+        spec: what the environment hands to them.
+        local_critic: whether each agent has a critic of its own observation.
+        chunk_length: steps in a sequence.
     """
-
-    size: int
-
-    @nn.compact
-    def __call__(self, x: Array, memory: Array, first: Array) -> tuple[Array, Array]:
-        """[L, B, d], [B, h], [L, B] → outputs [L, B, h], last state [B, h]."""
-        inputs = Gates(*(dense(self.size, 1.0, f"input_{gate}")(x) for gate in Gates._fields))
-        kernels = Gates(
-            *(
-                self.param(
-                    f"recurrent_{gate}", nn.initializers.orthogonal(), (self.size, self.size)
-                )
-                for gate in Gates._fields
-            )
-        )
-        bias = self.param("recurrent_new_bias", nn.initializers.zeros, (self.size,))
-        outputs = gru(inputs, kernels, bias, memory, first)
-        return outputs, outputs[-1]
-
-
-class RunningNorm(nn.Module):
-    """Features by their mean and deviation in all that was seen so far, within ±`LIMIT`.
-
-    The statistics are variables of the network that no gradient moves; see `Members.observe`.
-    Before anything was seen they are those of a standard normal.
-    """
-
-    LIMIT = 10.0
-    EPSILON = 1e-8
-
-    @nn.compact
-    def __call__(self, x: Array) -> Array:
-        """[..., d] → [..., d]."""
-        size = x.shape[-1]
-        mean = self.variable("statistics", "mean", jnp.zeros, (size,)).value
-        variance = self.variable("statistics", "variance", jnp.ones, (size,)).value
-        self.variable("statistics", "count", jnp.zeros, ())
-        mean, variance = jax.lax.stop_gradient((mean, variance))
-        shape = (1,) * (x.ndim - 1) + (size,)
-        scaled = (x - mean.reshape(shape)) / jnp.sqrt(variance + self.EPSILON).reshape(shape)
-        return jnp.clip(scaled, -self.LIMIT, self.LIMIT)
-
-
-class Torso(nn.Module):
-    """Hidden layers, with `recurrent` a GRU, and the layers after it; layer norm after each."""
-
-    hidden_sizes: tuple[int, ...]
-    activation: str
-    recurrent: bool
-    running_normalisation: bool = False
-    """in place of the first layer norm"""
-    layer_norm: bool = True
-    output_sizes: tuple[int, ...] = ()
-
-    @nn.compact
-    def __call__(self, x: Array, memory: Array, first: Array) -> tuple[Array, Array]:
-        """[L, B, d] → features [L, B, last width] and the state after the last step."""
-        function, gain = ACTIVATIONS[self.activation]
-
-        def norm(x: Array) -> Array:
-            return layer_norm(x) if self.layer_norm else x
-
-        x = RunningNorm(name="input")(x) if self.running_normalisation else norm(x)
-        for size in self.hidden_sizes:
-            x = norm(function(dense(size, gain)(x)))
-        if self.recurrent:
-            x, memory = GRU(self.hidden_sizes[-1])(x, memory, first)
-            x = norm(x)
-        for size in self.output_sizes:
-            x = norm(function(dense(size, gain)(x)))
-        return x, memory
-
-
-class ActorNetwork(nn.Module):
-    """Torso and a linear head with the parameters of the action distribution."""
-
-    torso: Torso
-    head_size: int
-    output_gain: float
-    initial_log_std: float | None
-    """None: discrete actions, the head gives logits. Else it gives means through tanh, and the
-    log standard deviations are parameters that do not depend on the observation."""
-
-    @nn.compact
-    def __call__(self, x: Array, memory: Array, first: Array) -> tuple[Array, Array]:
-        """[L, B, d] → logits [L, B, A], or mean and log std [L, B, 2 D]; and the last state."""
-        features, memory = self.torso(x, memory, first)
-        out = dense(self.head_size, self.output_gain)(features)
-        if self.initial_log_std is not None:
-            init = nn.initializers.constant(self.initial_log_std)
-            log_std = self.param("log_std", init, (self.head_size,))
-            out = jnp.concatenate([nn.tanh(out), jnp.broadcast_to(log_std, out.shape)], axis=-1)
-        return out, memory
-
-
-class CriticNetwork(nn.Module):
-    """Torso and a linear head with one value."""
-
-    torso: Torso
-
-    @nn.compact
-    def __call__(self, x: Array, memory: Array, first: Array) -> tuple[Array, Array]:
-        """[L, B, d] → values [L, B, 1], and the last state."""
-        features, memory = self.torso(x, memory, first)
-        return dense(1, 1.0)(features), memory
+    return Networks(
+        team=make_team(config, spec),
+        critic=make_critic(config, spec, local=local_critic),
+        chunk_length=chunk_length,
+    )

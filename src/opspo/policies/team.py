@@ -11,8 +11,8 @@ import jax.numpy as jnp
 import optax
 
 from opspo.config import LEAST_NORMALISED, PolicyConfig, TrainConfig
-from opspo.config.errors import require
 from opspo.environments.base import EnvironmentSpec, Observation
+from opspo.errors import require
 from opspo.estimators.normalise import merge_moments
 from opspo.policies.distributions import (
     Decisions,
@@ -20,7 +20,7 @@ from opspo.policies.distributions import (
     Distribution,
     MaskedCategorical,
 )
-from opspo.policies.networks import GRU, ActorNetwork, CriticNetwork, Torso
+from opspo.policies.modules import GRU, ActorNetwork, CriticNetwork, Torso
 from opspo.types import Array, Params
 
 

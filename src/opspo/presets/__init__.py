@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from opspo.config import ALGORITHM_CONFIGS, SequentialConfig, TrainConfig, unknown_name
+from opspo.algorithms import ALGORITHMS, SequentialConfig
+from opspo.config import TrainConfig
+from opspo.errors import unknown_name
 from opspo.presets import football, mamujoco, smac, smax
 from opspo.presets.equal_steps import equal_steps
 from opspo.presets.jaxmarl import jaxmarl
@@ -26,9 +28,9 @@ def default_config(env: str, algo: str) -> TrainConfig:
     Raises:
         ConfigError: there is no such algorithm.
     """
-    if algo not in ALGORITHM_CONFIGS:
-        raise unknown_name("algorithm", algo, ALGORITHM_CONFIGS)
-    config = TrainConfig(env=env, algo=algo, algorithm=ALGORITHM_CONFIGS[algo]())
+    if algo not in ALGORITHMS:
+        raise unknown_name("algorithm", algo, ALGORITHMS)
+    config = TrainConfig(env=env, algo=algo, algorithm=ALGORITHMS[algo]())
     return ADAPT.get(env.split("/", maxsplit=1)[0], lambda config: config)(config)
 
 

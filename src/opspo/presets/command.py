@@ -9,7 +9,8 @@ from pathlib import Path
 
 import tyro
 
-from opspo.config import ConfigError, TrainConfig, from_json
+from opspo.config import TrainConfig, from_json
+from opspo.errors import ConfigError
 from opspo.presets import preset_config
 
 

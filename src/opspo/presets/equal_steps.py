@@ -10,7 +10,8 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from opspo.config import HAPPOConfig, SequentialConfig, TrainConfig
+from opspo.algorithms import HAPPOConfig, SequentialConfig
+from opspo.config import TrainConfig
 
 
 def equal_steps(

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import dataclasses
 
-from opspo.config import ConfigError, OptimiserConfig, PolicyConfig, RolloutConfig, TrainConfig
+from opspo.config import OptimiserConfig, PolicyConfig, RolloutConfig, TrainConfig
+from opspo.errors import ConfigError
 
 
 def jaxmarl(config: TrainConfig) -> TrainConfig:

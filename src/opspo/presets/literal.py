@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 
-from opspo.config import ConfigError, OPSPOConfig, TrainConfig
+from opspo.algorithms import OPSPOConfig
+from opspo.config import TrainConfig
+from opspo.errors import ConfigError
 
 
 def literal(config: TrainConfig) -> TrainConfig:

@@ -13,18 +13,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from opspo.config import (
-    ALGORITHM_CONFIGS,
-    ConfigError,
-    DensityConfig,
-    OptimiserConfig,
-    PolicyConfig,
-    RolloutConfig,
-    TrainConfig,
-    ValueConfig,
-    unknown_name,
-)
-from opspo.config.algorithm import OrderName
+from opspo.algorithms import ALGORITHMS, DensityConfig
+from opspo.algorithms.names import OrderName
+from opspo.config import OptimiserConfig, PolicyConfig, RolloutConfig, TrainConfig, ValueConfig
+from opspo.errors import ConfigError, unknown_name
 
 
 @dataclass(frozen=True)
@@ -144,8 +136,8 @@ def paper(env: str, algo: str) -> TrainConfig:
     Raises:
         ConfigError: the paper has no such task, or there is no such algorithm.
     """
-    if algo not in ALGORITHM_CONFIGS:
-        raise unknown_name("algorithm", algo, ALGORITHM_CONFIGS)
+    if algo not in ALGORITHMS:
+        raise unknown_name("algorithm", algo, ALGORITHMS)
     if env not in tasks():
         raise ConfigError(
             f"preset: the paper has no settings for env '{env}'. It has some for "
@@ -212,7 +204,7 @@ def _algorithm(algo: str, family: Family, row: Row) -> Any:
         "happo": baseline | _happo(row),
         "ippo": baseline | {"epochs": row.baseline_epochs, "critic": "local"},
     }
-    config = ALGORITHM_CONFIGS[algo](
+    config = ALGORITHMS[algo](
         gamma=family.gamma,
         entropy_coefficient=family.entropy_coefficient,
         minibatches=row.minibatches,

@@ -24,7 +24,7 @@ from opspo.environments.base import (
     Observation,
     Step,
 )
-from opspo.environments.seeds import spread
+from opspo.environments.seeding import spread
 from opspo.policies.team import Team
 from opspo.rollout import scan
 from opspo.rollout.scan import View

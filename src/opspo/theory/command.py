@@ -8,12 +8,12 @@ from pathlib import Path
 
 import tyro
 
-from opspo.config import ConfigError
+from opspo.errors import ConfigError
 from opspo.theory.checks import Worst, run_checks
 from opspo.theory.claims import CLAIMS
 from opspo.theory.figure import check_figure, draw_figure
-from opspo.theory.report import print_table, write_json
 from opspo.theory.search import search
+from opspo.theory.tables import print_table, write_json
 
 
 @dataclass(frozen=True)

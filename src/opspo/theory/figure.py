@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from opspo.config import ConfigError
+from opspo.errors import ConfigError
 from opspo.theory import bounds, games
 from opspo.theory.claims import a2po as a2po_bound
 from opspo.theory.claims import on_the_data, refined, team

@@ -1,34 +1,145 @@
-"""What an algorithm is to the update: its schedule and its corrections."""
+"""What an algorithm is to the update: the terms of its equation, field by field."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
+import jax.numpy as jnp
+
+from opspo.estimators import trace_decays
+from opspo.state_weights.protocol import StateWeight
+from opspo.terms import Term, call, check
 from opspo.types import Array, Correction, StageData
 from opspo.update.schedule import Schedule
-from opspo.update.state_weights import StateWeight
-from opspo.update.step import ActionRatio, LiveRange
 
-Counted = Callable[[Array, Array, Array], Array]
-"""(log-ratios of all [T, E, N], agents [K], rank [N]) → log-ratio that counts [T, E, K]."""
+Range = tuple[Array, Array, Array]
+"""Weight, low and high of the surrogate"""
+LiveRange = Callable[[Array], Range]
+"""log-ratio of the others [L, C, K] → weight, low, high"""
+ActionRatio = Callable[[Array, Array, Array | None], Array]
+"""(log-probabilities [..., D], those at collection, own dimensions) → log-ratio of the action
+[...]; see `estimators.action_ratios`"""
+
+_TRACE = ("reward", "value", "next_value", "done", "first", "alive", "log_ratio", "stage")
+OFFERED: dict[str, tuple[str, ...]] = {
+    "advantage": (*_TRACE, "trace_decay"),
+    "value_target": (*_TRACE, "trace_decay", "advantage"),
+    "trace_decay": ("log_ratio", "stage"),
+    "trace_agents": ("log_ratios", "agents", "rank"),
+    "weight_agents": ("log_ratios", "agents", "rank"),
+    "clip_range": ("log_ratio", "position", "nearness"),
+}
+"""Setting → the arrays that its term may ask for; `types.StageData` describes them. Besides, each
+may ask for any number of the declaration."""
 
 
 @dataclass(frozen=True)
 class Algorithm:
-    """The named choices in which the algorithms differ; the mechanics are in `update.stage`."""
+    """The surrogate mean[ w ω̃ · min(r A, clip(r, low, high) A) ], term by term.
+
+    A term is a function that asks by name for the arrays in `OFFERED` and for the declaration's
+    numbers (`terms`). To change one: `dataclasses.replace(compose(…), clip_range=mine)`.
+    """
 
     schedule: Schedule
-    correct: Callable[[StageData, Array], Correction]
-    """The terms of the surrogate for a stage, from its data and the state weight ω"""
+    """Who is updated when"""
+    advantage: Term
+    """A [T, E, K] or [T, E, M], as in `estimators.advantages`"""
+    value_target: Term
+    """The critic's target, as in `estimators.value_targets`"""
+    trace_decay: Term
+    """What a trace keeps at a step, as in `estimators.trace_decays`"""
+    trace_agents: Term
+    """Whose ratios count in the traces: a scope of `estimators.ratio_scopes`"""
     state_weight: StateWeight
-    trace_agents: Counted
-    """Whose ratios count in the traces"""
-    weight_agents: Counted
-    """Whose ratios count in the weights and ranges"""
+    """ω"""
+    state_weight_min: float
+    """ω̃ = clip(ω, min, max)"""
+    state_weight_max: float
+    weight_agents: Term
+    """Whose ratios count in ω, w and the range: a scope of `estimators.ratio_scopes`"""
+    clip_range: Term
+    """w, low and high, as in `objectives.clip_ranges`"""
+    range_is_live: bool
+    """w, low and high are computed at each gradient step from the others' ratio there, since all
+    agents move at once"""
     action_ratio: ActionRatio
-    """The ratio of an action of several dimensions, as the objective takes it"""
-    values_anew: bool = False
+    """r of an action of several dimensions"""
+    values_anew: bool
     """Each stage's values are of the critic as the stages before have left it"""
-    live_range: LiveRange | None = None
-    """Weight and range by the others' ratio at each gradient step, where all move at once"""
+    numbers: Mapping[str, Any] = field(repr=False)
+    """The declaration's fields, by name, without the names of terms"""
+
+    def __post_init__(self) -> None:
+        for setting, arrays in OFFERED.items():
+            term = getattr(self, setting)
+            if term is not trace_decays.running:  # stands for a whole advantage estimator
+                check(setting, term, (*arrays, *self.numbers))
+
+    def counted(self, scope: str, log_ratios: Array, agents: Array, rank: Array) -> Array:
+        """The log-ratio [T, E, K] that counts for each of a group of agents.
+
+        Args:
+            scope: `trace_agents` or `weight_agents`.
+            log_ratios: [T, E, N] of each agent.
+            agents: [K] int, the group.
+            rank: [N] int, each agent's place in the order.
+        """
+        offered = {"log_ratios": log_ratios, "agents": agents, "rank": rank}
+        total: Array = call(getattr(self, scope), {**self.numbers, **offered})
+        return total
+
+    def correct(self, data: StageData, omega: Array) -> Correction:
+        """Every term of the surrogate for a stage, from its data and ω [T, E, K]."""
+        shape = data.log_ratio.shape
+        offered = {
+            **self.numbers,
+            **{name: getattr(data, name) for name in _TRACE},
+            "log_ratio": data.trace_log_ratio,
+        }
+        offered["trace_decay"] = self._decay(offered)
+        advantage = jnp.broadcast_to(call(self.advantage, offered), shape)
+        value_target = call(self.value_target, {**offered, "advantage": advantage})
+        weight, low, high = self.range_at(data.log_ratio, data.position, data.nearness)
+        bounded = jnp.clip(omega, self.state_weight_min, self.state_weight_max)
+        return Correction(
+            advantage=advantage,
+            value_target=jnp.broadcast_to(value_target, shape),
+            weight=weight * bounded,
+            low=low,
+            high=high,
+            state_weight=omega,
+        )
+
+    def range_at(self, log_ratio: Array, position: Array, nearness: Array) -> Range:
+        """w, low and high [..., K] at the others' log-ratio [..., K].
+
+        Args:
+            log_ratio: [..., K].
+            position: [K] place in the order over the number of agents.
+            nearness: [K] `objectives.agent_clips.nearness`.
+        """
+        offered = {"log_ratio": log_ratio, "position": position, "nearness": nearness}
+        found: Range = call(self.clip_range, {**self.numbers, **offered})
+        return found
+
+    @property
+    def live_range(self) -> LiveRange | None:
+        """The range as a function of the others' log-ratio at a gradient step, if it is live."""
+        if not self.range_is_live:
+            return None
+
+        def live(log_ratio: Array) -> Range:
+            last = jnp.ones(log_ratio.shape[-1])
+            return self.range_at(log_ratio, last, last)
+
+        return live
+
+    def _decay(self, offered: Mapping[str, Any]) -> Callable[..., Array]:
+        def decay(log_ratio: Array, **numbers: Any) -> Array:
+            kept: Array = call(self.trace_decay, {**offered, **numbers, "log_ratio": log_ratio})
+            return kept
+
+        return decay

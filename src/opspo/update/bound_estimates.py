@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import jax.numpy as jnp
 
+from opspo.estimators.advantages import gae
 from opspo.estimators.normalise import masked_means
-from opspo.estimators.state_weights import stepwise_wis
-from opspo.estimators.traces import gae
+from opspo.estimators.stepwise import stepwise_wis
 from opspo.theory import bounds
 from opspo.types import Array, Correction, StageData
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import jax.numpy as jnp
 from flax import struct
 
-from opspo.estimators.ratios import product_log_ratio
-from opspo.policies.team import Team
+from opspo.estimators import action_ratios
+from opspo.policies.networks import Networks
 from opspo.rollout.chunks import chunk_starts, from_chunks, to_chunks
 from opspo.types import Array, Batch, Params, Trajectory
-from opspo.update.step import ActionRatio
+from opspo.update.algorithm import ActionRatio
 
 
 @struct.dataclass
@@ -29,28 +29,26 @@ def not_moved(batch: Batch) -> Moved:
 
 
 def measure(
-    team: Team,
+    networks: Networks,
     action_ratio: ActionRatio,
     params: Params,
     trajectory: Trajectory,
     before: Moved,
     agents: Array,
-    *,
-    chunk_length: int,
 ) -> Moved:
     """How far all have moved after gradient steps of a group of agents.
 
     With separate parameters only the group's agents have.
 
     Args:
-        team: whose networks they are.
+        networks: whose data these are.
         action_ratio: the ratio of an action, as the objective takes it.
         params: of all actors, after the steps.
         trajectory: the data.
         before: how far they had moved before.
         agents: [K] int.
-        chunk_length: length of the sequences that the networks run on.
     """
+    team, chunk_length = networks.team, networks.chunk_length
     moved = jnp.arange(team.num_members) if team.shared else agents
     num_envs = trajectory.reward.shape[1]
 
@@ -76,5 +74,5 @@ def measure(
 
     return Moved(
         put(before.log_ratio, action_ratio(log_prob, old, own)),
-        put(before.density_log_ratio, product_log_ratio(log_prob, old, own)),
+        put(before.density_log_ratio, action_ratios.product(log_prob, old, own)),
     )

@@ -19,7 +19,6 @@ import numpy as np
 from flax import struct
 
 from opspo.types import Array
-from opspo.update.order import Order
 
 
 @struct.dataclass
@@ -40,6 +39,8 @@ class Plan:
 
 Schedule = Callable[[Array, Array], Plan]
 """(key, score of each agent [N]) → plan."""
+Order = Callable[[Array, Array], Array]
+"""(key, score of each agent [N]) → permutation int [N]; see `orders`."""
 
 
 def simultaneous(*, num_agents: int, epochs: int) -> Schedule:

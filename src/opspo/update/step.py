@@ -10,82 +10,25 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import optax
-from flax import struct
 from jax.sharding import Mesh
 
+from opspo.estimators import action_ratios, ratio_scopes
 from opspo.estimators.normalise import mean_and_deviation, update_statistics
-from opspo.estimators.ratios import (
-    kl_from_log_ratio,
-    others_log_ratio,
-    product_log_ratio,
-)
+from opspo.estimators.ratios import kl_from_log_ratio
 from opspo.objectives.surrogate import clipped_surrogate, is_clipped
 from opspo.objectives.value import clipped_value_loss
+from opspo.policies.networks import Networks
 from opspo.policies.team import Critic, Team
-from opspo.types import Array, Params, ValueStatistics
+from opspo.types import Array, Params
+from opspo.update.algorithm import ActionRatio, LiveRange
+from opspo.update.learners import Learners
 from opspo.update.mean import Sums, mean_gradient, sums
+from opspo.update.sequences import Sequences, Starts
 
 Metrics = dict[str, Array]
-Step = Callable[["Learners", "Sequences", "Starts", Array], tuple["Learners", Metrics]]
+Step = Callable[[Learners, Sequences, Starts, Array], tuple[Learners, Metrics]]
 """(learners, minibatch, memories at its start, scale of the step sizes [])
 → learners, what was measured"""
-ActionRatio = Callable[[Array, Array, Array | None], Array]
-"""(log-probabilities [..., D], those at collection, own dimensions) → log-ratio of the action
-[...]; see `estimators.ratios`"""
-LiveRange = Callable[[Array], tuple[Array, Array, Array]]
-"""log-ratio of the others [L, C, K] → weight, low, high"""
-
-
-@struct.dataclass
-class Sequences:
-    """What a loss needs of each sample: [L, C, ...] or a minibatch of its chunks."""
-
-    observation: Array
-    """[L, C, K, d]"""
-    available_actions: Array | None
-    action: Array
-    log_prob: Array
-    """[L, C, K, D] at collection"""
-    dimensions: Array | None
-    """[L, C, K, D] bool, which dimensions of the action are the agent's own; None: all"""
-    mask: Array
-    """[L, C, K] bool, the agent is alive and under update"""
-    advantage: Array
-    weight: Array
-    low: Array
-    high: Array
-    state: Array
-    """[L, C, M, s]"""
-    first: Array
-    """[L, C] bool"""
-    value: Array
-    """[L, C, M] the critic's output at collection"""
-    value_target: Array
-    """[L, C, K] in the reward's unit"""
-    target_mask: Array
-    """[L, C, K] bool, the agent is under update: its target counts also after its death"""
-
-
-@struct.dataclass
-class Starts:
-    """Recurrent states at the start of each chunk."""
-
-    actor: Array
-    """[C, K, h]"""
-    critic: Array
-    """[C, M, h]"""
-
-
-@struct.dataclass
-class Learners:
-    """Parameters and optimiser states of the group under update."""
-
-    actor: Params
-    actor_optimiser: optax.OptState
-    critic: Params
-    critic_optimiser: optax.OptState
-    value_statistics: ValueStatistics
-    """the unit in which the critic is trained, the same for all of them"""
 
 
 def actor_loss(
@@ -106,7 +49,7 @@ def actor_loss(
     weight, low, high = batch.weight, batch.low, batch.high
     if live_range is not None:
         moved = jax.lax.stop_gradient(jnp.where(batch.mask, change, 0))
-        factor, low, high = live_range(others_log_ratio(moved, jnp.arange(moved.shape[-1])))
+        factor, low, high = live_range(ratio_scopes.others(moved, jnp.arange(moved.shape[-1])))
         weight = weight * factor
     surrogate = clipped_surrogate(change, batch.advantage, weight, low, high)
     entropy = distribution.entropy(output, batch.available_actions)
@@ -119,7 +62,7 @@ def actor_loss(
         "policy_loss": -surrogate,
         "entropy": entropy,
         "clip_fraction": held.astype(gain.dtype),
-        "kl": kl_from_log_ratio(product_log_ratio(log_prob, batch.log_prob, batch.dimensions)),
+        "kl": kl_from_log_ratio(action_ratios.product(log_prob, batch.log_prob, batch.dimensions)),
     }
     return -jnp.where(batch.mask, gain, 0).sum(), sums(found, batch.mask)
 
@@ -150,8 +93,7 @@ def critic_loss(
 class GradientStep:
     """The step for given networks, optimisers and numbers."""
 
-    team: Team
-    critic: Critic
+    networks: Networks
     actor_optimiser: optax.GradientTransformation
     critic_optimiser: optax.GradientTransformation
     entropy_coefficient: float
@@ -163,7 +105,7 @@ class GradientStep:
     """of the value statistics at each of the critic's steps; None: they stay for the update"""
     least_deviation: float
     """of the critic's unit"""
-    action_ratio: ActionRatio = product_log_ratio
+    action_ratio: ActionRatio = action_ratios.product
     live_range: LiveRange | None = None
     """The others' ratio recomputed at each step, where all agents move at once (CoPPO)"""
     mesh: Mesh | None = None
@@ -186,17 +128,22 @@ class GradientStep:
         """One step of the actors alone."""
         loss = partial(
             actor_loss,
-            team=self.team,
+            team=self.networks.team,
             entropy_coefficient=self.entropy_coefficient,
             action_ratio=self.action_ratio,
             live_range=self.live_range,
         )
         grad, metrics = mean_gradient(
-            loss, learners.actor, batch, starts.actor, shared=self.team.shared, mesh=self.mesh
+            loss,
+            learners.actor,
+            batch,
+            starts.actor,
+            shared=self.networks.team.shared,
+            mesh=self.mesh,
         )
-        actor, optimiser, norm = _apply(self.actor_optimiser, rate, shared=self.team.shared)(
-            learners.actor, grad, learners.actor_optimiser
-        )
+        actor, optimiser, norm = _apply(
+            self.actor_optimiser, rate, shared=self.networks.team.shared
+        )(learners.actor, grad, learners.actor_optimiser)
         metrics |= {"actor_grad_norm": jnp.mean(norm)}
         return learners.replace(actor=actor, actor_optimiser=optimiser), metrics  # type: ignore[attr-defined]
 
@@ -215,17 +162,22 @@ class GradientStep:
         )
         loss = partial(
             critic_loss,
-            critic=self.critic,
+            critic=self.networks.critic,
             clip=self.value_clip,
             huber_delta=self.huber_delta,
             mask_dead=self.mask_dead,
         )
         grad, metrics = mean_gradient(
-            loss, learners.critic, batch, starts.critic, shared=self.critic.shared, mesh=self.mesh
+            loss,
+            learners.critic,
+            batch,
+            starts.critic,
+            shared=self.networks.critic.shared,
+            mesh=self.mesh,
         )
-        critic, optimiser, norm = _apply(self.critic_optimiser, rate, shared=self.critic.shared)(
-            learners.critic, grad, learners.critic_optimiser
-        )
+        critic, optimiser, norm = _apply(
+            self.critic_optimiser, rate, shared=self.networks.critic.shared
+        )(learners.critic, grad, learners.critic_optimiser)
         metrics |= {"critic_grad_norm": jnp.mean(norm)}
         learners = learners.replace(  # type: ignore[attr-defined]
             critic=critic, critic_optimiser=optimiser, value_statistics=statistics

@@ -9,8 +9,9 @@ import gymnasium
 import numpy as np
 
 from broken import Case
-from opspo.environments.base import EngineError, EnvironmentSpec, Observation, Step
+from opspo.environments.base import EnvironmentSpec, Observation, Step
 from opspo.environments.joint import JointBatch, joint_spaces
+from opspo.errors import EngineError
 
 SPEC = EnvironmentSpec(
     "rooms", num_agents=2, observation_size=3, state_size=4, num_actions=3, episode_limit=6

@@ -12,8 +12,8 @@ from typing import Annotated
 
 import tyro
 
-from opspo.config import ConfigError
 from opspo.environments import require_env
+from opspo.errors import ConfigError
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ def command(arguments: Sequence[str]) -> None:
     for env in parsed.env:
         require_env(env)
 
-    from opspo.environments.checks.entry import check_env  # noqa: PLC0415  (loads the engines)
+    from opspo.environments.checks.check import check_env  # noqa: PLC0415  (loads the engines)
 
     reports = []
     for env in parsed.env:

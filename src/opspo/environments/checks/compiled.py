@@ -15,7 +15,7 @@ from opspo.environments.base import (
     Step,
     strongly_typed,
 )
-from opspo.environments.checks.report import Finding, Recorder, Stop
+from opspo.environments.checks.findings import Finding, Recorder, Stop
 from opspo.environments.checks.shapes import Faults, found_kind, observation_faults, step_faults
 from opspo.environments.frames import described, tracing_fix, user_frames
 from opspo.types import Array

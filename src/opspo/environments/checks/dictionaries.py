@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from gymnasium import spaces
 
-from opspo.config import ConfigError
-from opspo.environments.checks.report import Recorder
+from opspo.environments.checks.findings import Recorder
 from opspo.environments.decisions import allowed
 from opspo.environments.spaces import MASK, action_of
+from opspo.errors import ConfigError
 
 
 def check_observation(recorder: Recorder, space: Any, observed: Any, where: str) -> None:

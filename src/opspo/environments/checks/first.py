@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from opspo.config import ConfigError
 from opspo.environments.base import (
     Environment,
     EnvironmentSpec,
@@ -17,9 +16,10 @@ from opspo.environments.base import (
     runs_on_host,
 )
 from opspo.environments.checks.compiled import look
-from opspo.environments.checks.report import Finding, Recorder, Stop
+from opspo.environments.checks.findings import Finding, Recorder, Stop
 from opspo.environments.checks.shapes import missing_parts, observation_faults, step_faults
 from opspo.environments.checks.specification import specification_problems
+from opspo.errors import ConfigError
 
 
 def sound(environment: Environment) -> Environment:

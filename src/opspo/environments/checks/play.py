@@ -9,14 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from opspo.config import ConfigError
-from opspo.environments.base import (
-    EngineError,
-    HostBatch,
-    HostEnvironment,
-    Observation,
-)
-from opspo.environments.checks.report import Recorder, Stop
+from opspo.environments.base import HostBatch, HostEnvironment, Observation
+from opspo.environments.checks.episodes import Watch
+from opspo.environments.checks.findings import Recorder, Stop
+from opspo.environments.checks.instant import Subject
 from opspo.environments.checks.shapes import (
     found_kind,
     missing_parts,
@@ -25,10 +21,9 @@ from opspo.environments.checks.shapes import (
     step_faults,
 )
 from opspo.environments.checks.twins import difference
-from opspo.environments.checks.values import Subject
-from opspo.environments.checks.watch import Watch
 from opspo.environments.decisions import random_action
 from opspo.environments.frames import described, user_frames
+from opspo.errors import ConfigError, EngineError
 
 REPEATED = 200
 """Steps that are played twice"""

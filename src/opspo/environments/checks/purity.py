@@ -13,7 +13,7 @@ import jax
 import numpy as np
 
 from opspo.environments.checks.compiled import SIGNATURES, joint_action, traced
-from opspo.environments.checks.report import Recorder
+from opspo.environments.checks.findings import Recorder
 
 _FIX = (
     "JAX calls it once, while it compiles, and keeps what it came to then. Put what changes into "

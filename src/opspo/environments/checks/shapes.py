@@ -9,7 +9,7 @@ from typing import Any
 import jax.numpy as jnp
 
 from opspo.environments.base import EnvironmentSpec
-from opspo.environments.checks.report import Finding
+from opspo.environments.checks.findings import Finding
 from opspo.environments.checks.words import OWN
 
 Faults = dict[str, Finding]

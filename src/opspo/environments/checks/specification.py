@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from opspo.environments.base import EnvironmentSpec
-from opspo.environments.checks.report import Finding
+from opspo.environments.checks.findings import Finding
 
 _SIZES = {"num_agents": 1, "observation_size": 1, "state_size": 1}
 _COUNTS = {"num_actions": 0, "action_size": 0, "episode_limit": 0}

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from opspo.environments.base import Step
-from opspo.environments.checks.watch import equal
+from opspo.environments.checks.episodes import equal
 
 
 def difference(one: Any, other: Any) -> str:

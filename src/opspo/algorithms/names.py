@@ -1,0 +1,46 @@
+"""The names that an algorithm is declared with: each is that of a function.
+
+The setting's name is the module, its value the function in it: `advantage="trace"` is
+`estimators/advantages.py:trace`, `clip_range="double"` is `objectives/clip_ranges.py:double`
+(`trace_agents` and `weight_agents` are both in `estimators/ratio_scopes.py`). The lists here are
+the only ones; `terms.named` finds the function.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+OrderName = Literal[
+    "cyclic",
+    "reverse_cyclic",
+    "random",
+    "greedy",
+    "reverse_greedy",
+    "semi_greedy",
+    "reverse_semi_greedy",
+]
+AdvantageName = Literal["gae", "td", "vtrace_next", "trace"]
+ValueTargetName = Literal["advantage", "printed", "gae"]
+TraceDecayName = Literal["factor", "bound", "twice", "running"]
+TraceScopeName = Literal["others", "preceding", "all"]
+WeightScopeName = Literal["others", "preceding"]
+ActionRatioName = Literal["product", "mean"]
+StateWeightName = Literal[
+    "none", "stepwise", "stepwise_inclusive", "stepwise_printed", "linear", "kernel", "minimax"
+]
+ClipRangeName = Literal[
+    "ppo", "ratio", "joint", "double", "double_by_position", "double_by_ratios", "corrected"
+]
+
+TERMS: dict[str, Any] = {
+    "order": OrderName,
+    "advantage": AdvantageName,
+    "value_target": ValueTargetName,
+    "trace_decay": TraceDecayName,
+    "trace_agents": TraceScopeName,
+    "weight_agents": WeightScopeName,
+    "action_ratio": ActionRatioName,
+    "state_weight": StateWeightName,
+    "clip_range": ClipRangeName,
+}
+"""Setting → its names. A declaration may have a function of its own in place of a name."""

@@ -1,0 +1,38 @@
+"""Several machines as one flag."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from opspo.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Processes:
+    """A process's place among those that train one run together, mostly on a machine each."""
+
+    coordinator: str
+    """Address and port of the first, as in `10.0.0.1:9000`"""
+    count: int
+    index: int
+    """From 0. The first writes the run's folder"""
+
+
+def parse_processes(text: str) -> Processes | None:
+    """`10.0.0.1:9000,2,0` → the first of two; of an empty text None, a run on one machine.
+
+    Raises:
+        ConfigError: it is of another form.
+    """
+    if not text:
+        return None
+    found = re.fullmatch(r"([^,\s]+:\d+),(\d+),(\d+)", text)
+    if found:
+        hosts = Processes(found[1], int(found[2]), int(found[3]))
+        if hosts.index < hosts.count:
+            return hosts
+    raise ConfigError(
+        "--hosts must be address:port of the first host, how many there are, and which of them "
+        f"this is (from 0), like 10.0.0.1:9000,2,0, but is '{text}'."
+    )

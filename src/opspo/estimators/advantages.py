@@ -1,0 +1,119 @@
+"""Advantage estimators, each one reverse scan; the value of the setting `advantage` names one.
+
+`traces` says what the arrays are. In AEC r is the joint ratio of the other agents, `log_ratio` its
+logarithm, and c_t = `trace_decay`(log_ratio_t) what a trace keeps at step t (`trace_decays`).
+"""
+
+from __future__ import annotations
+
+import math
+
+import jax.numpy as jnp
+
+from opspo.estimators.trace_decays import TraceDecay, factor
+from opspo.estimators.traces import discounted_sum, going_on, shifted, td_error
+from opspo.types import Array
+
+
+def gae(
+    reward: Array,
+    value: Array,
+    next_value: Array,
+    done: Array,
+    *,
+    gamma: float,
+    gae_lambda: float,
+) -> Array:
+    """Generalised advantage estimation (Schulman et al. 2016, Eq. 16).
+
+    A_t = Σ_{k≥t} (γλ)^{k−t} δ_k, up to the end of the episode.
+
+    Args:
+        reward, value, next_value, done: [T, ...], see `traces`.
+        gamma, gae_lambda: γ, λ.
+
+    Returns:
+        A [T, ...].
+    """
+    delta = td_error(reward, value, next_value, gamma=gamma)
+    return discounted_sum(delta, gamma * gae_lambda * going_on(done, delta))
+
+
+def td(reward: Array, value: Array, next_value: Array, *, gamma: float) -> Array:
+    """AEC as printed, Eq. 15: A_t = δ_t. The ratios and λ shape the value target only.
+
+    Args:
+        reward, value, next_value: [T, ...], see `traces`.
+        gamma: γ.
+
+    Returns:
+        A [T, ...].
+    """
+    return td_error(reward, value, next_value, gamma=gamma)
+
+
+def vtrace_next(
+    reward: Array,
+    value: Array,
+    next_value: Array,
+    done: Array,
+    log_ratio: Array,
+    *,
+    gamma: float,
+    gae_lambda: float,
+    trace_clip: float = 1.0,
+    trace_decay: TraceDecay = factor,
+) -> Array:
+    """AEC as IMPALA has it (Espeholt et al. 2018): A_t = r_t + γ v_{t+1} − V(s_t).
+
+    v_t = V(s_t) + Σ_{k≥t} γ^{k−t} (Π_{j=t..k−1} c_j) ρ_k δ_k with ρ_k = min(c̄, r_k), without λ:
+    erratum E3. Past an end, v_{t+1} is `next_value`.
+
+    Args:
+        reward, value, next_value, done, log_ratio: [T, ...], see `traces`.
+        gamma, gae_lambda: γ, λ.
+        trace_clip: c̄.
+        trace_decay: log r → c.
+
+    Returns:
+        A [T, ...].
+    """
+    delta = td_error(reward, value, next_value, gamma=gamma)
+    delta, going, log_ratio = jnp.broadcast_arrays(delta, going_on(done, delta), log_ratio)
+    c = trace_decay(log_ratio, gae_lambda=gae_lambda, trace_clip=trace_clip)
+    rho = jnp.exp(jnp.minimum(log_ratio, math.log(trace_clip)))
+    excess = discounted_sum(rho * delta, gamma * c * going)
+    return delta + gamma * going * shifted(excess)
+
+
+def trace(
+    reward: Array,
+    value: Array,
+    next_value: Array,
+    done: Array,
+    log_ratio: Array,
+    *,
+    gamma: float,
+    gae_lambda: float,
+    trace_clip: float = 1.0,
+    trace_decay: TraceDecay = factor,
+) -> Array:
+    """AEC as a full trace, A2PO's preceding-agent form (Wang et al. 2023).
+
+    A_t = δ_t + Σ_{k≥1} γ^k (Π_{j=1..k} c_{t+j}) δ_{t+k}. The first term carries neither λ nor r_t,
+    since the action at t is given. It equals r_t + γ V_target(s_{t+1}) − V(s_t) with the target of
+    Eq. 14, and GAE where every ratio is at least c̄ = 1.
+
+    Args:
+        reward, value, next_value, done, log_ratio: [T, ...], see `traces`.
+        gamma, gae_lambda: γ, λ.
+        trace_clip: c̄.
+        trace_decay: log r → c.
+
+    Returns:
+        A [T, ...].
+    """
+    delta = td_error(reward, value, next_value, gamma=gamma)
+    delta, going, log_ratio = jnp.broadcast_arrays(delta, going_on(done, delta), log_ratio)
+    c = trace_decay(log_ratio, gae_lambda=gae_lambda, trace_clip=trace_clip)
+    return discounted_sum(delta, gamma * going * shifted(c))

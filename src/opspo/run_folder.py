@@ -1,0 +1,252 @@
+"""The run folder: what is where, and the rules for making one."""
+
+from __future__ import annotations
+
+import dataclasses
+import fcntl
+import json
+import os
+import platform
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import distributions
+from pathlib import Path
+from typing import Any
+
+from opspo.config import TrainConfig, from_json, to_json
+from opspo.errors import ConfigError, RunError
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Paths in a run's folder."""
+
+    path: Path
+
+    @property
+    def config(self) -> Path:
+        """The complete configuration."""
+        return self.path / "config.json"
+
+    @property
+    def environment(self) -> Path:
+        """Sizes of the environment, so that a policy loads without its engine."""
+        return self.path / "environment.json"
+
+    @property
+    def versions(self) -> Path:
+        """Packages, machine and git commit."""
+        return self.path / "versions.json"
+
+    @property
+    def metrics(self) -> Path:
+        """One JSON object an iteration."""
+        return self.path / "metrics.jsonl"
+
+    @property
+    def evaluations(self) -> Path:
+        """One JSON object an evaluation."""
+        return self.path / "evaluations.jsonl"
+
+    @property
+    def checkpoints(self) -> Path:
+        """The latest training states, by iteration."""
+        return self.path / "checkpoints"
+
+    @property
+    def best(self) -> Path:
+        """The training state that was evaluated best."""
+        return self.path / "best"
+
+    @property
+    def init(self) -> Path:
+        """Which run this one started from, and what it took; absent if it started from none."""
+        return self.path / "init.json"
+
+    @property
+    def extended(self) -> Path:
+        """One JSON object for each time that `total_steps` was changed."""
+        return self.path / "extended.jsonl"
+
+    @property
+    def lock(self) -> Path:
+        """Held by the process that trains."""
+        return self.path / ".lock"
+
+    @property
+    def tensorboard(self) -> Path:
+        """TensorBoard events."""
+        return self.path / "tensorboard"
+
+
+def create(config: TrainConfig, *, overwrite: bool) -> RunFolder:
+    """Make the folder of a new run.
+
+    Raises:
+        RunError: it holds something already and `overwrite` is false, or it holds something that
+            is not a run.
+    """
+    check_free(config, overwrite=overwrite)
+    folder = RunFolder(config.folder)
+    try:
+        if folder.config.is_file():
+            _make_room(folder)
+        folder.path.mkdir(parents=True, exist_ok=True)
+        folder.config.write_text(to_json(config))
+        folder.versions.write_text(json.dumps(package_versions(), indent=2) + "\n")
+    except OSError as error:
+        raise RunError(
+            f"The run folder {folder.path} cannot be written: {error}. Choose another with "
+            "--run-dir."
+        ) from error
+    return folder
+
+
+def check_free(config: TrainConfig, *, overwrite: bool) -> None:
+    """Change nothing, and raise where `create` would.
+
+    Raises:
+        RunError: as `create`.
+    """
+    folder = RunFolder(config.folder)
+    if not folder.path.exists() or (folder.path.is_dir() and not any(folder.path.iterdir())):
+        return
+    if not overwrite:
+        raise RunError(
+            f"The run folder {folder.path} exists. Go on with `opspo resume --run-dir "
+            f"{shlex.quote(str(folder.path))}`, choose another with --run-dir, or replace it with "
+            "--overwrite."
+        )
+    if not (folder.config.is_file() and folder.versions.is_file()):
+        raise RunError(
+            f"{folder.path} is no run folder (it has no config.json and versions.json), so "
+            "--overwrite will not delete it. Choose another with --run-dir."
+        )
+
+
+def _make_room(folder: RunFolder) -> None:
+    """Delete the run in a folder, and nothing else that may be there."""
+    with hold(folder):
+        for part in (folder.checkpoints, folder.best, folder.tensorboard):
+            shutil.rmtree(part, ignore_errors=True)
+        for part in (
+            folder.metrics,
+            folder.evaluations,
+            folder.environment,
+            folder.init,
+            folder.extended,
+        ):
+            part.unlink(missing_ok=True)
+
+
+@contextmanager
+def hold(folder: RunFolder) -> Iterator[None]:
+    """Keep other processes from training in the same folder.
+
+    Raises:
+        RunError: another one does.
+    """
+    with folder.lock.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise RunError(
+                f"Another process is training in {folder.path}. Wait for it or stop it."
+            ) from error
+        yield
+
+
+def open_run(run_dir: str | Path) -> tuple[RunFolder, TrainConfig]:
+    """An existing run and its configuration, moved along if the folder was.
+
+    Raises:
+        RunError: there is no run, or its configuration cannot be read.
+    """
+    folder = RunFolder(Path(run_dir))
+    if not folder.config.is_file():
+        raise RunError(
+            f"{folder.path} is no run folder: it has no config.json. Train first, for instance "
+            f"`opspo train --run-dir {folder.path}`."
+        )
+    try:
+        config = from_json(folder.config.read_text())
+    except (ConfigError, OSError, UnicodeDecodeError) as error:
+        raise RunError(f"{folder.config}: {error}") from error
+    return folder, dataclasses.replace(config, run_dir=str(folder.path))
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """The objects of a JSON-lines file, up to the first line that is torn."""
+    return list(_valid_lines(path)) if path.is_file() else []
+
+
+def _valid_lines(path: Path) -> Iterator[dict[str, Any]]:
+    for line in path.read_text().splitlines():
+        try:
+            yield json.loads(line)
+        except json.JSONDecodeError:
+            return
+
+
+def cut_lines(path: Path, *, last_iteration: int) -> None:
+    """Drop what was logged after that iteration, in one atomic move."""
+    write_lines(path, [row for row in read_lines(path) if row["iteration"] <= last_iteration])
+
+
+def write_lines(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write a JSON-lines file anew, in one atomic move; without any row there is none."""
+    if rows:
+        replace_text(path, "".join(json.dumps(row) + "\n" for row in rows))
+    else:
+        path.unlink(missing_ok=True)
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Write a file in one atomic move: whoever reads it finds the old text or the new.
+
+    Raises:
+        RunError: it cannot be written (a full disk). The file is as it was.
+    """
+    part = path.with_suffix(".part")
+    try:
+        part.write_text(text)
+        os.replace(part, path)
+    except OSError as error:
+        raise RunError(
+            f"{path} cannot be written: {error}. Free some space or allow writing there, then "
+            f"`opspo resume --run-dir {shlex.quote(str(path.parent))}`."
+        ) from error
+
+
+def package_versions() -> dict[str, Any]:
+    """Packages, machine and git commit, for results that should be understood later."""
+    return {
+        "python": sys.version.split()[0],
+        "machine": {
+            "platform": platform.platform(),
+            "processor": platform.processor() or platform.machine(),
+            "cores": os.cpu_count(),
+        },
+        "git_commit": _git_commit(),
+        "packages": dict(sorted((d.name, d.version) for d in distributions())),
+    }
+
+
+def _git_commit() -> str | None:
+    """The commit of this package's checkout; None where it is installed from elsewhere."""
+    here = Path(__file__)
+    git = ["git", "-C", str(here.parent)]
+    try:
+        for command in (
+            ["ls-files", "--error-unmatch", here.name],
+            ["describe", "--always", "--dirty"],
+        ):
+            done = subprocess.run([*git, *command], capture_output=True, text=True, check=True)
+        return done.stdout.strip()
+    except (OSError, subprocess.CalledProcessError):  # no git, or no checkout
+        return None

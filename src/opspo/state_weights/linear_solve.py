@@ -1,0 +1,139 @@
+"""ω by one linear solve for each agent: nothing to train, so cheap enough for every stage."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import struct
+
+from opspo.estimators.density_ratio import positive_mean_one
+from opspo.estimators.linear_weight import (
+    Equation,
+    draw_frequencies,
+    fourier_features,
+    linear_equation,
+    linear_omega,
+    solve_equation,
+)
+from opspo.policies.team import Critic
+from opspo.rollout.chunks import from_chunks, to_chunks
+from opspo.state_weights.transitions import successor, transitions
+from opspo.types import Array, Batch, Params, StageData
+
+
+@dataclass(frozen=True)
+class CriticFeatures:
+    """The critic's last hidden layer."""
+
+    critic: Critic
+    chunk_length: int
+
+    def init(self, key: Array) -> Any:
+        """Nothing to draw."""
+        del key
+        return ()
+
+    def __call__(self, kept: Any, batch: Batch, critic: Params) -> Array:
+        """[T, E, p]."""
+        del kept
+        trajectory = batch.trajectory
+        features = self.critic.features(
+            critic,
+            to_chunks(trajectory.state, self.chunk_length),
+            batch.critic_memory,
+            to_chunks(trajectory.first, self.chunk_length),
+        )
+        return from_chunks(features, trajectory.reward.shape[1])[:, :, 0]
+
+
+@dataclass(frozen=True)
+class FourierFeatures:
+    """Random Fourier features of the state, standardised over the batch."""
+
+    state_size: int
+    count: int
+
+    def init(self, key: Array) -> Any:
+        """Frequencies and phases, which stay."""
+        return draw_frequencies(key, self.state_size, self.count, bandwidth=self.state_size**0.5)
+
+    def __call__(self, kept: Any, batch: Batch, critic: Params) -> Array:
+        """[T, E, p]."""
+        del critic
+        state = batch.trajectory.state[:, :, 0]
+        state = (state - state.mean((0, 1))) / (state.std((0, 1)) + 1e-3)
+        return fourier_features(state, *kept)
+
+
+Features = CriticFeatures | FourierFeatures
+
+
+@struct.dataclass
+class Working:
+    """What the stages of one update share."""
+
+    kept: Any
+    features: Array
+    """[S, p], S = T · E"""
+    weight: Array
+    """[S]"""
+    equation: Equation
+
+
+@dataclass(frozen=True)
+class LinearSolve:
+    """The density ratio as 1 + φᵀα, solved again before each stage."""
+
+    features: Features
+    discount: float
+    """γ of the discounted equation; 1 for the stationary one"""
+    ridge: float
+    size: int
+    """white features in the solve, those of the largest variance"""
+
+    def init(self, key: Array, example: Batch, actor: Params) -> Any:
+        """What the features need."""
+        del example, actor
+        return self.features.init(key)
+
+    def begin(self, kept: Any, batch: Batch, actor: Params, critic: Params, key: Array) -> Any:
+        """All of the equation that no agent's move changes."""
+        del actor, key
+        features = self.features(kept, batch, critic)
+        after, flat = successor(features), (-1, features.shape[-1])
+        steps = jax.tree.map(jnp.ravel, transitions(batch.trajectory, discount=self.discount))
+        # the stationary form has no term in the initial states
+        initial = (features.reshape(flat), steps.initial_weight) if self.discount < 1 else ()
+        equation = linear_equation(
+            features.reshape(flat),
+            after.reshape(flat),
+            steps.weight,
+            steps.continues,
+            *initial,
+            gamma=self.discount,
+            size=self.size,
+        )
+        return Working(kept, features.reshape(flat), steps.weight, equation)
+
+    def weigh(
+        self, working: Any, batch: Batch, data: StageData, stage: Array, key: Array
+    ) -> tuple[Array, Any]:
+        """Solve for each agent of the stage."""
+        del batch, stage, key
+        ratio = jnp.exp(data.density_log_ratio).reshape(-1, data.log_ratio.shape[-1])
+        coefficients = solve_equation(working.equation, ratio, ridge=self.ridge)
+        omega = linear_omega(working.features, coefficients)
+        omega = positive_mean_one(omega, working.weight)
+        return omega.reshape(data.log_ratio.shape), working
+
+    def moved(self, working: Any, actor: Params, agents: Array) -> Any:
+        """The ratios of the stage's data say it."""
+        del actor, agents
+        return working
+
+    def end(self, working: Any) -> Any:
+        """What the features need."""
+        return working.kept

@@ -1,0 +1,69 @@
+"""Terms of an algorithm: functions that ask, by the names of their arguments, for what they take.
+
+`clip_ranges.double(log_ratio, *, clip, others_clip)` is given the team-mates' ratio and the
+declaration's two numbers; a function of your own is given what it names in the same way.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from types import ModuleType
+from typing import Any
+
+from opspo.errors import ConfigError
+
+Term = Callable[..., Any]
+
+
+def named(module: ModuleType, choice: str | Term) -> Term:
+    """The function of a module that a declaration names; a function stands for itself."""
+    found: Term = getattr(module, choice) if isinstance(choice, str) else choice
+    return found
+
+
+def call(term: Term, offered: Mapping[str, Any]) -> Any:
+    """Call a term with those of the offered arrays and numbers that it names."""
+    return term(**{name: offered[name] for name in _parameters(term) if name in offered})
+
+
+def check(setting: str, term: Term, offered: Iterable[str]) -> None:
+    """Raise unless a term asks only for what it can be given.
+
+    Args:
+        setting: what the term is for, for the message.
+        term: the function.
+        offered: names of the arrays and numbers that it can ask for.
+
+    Raises:
+        ConfigError: it asks for something else; the message lists what there is.
+    """
+    names = set(offered)
+    for name, parameter in _parameters(term).items():
+        if name in names or parameter.default is not inspect.Parameter.empty:
+            continue
+        raise ConfigError(
+            f"algorithm.{setting}: {called(term)} asks for '{name}', which it cannot be given. Its "
+            f"arguments may be: {', '.join(sorted(names))}. Rename it, give it a default, or "
+            "declare a field of that name in the algorithm's own config class."
+        )
+
+
+def called(term: Term) -> str:
+    """A term's name as config.json keeps it: `module:function`. Nothing ever imports it."""
+    inner = inspect.unwrap(getattr(term, "func", term))
+    kind = inner if hasattr(inner, "__qualname__") else type(inner)
+    return f"{kind.__module__}:{kind.__qualname__}"
+
+
+def _parameters(term: Term) -> dict[str, inspect.Parameter]:
+    wanted = {}
+    for name, parameter in inspect.signature(term).parameters.items():
+        if parameter.kind is inspect.Parameter.POSITIONAL_ONLY:
+            raise ConfigError(
+                f"{called(term)} takes '{name}' by position alone; terms are called by the names "
+                "of their arguments."
+            )
+        if parameter.kind not in (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD):
+            wanted[name] = parameter
+    return wanted

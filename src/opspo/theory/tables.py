@@ -1,0 +1,75 @@
+"""The checks as a table, and as JSON that holds the worst problems themselves."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from opspo.run_folder import package_versions
+from opspo.theory.checks import Outcome, Worst
+
+
+def print_table(outcomes: Sequence[Outcome], found: dict[str, Worst]) -> None:
+    """A row for each claim; `found` adds what a search found."""
+    table = Table(title="How wrong a surrogate is ÷ what its bound allows")
+    for column in ("bound", "stated in", "checks", "violations", "median", "largest"):
+        table.add_column(column)
+    if found:
+        table.add_column("largest found by search")
+    for outcome in outcomes:
+        total = outcome.total
+        cells = [
+            outcome.claim.name,
+            outcome.claim.source,
+            f"{total.checks:,}",
+            f"{total.violations:,}",
+            f"{total.median:.2g}",
+            f"{total.largest:.3g}",
+        ]
+        if found:
+            worst = found.get(outcome.claim.name)
+            cells.append(f"{worst.ratio:.5g}" if worst else "")
+        table.add_row(*cells, style="bold" if total.violations else None)
+    Console().print(table)
+
+
+def write_json(
+    path: Path, outcomes: Sequence[Outcome], found: dict[str, Worst], settings: dict[str, Any]
+) -> None:
+    """Everything in the table, the counts by pair of estimates, and the worst problems."""
+    claims = []
+    for outcome in outcomes:
+        name = outcome.claim.name
+        row: dict[str, Any] = {"claim": name, "source": outcome.claim.source}
+        row |= dataclasses.asdict(outcome.total)
+        row["by_estimate"] = {k: dataclasses.asdict(v) for k, v in outcome.by_estimate.items()}
+        row["worst"] = _as_json(outcome.worst)
+        if name in found:
+            row["search"] = _as_json(found[name])
+        claims.append(row)
+    data = settings | {"versions": package_versions(), "claims": claims}
+    path.write_text(json.dumps(data, indent=1) + "\n")
+
+
+def _as_json(worst: Worst) -> dict[str, Any]:
+    """A problem in plain lists; see docs/theory.md for the axes."""
+    game = worst.problem.game
+    arrays = {
+        "gamma": worst.problem.gamma,
+        "transition": game.transition,
+        "initial": game.initial,
+        "reward": game.reward,
+        "old": worst.problem.old,
+        "new": worst.problem.new,
+        "distribution_estimate": worst.given.distribution,
+        "advantage_estimate": worst.given.advantage,
+    }
+    facts = {"ratio": worst.ratio, "agent": worst.agent, "estimate": worst.estimate}
+    return facts | {name: np.asarray(array).tolist() for name, array in arrays.items()}

@@ -1,0 +1,78 @@
+"""A run put together from its configuration."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from opspo.config import TrainConfig
+from opspo.environments.base import Environment, runs_on_host
+from opspo.environments.entry import entered
+from opspo.errors import ConfigError
+from opspo.policies.networks import Networks, make_networks
+from opspo.training.learner import Learner
+from opspo.update.algorithm import Algorithm
+from opspo.update.bound_estimates import bound_estimates
+from opspo.update.compose import compose
+from opspo.update.stages import Update
+from opspo.update.step import GradientStep, make_optimiser
+
+
+def make_learner(config: TrainConfig, environment: Environment) -> Learner:
+    """Put a run together from its configuration; the environment enters by `entered`.
+
+    Raises:
+        ConfigError: it asks for groups of environments that JAX steps all at once.
+    """
+    _check_groups(config, environment)
+    environment = entered(environment, agent_id=config.policy.appends_agent_id)
+    networks = make_networks(
+        config.policy,
+        environment.spec,
+        local_critic=config.algorithm.critic == "local",
+        chunk_length=config.chunk_length,
+    )
+    algorithm = compose(config.algorithm, networks)
+    gamma, gae_lambda = config.algorithm.gamma, config.algorithm.gae_lambda
+    estimates = partial(bound_estimates, gamma=gamma, gae_lambda=gae_lambda)
+    update = Update(
+        algorithm=algorithm,
+        gradient_step=_gradient_step(config, networks, algorithm),
+        minibatches=config.algorithm.minibatches,
+        extra_critic_passes=config.algorithm.extra_critic_passes,
+        critic_epochs=config.algorithm.critic_epochs,
+        normalise_advantage=config.algorithm.normalise_advantage,
+        normalise_weight=config.algorithm.normalise_weight,
+        further_diagnostics=estimates if config.bound_estimates else None,
+    )
+    return Learner(config, environment, update)
+
+
+def _gradient_step(config: TrainConfig, networks: Networks, algorithm: Algorithm) -> GradientStep:
+    optimiser = config.optimiser
+    actor_optimiser, critic_optimiser = (
+        make_optimiser(
+            rate, adam_epsilon=optimiser.adam_epsilon, max_grad_norm=optimiser.max_grad_norm
+        )
+        for rate in (optimiser.actor_learning_rate, optimiser.critic_learning_rate)
+    )
+    return GradientStep(
+        networks=networks,
+        actor_optimiser=actor_optimiser,
+        critic_optimiser=critic_optimiser,
+        entropy_coefficient=config.algorithm.entropy_coefficient,
+        value_clip=config.value.clip,
+        huber_delta=config.value.huber_delta,
+        mask_dead=config.value.mask_dead,
+        value_decay=config.value.decay if config.value.each_step else None,
+        least_deviation=config.value.least_deviation,
+        action_ratio=algorithm.action_ratio,
+        live_range=algorithm.live_range,
+    )
+
+
+def _check_groups(config: TrainConfig, environment: Environment) -> None:
+    if config.rollout.groups > 1 and not runs_on_host(environment):
+        raise ConfigError(
+            f"rollout.groups must be 1 for {config.env}, but is {config.rollout.groups}: JAX steps "
+            "all its environments in one program. Groups are for engines outside of JAX."
+        )

@@ -1,0 +1,245 @@
+"""One iteration of training as one pure function: collect, evaluate, update."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.sharding import Mesh
+
+from opspo.config import TrainConfig
+from opspo.environments.base import Environment, runs_on_host
+from opspo.estimators.advantages import gae
+from opspo.estimators.normalise import (
+    fresh_statistics,
+    mean_and_deviation,
+    update_statistics,
+)
+from opspo.policies.team import Critic, Team
+from opspo.rollout import host, scan
+from opspo.rollout.chunks import chunk_starts
+from opspo.rollout.values import in_reward_unit, values_along
+from opspo.types import Array, Batch, Params, RolloutState, TrainState, Trajectory, ValueStatistics
+from opspo.update.algorithm import Algorithm
+from opspo.update.diagnostics import episode_metrics, find_faults
+from opspo.update.learners import Learners
+from opspo.update.scores import scores
+from opspo.update.stages import Update
+from opspo.update.step import Metrics
+
+
+@dataclass(frozen=True)
+class Learner:
+    """Everything fixed about a run; `init` and `iterate` are its two functions."""
+
+    config: TrainConfig
+    environment: Environment
+    update: Update
+
+    @property
+    def team(self) -> Team:
+        """The actors."""
+        return self.update.networks.team
+
+    @property
+    def critic(self) -> Critic:
+        """The critic."""
+        return self.update.networks.critic
+
+    @property
+    def algorithm(self) -> Algorithm:
+        """What is trained by."""
+        return self.update.algorithm
+
+    def init(self, seed: int) -> TrainState:
+        """The state before the first iteration."""
+        actor_key, critic_key, rollout_key, weight_key, key = jax.random.split(
+            jax.random.PRNGKey(seed), 5
+        )
+        actor = self.team.init(actor_key)
+        critic = self.critic.init(critic_key)
+        step = self.update.gradient_step
+        num_envs = self.config.rollout.num_envs
+        state = TrainState(
+            actor=actor,
+            actor_optimiser=self.team.init_optimiser(step.actor_optimiser, actor),
+            critic=critic,
+            critic_optimiser=self.critic.init_optimiser(step.critic_optimiser, critic),
+            value_statistics=fresh_statistics(self.config.value.first_variance),
+            critic_memory=self.critic.initial_memory(num_envs),
+            state_weight=(),
+            rollout=self._begin(num_envs, rollout_key),
+            key=key,
+            iteration=jnp.zeros((), jnp.int32),
+        )
+        example = jax.eval_shape(self.example, state)
+        return state.replace(  # type: ignore[attr-defined]
+            state_weight=self.algorithm.state_weight.init(weight_key, example, actor)
+        )
+
+    def iterate(self, state: TrainState) -> tuple[TrainState, dict[str, Any]]:
+        """Collect a batch, learn from it, and say what happened.
+
+        The metrics have a part `faults`: flags of what must not be. Where one is raised, the
+        state comes back as it was.
+        """
+        rollout, trajectory = self.collect(state, keys_of(state).collect)
+        return self.finish(state, rollout, trajectory)
+
+    def finish(
+        self, state: TrainState, rollout: RolloutState, trajectory: Trajectory
+    ) -> tuple[TrainState, dict[str, Any]]:
+        """The second half of `iterate`: learn from what was collected."""
+        keys = keys_of(state)
+        learned, losses, positions = self.learn(state, trajectory, keys.learn)
+        new = learned.replace(  # type: ignore[attr-defined]
+            rollout=rollout, key=keys.following, iteration=state.iteration + 1
+        )
+        faults = find_faults(trajectory, losses | positions, new)
+        broken = jnp.stack(list(faults.values())).any()
+        kept = jax.tree.map(lambda old, new: jnp.where(broken, old, new), state, new)
+        metrics = {
+            "episodes": episode_metrics(trajectory),
+            "losses": losses,
+            "positions": positions,
+            "faults": faults,
+        }
+        return kept, metrics
+
+    def collect(self, state: TrainState, key: Array) -> tuple[RolloutState, Trajectory]:
+        """Play with the present policies; where the environments stand then, and the batch."""
+        assert not runs_on_host(self.environment)
+        return scan.collect(
+            self.environment,
+            self.team,
+            state.actor,
+            state.rollout,
+            key,
+            num_steps=self.config.rollout.num_steps,
+            view=self.critic.view,
+        )
+
+    def learn(
+        self, state: TrainState, trajectory: Trajectory, key: Array
+    ) -> tuple[TrainState, Metrics, Metrics]:
+        """Update all that is learned from a batch; see `Update` for the two parts of metrics."""
+        plan_key, update_key = jax.random.split(key)
+        batch, statistics, critic_memory = self._evaluate(state, trajectory)
+        advantage = self._gae(batch)
+        plan = self.algorithm.schedule(plan_key, scores(advantage, batch.value, trajectory.alive))
+        learners, state_weight, losses, positions = self.update(
+            Learners(
+                state.actor,
+                state.actor_optimiser,
+                state.critic,
+                state.critic_optimiser,
+                statistics,
+            ),
+            state.state_weight,
+            batch,
+            plan,
+            update_key,
+        )
+        # after the update: every ratio of an iteration sees through the same statistics
+        actor, critic = self._observe(learners.actor, learners.critic, trajectory)
+        learned = state.replace(  # type: ignore[attr-defined]
+            actor=actor,
+            actor_optimiser=learners.actor_optimiser,
+            critic=critic,
+            critic_optimiser=learners.critic_optimiser,
+            value_statistics=learners.value_statistics,
+            critic_memory=critic_memory,
+            state_weight=state_weight,
+        )
+        return learned, losses, positions
+
+    def divided(self, mesh: Mesh) -> Learner:
+        """The same, for environments that are divided over devices."""
+        step = replace(self.update.gradient_step, mesh=mesh if mesh.size > 1 else None)
+        return replace(self, update=replace(self.update, gradient_step=step))
+
+    def example(self, state: TrainState) -> Batch:
+        """A batch, to see its shapes."""
+        if runs_on_host(self.environment):
+            trajectory = host.blank_trajectory(
+                self.team,
+                state.actor,
+                state.rollout,
+                num_steps=self.config.rollout.num_steps,
+                view=self.critic.view,
+            )
+        else:
+            trajectory = self.collect(state, state.key)[1]
+        return self._evaluate(state, trajectory)[0]
+
+    def _begin(self, num_envs: int, key: Array) -> RolloutState:
+        """Episodes begun; for engines outside of JAX only the shapes, until they are started."""
+        if runs_on_host(self.environment):
+            return host.blank(self.environment.spec, self.team, num_envs)
+        return scan.begin(self.environment, self.team, num_envs, key)
+
+    def _evaluate(
+        self, state: TrainState, trajectory: Trajectory
+    ) -> tuple[Batch, ValueStatistics, Array]:
+        """What the critic thinks of the batch, the statistics to train on, its memory after it."""
+        config, statistics = self.config.value, state.value_statistics
+        memories, memory, raw, raw_next = values_along(
+            self.critic, state.critic, state.critic_memory, trajectory
+        )
+        unit = mean_and_deviation(statistics, epsilon=config.least_deviation)
+        value, next_value = in_reward_unit(raw, raw_next, trajectory.terminated, unit)
+        batch = Batch(
+            trajectory=trajectory,
+            value=value,
+            next_value=next_value,
+            raw_value=raw,
+            critic_memory=chunk_starts(memories, self.config.chunk_length),
+            learning_rate_scale=self._rate(state),
+        )
+        if config.normalise and config.statistics == "iteration":
+            returns = self._gae(batch) + value
+            statistics = update_statistics(statistics, returns, decay=config.decay)
+        return batch, statistics, memory
+
+    def _observe(
+        self, actor: Params, critic: Params, trajectory: Trajectory
+    ) -> tuple[Params, Params]:
+        """Both with the statistics of their inputs brought up to date."""
+        mask = jnp.ones(trajectory.state.shape[:-1], bool)
+        return (
+            self.team.observe(actor, trajectory.observation, trajectory.alive),
+            self.critic.observe(critic, trajectory.state, mask),
+        )
+
+    def _rate(self, state: TrainState) -> Array:
+        """Share of the learning rates left: falls linearly from 1 to 0 where annealed."""
+        if not self.config.optimiser.anneal:
+            return jnp.ones(())
+        return 1 - state.iteration / self.config.iterations
+
+    def _gae(self, batch: Batch) -> Array:
+        """The uncorrected advantage [T, E, M]."""
+        trajectory = batch.trajectory
+        return gae(
+            trajectory.reward[..., None],
+            batch.value,
+            batch.next_value,
+            trajectory.done[..., None],
+            gamma=self.config.algorithm.gamma,
+            gae_lambda=self.config.algorithm.gae_lambda,
+        )
+
+
+class Keys(NamedTuple):
+    """An iteration's keys."""
+
+    following: Array
+    collect: Array
+    learn: Array
+
+
+def keys_of(state: TrainState) -> Keys:
+    """Split the state's key."""
+    return Keys(*jax.random.split(state.key, 3))

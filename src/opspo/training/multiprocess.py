@@ -1,0 +1,53 @@
+"""What several hosts that share a run do as one."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from opspo.config import Processes
+from opspo.devices import all_agree
+from opspo.environments.base import Environment, runs_on_host
+from opspo.errors import ConfigError, Interrupted, RunError, TrainingError
+
+
+@contextmanager
+def own_folder(run: Path, hosts: Processes | None) -> Iterator[Path]:
+    """Where this process writes: the run's folder, or, of several hosts, for all but the first
+    one that is thrown away. So each can work as if it were alone."""
+    if hosts is None or hosts.index == 0:
+        yield run
+        return
+    with tempfile.TemporaryDirectory() as scratch:
+        try:
+            yield Path(scratch) / "run"
+        except (Interrupted, TrainingError) as error:
+            # the paths that it names are those of the scratch folder
+            raise type(error)("Stopped like the first host, which has the run.") from error
+
+
+@contextmanager
+def all_or_none() -> Iterator[None]:
+    """What one host cannot do stops the others too, which would wait for it.
+
+    Raises:
+        RunError: another host has failed.
+    """
+    try:
+        yield
+    except Exception:
+        all_agree(False)
+        raise
+    if not all_agree(True):
+        raise RunError("Another host could not begin with the run's folder; it says why.")
+
+
+def check_engine(environment: Environment, name: str, hosts: Processes | None) -> None:
+    """Raise where hosts cannot divide an environment."""
+    if hosts and runs_on_host(environment):
+        raise ConfigError(
+            f"{name} is not simulated in JAX, so it cannot be divided over hosts: train on one, "
+            "without --hosts."
+        )

@@ -1,0 +1,96 @@
+"""One run among those that are trained side by side: its folder, and what is written there."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from rich.progress import Progress
+
+from opspo.checkpoint import Checkpoints
+from opspo.config import TrainConfig
+from opspo.environments.families import FAMILIES
+from opspo.evaluate import Evaluation
+from opspo.run_folder import RunFolder, read_lines
+from opspo.training.metrics import Log
+from opspo.types import TrainState
+
+
+class Member:
+    """A run's files. It computes nothing: what the program came to is handed to it."""
+
+    log: Log
+
+    def __init__(self, config: TrainConfig, folder: RunFolder) -> None:
+        self.config = config
+        self.folder = folder
+        self._checkpoints = Checkpoints(
+            folder.checkpoints, keep=config.checkpoint.keep, config=config
+        )
+        self._best = Checkpoints(folder.best, keep=1, config=config)
+        self._evaluations = read_lines(folder.evaluations)
+        rows = read_lines(folder.metrics)
+        self.earlier_seconds: float = rows[-1]["wall_seconds"] if rows else 0.0
+
+    @contextmanager
+    def open(self, progress: Progress, *, name: str, done: int) -> Iterator[None]:
+        """The log open after `done` iterations, the checkpoints till the end."""
+        self.log = Log(
+            self.folder,
+            progress,
+            name=name,
+            total_steps=self.config.total_steps,
+            done_steps=done * self.config.steps_per_iteration,
+            tensorboard=self.config.tensorboard,
+        )
+        try:
+            yield
+        finally:
+            self.log.close()
+        self._checkpoints.close()
+        self._best.close()
+
+    def save(self, state: TrainState) -> None:
+        """Write a checkpoint, if there is none of this iteration."""
+        iteration = int(state.iteration)
+        if iteration not in self._checkpoints.iterations():
+            self._checkpoints.save(iteration, state)
+
+    def evaluated(self, evaluation: Evaluation, *, seed: int, state: TrainState) -> None:
+        """Log an evaluation of a state, and keep the state if none before scored as high."""
+        iteration = int(state.iteration)
+        row = {
+            "iteration": iteration,
+            "env_steps": iteration * self.config.steps_per_iteration,
+            "greedy": self.config.evaluation.greedy,
+            "seed": seed,
+            **evaluation.summary(),
+        }
+        self.log.evaluation(row)
+        # the last iteration is evaluated twice, and a resumed run may come by a second time
+        best = all(_score(row) > _score(earlier) for earlier in self._evaluations)
+        if best and iteration not in self._best.iterations():
+            self._best.save(iteration, state)
+        self._evaluations.append(row)
+
+    def evaluation_of(self, iteration: int, *, seed: int) -> Evaluation | None:
+        """One that was done before."""
+        for row in self._evaluations:
+            if (row["iteration"], row["seed"]) == (iteration, seed):
+                return Evaluation.of_summary(row)
+        return None
+
+    @property
+    def how_to_resume(self) -> str:
+        """The command; for an environment that has no id of ours, the call."""
+        path = str(self.folder.path)
+        if self.config.env.partition("/")[0] in FAMILIES:
+            return f"opspo resume --run-dir {shlex.quote(path)}"
+        return f"opspo.resume({path!r}, environment=...)"
+
+
+def _score(row: dict[str, Any]) -> tuple[float, float]:
+    """By which the best is chosen: win rate, then return."""
+    return row.get("win_rate", 0.0), row["mean_return"]

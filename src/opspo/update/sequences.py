@@ -1,0 +1,113 @@
+"""What the gradient steps of a group of agents see of a batch."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+from flax import struct
+
+from opspo.estimators.normalise import masked_mean, standardise
+from opspo.policies.networks import Networks
+from opspo.rollout.chunks import chunk_starts, to_chunks
+from opspo.types import Array, Batch, Correction
+
+
+@struct.dataclass
+class Sequences:
+    """What a loss needs of each sample: [L, C, ...] or a minibatch of its chunks."""
+
+    observation: Array
+    """[L, C, K, d]"""
+    available_actions: Array | None
+    action: Array
+    log_prob: Array
+    """[L, C, K, D] at collection"""
+    dimensions: Array | None
+    """[L, C, K, D] bool, which dimensions of the action are the agent's own; None: all"""
+    mask: Array
+    """[L, C, K] bool, the agent is alive and under update"""
+    advantage: Array
+    weight: Array
+    low: Array
+    high: Array
+    state: Array
+    """[L, C, M, s]"""
+    first: Array
+    """[L, C] bool"""
+    value: Array
+    """[L, C, M] the critic's output at collection"""
+    value_target: Array
+    """[L, C, K] in the reward's unit"""
+    target_mask: Array
+    """[L, C, K] bool, the agent is under update: its target counts also after its death"""
+
+
+@struct.dataclass
+class Starts:
+    """Recurrent states at the start of each chunk."""
+
+    actor: Array
+    """[C, K, h]"""
+    critic: Array
+    """[C, M, h]"""
+
+
+def to_sequences(
+    batch: Batch,
+    correction: Correction,
+    agents: Array,
+    active: Array,
+    *,
+    networks: Networks,
+    normalise_advantage: bool,
+    normalise_weight: bool,
+) -> tuple[Sequences, Starts]:
+    """The samples of a group of agents, cut into sequences, with the terms of their surrogate.
+
+    Args:
+        batch: one iteration's experience.
+        correction: of the group's stage.
+        agents: [K] int, the group.
+        active: [K] bool, false for entries that only fill up the group.
+        networks: whose data these are.
+        normalise_advantage: scale advantages to mean 0 and variance 1, each agent's by itself where
+            parameters are separate, as the loss has it.
+        normalise_weight: scale the weights to mean 1.
+    """
+    trajectory, members = batch.trajectory, networks.critic.members(agents)
+    mask = trajectory.alive[..., agents] & active
+    advantage, weight = correction.advantage, correction.weight
+    if normalise_advantage:
+        scale = standardise if networks.team.shared else _standardise_each
+        advantage = scale(advantage, mask)
+    if normalise_weight:
+        weight = weight / jnp.maximum(masked_mean(weight, mask), 1e-6)
+
+    available = trajectory.available_actions
+    own = networks.team.own_dimensions(agents)
+    log_prob = trajectory.log_prob[:, :, agents]
+    by_time = Sequences(
+        observation=trajectory.observation[:, :, agents],
+        available_actions=None if available is None else available[:, :, agents],
+        action=trajectory.action[:, :, agents],
+        log_prob=log_prob,
+        dimensions=None if own is None else jnp.broadcast_to(own, log_prob.shape),
+        mask=mask,
+        advantage=advantage,
+        weight=weight,
+        low=correction.low,
+        high=correction.high,
+        state=trajectory.state[:, :, members],
+        first=trajectory.first,
+        value=batch.raw_value[..., members],
+        value_target=correction.value_target,
+        target_mask=jnp.broadcast_to(active, mask.shape),
+    )
+    length = networks.chunk_length
+    sequences = jax.tree.map(lambda x: to_chunks(x, length), by_time)
+    memory = chunk_starts(trajectory.memory, length)[:, agents]
+    return sequences, Starts(actor=memory, critic=batch.critic_memory[:, members])
+
+
+def _standardise_each(advantage: Array, mask: Array) -> Array:
+    return jax.vmap(standardise, in_axes=-1, out_axes=-1)(advantage, mask)
