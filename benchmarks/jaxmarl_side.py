@@ -98,7 +98,7 @@ def our_run(task: str, seed: int, iterations: int, devices: int) -> Run:
     from opspo.environments import make_env
     from opspo.presets import preset_config
     from opspo.training.assembly import make_learner
-    from opspo.training.compiled import ready
+    from opspo.training.iteration import ready
 
     config = preset_config("jaxmarl", f"smax/{task}", "mappo")
     config = dataclasses.replace(config, total_steps=iterations * STEPS, devices=devices)

@@ -146,14 +146,14 @@ def _ours(case: Case, side: Side, settings: Settings, devices: int) -> dict[str,
 
 def _peer(arguments: argparse.Namespace, case: Case, settings: Settings) -> dict[str, Any]:
     import torch
-    from peers import a2po, harl
+    from peers import a2po_code, harl
 
     torch.set_flush_denormal(True)
     torch.manual_seed(0)
     if SIDES[arguments.one].code == "harl":
         update = harl.make_update(arguments.harl, settings)
     else:
-        update = a2po.make_update(arguments.a2po, settings)
+        update = a2po_code.make_update(arguments.a2po, settings)
     if case.updates > 1:  # where one takes half a minute, the first is no slower
         update()
     times = {}

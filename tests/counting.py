@@ -11,7 +11,7 @@ from small import small_config
 from opspo.config import EvaluationConfig
 from opspo.environments.base import EnvironmentSpec, Observation, Step
 from opspo.training.assembly import make_learner
-from opspo.training.compiled import ready
+from opspo.training.iteration import ready
 
 LIMIT = 5
 

@@ -12,7 +12,7 @@ from opspo.config import OptimiserConfig
 from opspo.environments import make_env
 from opspo.run_folder import read_lines
 from opspo.training.assembly import make_learner
-from opspo.training.compiled import ready, ready_together
+from opspo.training.iteration import ready, ready_together
 from opspo.training.trainer import train_seeds
 
 

@@ -48,7 +48,7 @@ def test_train_help_shows_types_defaults_and_docs_of_the_chosen_algorithm(capsys
         main(["train", "--algo", "mappo", "--help"])
     assert stop.value.code == 0
     shown = " ".join(capsys.readouterr().out.replace("│", " ").split())
-    assert "--algorithm.gamma FLOAT Discount a step. (default: 0.99)" in shown
+    assert "--algorithm.gamma FLOAT Discount per step. (default: 0.99)" in shown
     assert "--algorithm.order" not in shown  # MAPPO has none
     with pytest.raises(SystemExit):
         main(["train", "--help"])

@@ -63,7 +63,7 @@ def test_round_trip_through_json():
         (lambda: OPSPOConfig(state_weight_min=2.0), "algorithm.state_weight_min"),
         (
             lambda: MAPPOConfig(state_weight="linear"),
-            "state_weight must be none where all agents move at once",
+            "state_weight must be none for simultaneous algorithms",
         ),
         (lambda: OPSPOConfig(state_weight="linear", critic="local"), "algorithm.critic is 'local'"),
         (

@@ -17,7 +17,7 @@ from opspo.errors import ConfigError
 from opspo.evaluate import make_evaluator
 from opspo.rollout import host
 from opspo.training.assembly import make_learner
-from opspo.training.compiled import ready
+from opspo.training.iteration import ready
 
 
 def train(environment, config):

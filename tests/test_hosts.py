@@ -96,11 +96,11 @@ def test_a_host_that_cannot_begin_keeps_no_other_waiting(tmp_path):
     (tmp_path / "run" / "config.json").write_text("{}")
     said, codes = end(start_both("train", *FLAGS, "--run-dir", tmp_path / "run"))
     assert codes[0] == codes[1] != 0, said
-    assert "--overwrite" in said[0] and "Another host could not begin" in said[1]
+    assert "--overwrite" in said[0] and "Another process could not begin" in said[1]
 
 
 def test_devices_are_parted_equally_among_hosts():
-    with pytest.raises(ConfigError, match="a multiple of the 2 hosts, but is 3"):
+    with pytest.raises(ConfigError, match="a multiple of the 2 processes, but is 3"):
         claim(3, Processes("localhost:1", 2, 0))
 
 
@@ -130,5 +130,5 @@ def test_hosts_do_not_share_what_cannot_be_divided(tmp_path):
     )
     said, codes = end(both)
     assert codes == [2, 2], said
-    assert all("cannot be divided over hosts" in each for each in said)
+    assert all("cannot be divided over processes" in each for each in said)
     assert not (tmp_path / "run").exists()

@@ -15,7 +15,7 @@ from opspo.environments import make_env
 from opspo.environments.base import EnvironmentSpec
 from opspo.environments.identity import StoredSpec, differences, store_spec, stored_spec
 from opspo.errors import RunError
-from opspo.rendering.watch import watch
+from opspo.rendering.film import watch
 from opspo.run_folder import RunFolder
 from opspo.training.trainer import evaluate_run, resume, train
 

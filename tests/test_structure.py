@@ -1,20 +1,30 @@
-"""Imports go one way: down the list."""
+"""What the tree promises: imports go one way, and the names of settings lead to functions."""
 
 import ast
+import dataclasses
+import inspect
+from collections import Counter
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
-from opspo.algorithms import ALGORITHMS
+from opspo.algorithms import ALGORITHMS, SequentialConfig
+from opspo.algorithms.common import AlgorithmConfig
+from opspo.algorithms.names import TERMS
+from opspo.update.compose import MODULES
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "src" / "opspo"
 
 LAYERS = [
+    "errors",
+    "terms",
+    "algorithms",
     "config",
     "presets",
     "types",
-    "runs",
+    "run_folder",
     "devices",
     "environments",
     "estimators",
@@ -22,22 +32,13 @@ LAYERS = [
     "policies",
     "rollout",
     "theory",
+    "state_weights",
     "update",
-    "algorithms",
-    "learner",
-    "iteration",
     "checkpoint",
     "evaluate",
     "policy",
-    "transfer",
-    "film",
-    "metrics",
-    "stopping",
-    "member",
-    "loop",
-    "together",
-    "continuing",
-    "trainer",
+    "training",
+    "rendering",
     "catalogue",
     "bench",
     "cli",
@@ -90,14 +91,101 @@ def test_formulas_know_no_config(folder):
         assert "config" not in imports_of(path), path.name
 
 
-@pytest.mark.parametrize(
-    "path", sorted((PACKAGE / "algorithms").glob("*.py")), ids=lambda p: p.name
-)
-def test_an_algorithm_is_a_composition(path):
-    """No loop in it."""
-    tree = ast.parse(path.read_text())
-    assert not [n for n in ast.walk(tree) if isinstance(n, ast.For | ast.While)]
-    assert len(path.read_text().splitlines()) <= 90
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_an_algorithm_is_a_short_declaration_with_every_choice_written_out(name):
+    path = PACKAGE / "algorithms" / f"{name}.py"
+    assert len(path.read_text().splitlines()) <= 40
+    declaration = ALGORITHMS[name]
+    written = set(vars(declaration)["__annotations__"])
+    choices = {"advantage", "value_target", "state_weight", "clip_range", "action_ratio", "critic"}
+    if issubclass(declaration, SequentialConfig):
+        choices |= {"order", "weight_agents", "values"}
+    config = declaration()
+    if config.advantage != "gae":
+        choices |= {"trace_decay", "trace_clip", "trace_agents"}
+    if config.state_weight != "none":
+        choices |= {"state_weight_min", "state_weight_max"}
+    assert choices <= written
+    (body,) = [n for n in ast.parse(path.read_text()).body if isinstance(n, ast.ClassDef)]
+    assert all(isinstance(n, ast.AnnAssign | ast.Expr) for n in body.body), "values alone"
+
+
+def test_a_setting_is_a_module_and_its_value_a_function_in_it():
+    """Every list of names is its module's list of public functions."""
+    assert set(TERMS) == set(MODULES)
+    names = {}
+    for setting, values in TERMS.items():
+        names.setdefault(MODULES[setting].__name__, set()).update(get_args(values))
+        where = MODULES[setting].__name__.rpartition(".")[2]
+        assert where in (f"{setting}s", "ratio_scopes")
+    for setting in TERMS:
+        module = MODULES[setting]
+        functions = {
+            name
+            for name, value in vars(module).items()
+            if inspect.isfunction(value)
+            and value.__module__ == module.__name__
+            and not name.startswith("_")
+        }
+        assert functions == names[module.__name__]
+
+
+def test_every_setting_of_names_is_a_term():
+    fields = dataclasses.fields(SequentialConfig)
+    named = {item.name for item in fields if str(item.type).endswith("Name")}
+    assert named == set(TERMS)
+    assert set(AlgorithmConfig.__annotations__) > {"advantage"}
+
+
+@pytest.mark.parametrize("name", ["opspo.algorithms", "opspo.config", "opspo.presets"])
+def test_help_needs_no_jax(name):
+    import subprocess
+    import sys
+
+    program = f"import sys, {name}; assert 'jax' not in sys.modules and 'numpy' not in sys.modules"
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
+FAMILIES = {"football.py", "jaxmarl.py", "mamujoco.py", "smac.py", "smax.py"}
+
+
+def test_no_two_files_have_the_same_name():
+    """But those named after a family of environments, and one `command.py` a package."""
+    found = Counter(
+        path.name
+        for folder in (PACKAGE, ROOT / "benchmarks")
+        for path in folder.rglob("*.py")
+        if path.name not in FAMILIES | {"__init__.py", "command.py"}
+    )
+    assert {name: count for name, count in found.items() if count > 1} == {}
+
+
+def modules():
+    """Name → file of every module."""
+    found = {}
+    for path in PACKAGE.rglob("*.py"):
+        parts = ["opspo", *path.relative_to(PACKAGE).with_suffix("").parts]
+        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+def files_imported(path, known):
+    """Modules of this package that a file imports, wherever in it."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module in known:
+            for alias in node.names:
+                full = f"{node.module}.{alias.name}"
+                yield full if full in known else node.module
+
+
+def test_no_files_import_each_other():
+    known = modules()
+    left = {name: set(files_imported(path, known)) - {name} for name, path in known.items()}
+    left.pop("opspo")  # which loads what is public at first use
+    while free := [name for name, needs in left.items() if not needs & set(left)]:
+        for name in free:
+            del left[name]
+    assert not left, f"A circle among {sorted(left)}"
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))

@@ -411,7 +411,7 @@ def test_the_command(run_dir, tmp_path, monkeypatch, capsys):
         seen.update(named, given=given)
         return Tally(7, 1.234, WON)
 
-    monkeypatch.setattr("opspo.rendering.watch.watch", watch)
+    monkeypatch.setattr("opspo.rendering.film.watch", watch)
     flags = "--seed 3 --checkpoint 2 --no-greedy --max-steps 9 --fps 4"
     main(["watch", "--run-dir", "r", "--out", "a.mp4", *flags.split()])
     assert capsys.readouterr().out == "a.mp4: 7 steps, return 1.23, won\n"
@@ -446,7 +446,7 @@ def test_bad_input_exits_2_and_writes_nothing(flags, says, run_dir, tmp_path, mo
 def test_what_is_not_installed_is_named_with_its_command(missing, out, tmp_path, monkeypatch):
     from importlib.util import find_spec
 
-    for module in ("opspo.rendering.watch", "opspo.rendering.write"):
+    for module in ("opspo.rendering.film", "opspo.rendering.write"):
         monkeypatch.setattr(
             f"{module}.find_spec", lambda name: None if name == missing else find_spec(name)
         )

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from opspo.config import TrainConfig
     from opspo.environments import make_env
-    from opspo.environments.checks.check import check_env
+    from opspo.environments.checks.check_env import check_env
     from opspo.environments.pettingzoo import from_pettingzoo
     from opspo.environments.starcraft import from_smac
     from opspo.policy import Policy, load_policy
     from opspo.presets import default_config
-    from opspo.rendering.watch import watch
+    from opspo.rendering.film import watch
     from opspo.training.trainer import evaluate_run, resume, train
 
 __version__ = "0.1.0"
@@ -21,7 +21,7 @@ __version__ = "0.1.0"
 _PUBLIC = {
     "Policy": "opspo.policy",
     "TrainConfig": "opspo.config",
-    "check_env": "opspo.environments.checks.check",
+    "check_env": "opspo.environments.checks.check_env",
     "default_config": "opspo.presets",
     "evaluate_run": "opspo.training.trainer",
     "from_pettingzoo": "opspo.environments.pettingzoo",
@@ -30,7 +30,7 @@ _PUBLIC = {
     "make_env": "opspo.environments",
     "resume": "opspo.training.trainer",
     "train": "opspo.training.trainer",
-    "watch": "opspo.rendering.watch",
+    "watch": "opspo.rendering.film",
 }
 
 __all__ = [

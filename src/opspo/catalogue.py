@@ -1,13 +1,10 @@
-"""`opspo envs`: what can be played here, and what it takes for the rest."""
+"""What can be played here, and what it takes for the rest."""
 
 from __future__ import annotations
 
-import dataclasses
-import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 
-import tyro
 from rich.console import Console
 from rich.table import Table
 
@@ -93,23 +90,3 @@ def show(entries: list[Entry]) -> None:
         print(f"To install {family}/…: {install}")
     for fault in dict.fromkeys(entry.fault for entry in entries if entry.fault):
         print(fault)
-
-
-@dataclass(frozen=True)
-class _Envs:
-    """List the environments: agents, sizes, engine, and how to install what is missing."""
-
-    family: tuple[str, ...] = ()
-    """Only these, such as `smax mamujoco`."""
-    json: bool = False
-    """Print JSON."""
-
-
-def command(arguments: Sequence[str]) -> None:
-    """`opspo envs`."""
-    parsed = tyro.cli(_Envs, prog="opspo envs", args=arguments)
-    entries = catalogue(parsed.family)
-    if parsed.json:
-        print(json.dumps([dataclasses.asdict(entry) for entry in entries], indent=2))
-    else:
-        show(entries)

@@ -22,31 +22,31 @@ AXIS = "devices"
 WITHOUT_YNNPACK = {"xla_cpu_experimental_ynn_fusion_type": ""}
 
 
-def claim(count: int, hosts: Processes | None = None) -> None:
+def claim(count: int, processes: Processes | None = None) -> None:
     """Have that many devices; a CPU is taken for as many as are asked for.
 
-    This comes before anything else in JAX, which counts its devices once. With `hosts` it waits for
-    the other processes, and the devices are those of all of them: each brings an equal part.
+    This comes before anything else in JAX, which counts its devices once. With `processes` it waits
+    for the other processes, and the devices are those of all of them: each brings an equal part.
 
     Raises:
         ConfigError: there are fewer, or they are not a multiple of the processes.
     """
-    processes = hosts.count if hosts else 1
-    if count % processes:
-        raise ConfigError(f"devices must be a multiple of the {processes} hosts, but is {count}.")
-    if hosts:
+    parts = processes.count if processes else 1
+    if count % parts:
+        raise ConfigError(f"devices must be a multiple of the {parts} processes, but is {count}.")
+    if processes:
         # it would take SIGTERM from us
         jax.config.update("jax_enable_preemption_service", False)
         jax.distributed.initialize(
-            hosts.coordinator,
-            hosts.count,
-            hosts.index,
+            processes.coordinator,
+            processes.count,
+            processes.index,
             cluster_detection_method="deactivate",
         )
     elif count == 1:
         return
     try:
-        jax.config.update("jax_num_cpu_devices", count // processes)
+        jax.config.update("jax_num_cpu_devices", count // parts)
         late = ""
     except RuntimeError:  # JAX has counted
         late = (

@@ -7,8 +7,8 @@ pytest.importorskip("gfootball", reason="gfootball is not installed")
 
 from opspo.environments import check_id, make_env
 from opspo.environments import football_features as features
-from opspo.environments.families import FOOTBALL_SCENARIOS
 from opspo.environments.football import Football, Match
+from opspo.environments.tasks import FOOTBALL_SCENARIOS
 from opspo.errors import ConfigError
 
 

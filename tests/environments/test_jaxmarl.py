@@ -10,8 +10,8 @@ import pytest
 from small import run, small_config
 
 from opspo.environments import make_env
-from opspo.environments.families import JAXMARL_TASKS
 from opspo.environments.jaxmarl import KINDS, NOT_HERE, JaxMARL
+from opspo.environments.tasks import JAXMARL_TASKS
 from opspo.errors import ConfigError
 
 KEY = jax.random.PRNGKey(0)

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from opspo.environments import make_env
-from opspo.environments.families import PROBES
 from opspo.environments.probes import make_probe
+from opspo.environments.tasks import PROBES
 
 DISCRETE = [name for name in PROBES if name not in ("continuous", "regulator")]
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from opspo.environments import make_env
-from opspo.environments.families import SMAX_MAPS
+from opspo.environments.tasks import SMAX_MAPS
 
 
 @pytest.fixture(scope="module")

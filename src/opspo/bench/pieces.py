@@ -28,7 +28,7 @@ from opspo.config import TrainConfig
 from opspo.devices import compiler_options
 from opspo.environments.base import Environment, runs_on_host
 from opspo.rollout import scan
-from opspo.training.compiled import ready
+from opspo.training.iteration import ready
 from opspo.training.learner import Learner
 from opspo.types import (
     Array,

@@ -15,7 +15,7 @@ from opspo.devices import compiler_options, layout
 from opspo.environments.base import Environment, runs_on_host
 from opspo.rollout import host, scan
 from opspo.training.assembly import make_learner
-from opspo.training.compiled import ready
+from opspo.training.iteration import ready
 from opspo.training.learner import Learner
 from opspo.types import TrainState, Trajectory
 

@@ -1,4 +1,4 @@
-"""The command line, `opspo`, with each of its `COMMANDS`.
+"""The command line, `opspo`: a file for each of its `COMMANDS`, with a function `command`.
 
 JAX and the engines are imported only once a command needs them.
 """
@@ -7,76 +7,42 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from importlib import import_module
 
-import tyro
-
-from opspo.algorithms import ALGORITHMS
-from opspo.cli.runs import evaluate, resume
-from opspo.cli.train import train
-from opspo.errors import ConfigError, unknown_name
+from opspo.errors import (
+    ConfigError,
+    EngineError,
+    Interrupted,
+    RunError,
+    TrainingError,
+    unknown_name,
+)
 
 USAGE_ERROR = 2
 STOPPED = 130
 
-
-def watch(arguments: Sequence[str]) -> None:
-    """Film one episode of a trained policy, as GIF or MP4."""
-    from opspo.rendering.command import watch as run
-
-    run(arguments)
-
-
-def bench(arguments: Sequence[str]) -> None:
-    """Time an engine, an update, whole iterations, or all algorithms."""
-    from opspo.bench.command import bench as run
-
-    run(arguments)
-
-
-def theory(arguments: Sequence[str]) -> None:
-    """Check the bounds of the theory on small games, solved exactly."""
-    from opspo.theory.command import theory as run
-
-    run(arguments)
-
-
-def check(arguments: Sequence[str]) -> None:
-    """Play an environment at random and report what does not fit."""
-    from opspo.environments.checks.command import command
-
-    command(arguments)
-
-
-def list_environments(arguments: Sequence[str]) -> None:
-    """List the environments, with their sizes and what is missing."""
-    from opspo.catalogue import command
-
-    command(arguments)
-
-
-def list_algorithms(arguments: Sequence[str]) -> None:
-    """List the algorithms."""
-    tyro.cli(_no_arguments, prog="opspo algos", args=arguments)
-    for name, config in sorted(ALGORITHMS.items()):
-        print(f"{name:8} {(config.__doc__ or '').splitlines()[0]}")
-
-
-def _no_arguments() -> None:
-    """This command takes no arguments."""
-
-
-COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {
-    "train": train,
-    "resume": resume,
-    "eval": evaluate,
-    "watch": watch,
-    "bench": bench,
-    "theory": theory,
-    "check": check,
-    "envs": list_environments,
-    "algos": list_algorithms,
+COMMANDS: dict[str, str] = {
+    "train": "Train, by default OPSPO on SMAX 3m.",
+    "resume": "Continue a run from its latest checkpoint.",
+    "eval": "Play episodes with a trained policy and print JSON.",
+    "watch": "Film one episode of a trained policy, as GIF or MP4.",
+    "bench": "Time an engine, an update, whole iterations, or all algorithms.",
+    "theory": "Check the bounds of the theory on small games, solved exactly.",
+    "check": "Play an environment at random and report what does not fit.",
+    "envs": "List the environments, with their sizes and what is missing.",
+    "algos": "List the algorithms.",
 }
+"""Command, which is also the name of its file → what it does"""
+
+EXPECTED: dict[type[Exception], int] = {
+    ConfigError: USAGE_ERROR,
+    RunError: USAGE_ERROR,
+    Interrupted: STOPPED,
+    EngineError: 1,
+    TrainingError: 1,
+}
+"""Errors that the user can fix, which come without a traceback → exit status"""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -85,41 +51,26 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if not arguments or arguments[0] in ("-h", "--help"):
         print(_overview())
         sys.exit(0 if arguments else USAGE_ERROR)
-    command, *rest = arguments
+    name, *rest = arguments
     # JAX also logs what a callback raises, with a traceback of its own
     logging.getLogger("jax._src.callback").setLevel(logging.CRITICAL)
     try:
-        if command not in COMMANDS:
-            raise unknown_name("command", command, COMMANDS)
-        COMMANDS[command](rest)
-    except ConfigError as error:
-        _fail(error, USAGE_ERROR)
+        if name not in COMMANDS:
+            raise unknown_name("command", name, COMMANDS)
+        import_module(f"opspo.cli.{name}").command(rest)
     except KeyboardInterrupt:
-        _fail(RuntimeError("Stopped at once. What was saved before is untouched."), STOPPED)
-    except Exception as error:
-        status = _expected_status(error)
-        if status is None:
-            raise
-        _fail(error, status)
+        _fail("Stopped at once. What was saved before is untouched.", STOPPED)
+    except tuple(EXPECTED) as error:
+        _fail(str(error), next(n for kind, n in EXPECTED.items() if isinstance(error, kind)))
 
 
-def _expected_status(error: Exception) -> int | None:
-    from opspo.errors import EngineError, Interrupted, RunError, TrainingError
-
-    if isinstance(error, Interrupted):
-        return STOPPED
-    if isinstance(error, RunError):
-        return USAGE_ERROR
-    return 1 if isinstance(error, EngineError | TrainingError) else None
-
-
-def _fail(error: Exception, status: int) -> None:
-    print(f"opspo: {error}", file=sys.stderr)
+def _fail(message: str, status: int) -> None:
+    print(f"opspo: {message}", file=sys.stderr)
     sys.exit(status)
 
 
 def _overview() -> str:
-    lines = [f"  opspo {name:8} {run.__doc__}" for name, run in COMMANDS.items()]
+    lines = [f"  opspo {name:8} {what}" for name, what in COMMANDS.items()]
     return "\n".join(
         [
             "Trust-region multi-agent reinforcement learning.",

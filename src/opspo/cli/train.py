@@ -35,17 +35,18 @@ class _Train:
     seeds: str = ""
     """Train a run for each of these seeds, in one program: `0..7` or `0,3,5`. `devices` then
     divides the seeds, and each run is in a folder of its own, seed<seed> in run_dir."""
-    hosts: str = ""
-    """Train on several machines: address:port of the first, how many, and which this is (from 0),
-    like `10.0.0.1:9000,2,0`. The same command runs on each; `devices` counts those of all."""
+    processes: Annotated[str, tyro.conf.arg(aliases=["--hosts"])] = ""
+    """Train one run in several processes, usually one per machine: address:port of the first, how
+    many there are, and which of them this is (from 0), like `10.0.0.1:9000,2,0`. Run the same
+    command for each; `devices` counts the devices of all."""
     overwrite: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Replace the run folder if it exists."""
 
 
-def train(arguments: Sequence[str]) -> None:
+def command(arguments: Sequence[str]) -> None:
     """Train, by default OPSPO on SMAX 3m."""
+    from opspo.cli.starting import starting_config
     from opspo.environments import check_id
-    from opspo.presets.command import starting_config
 
     default, env = starting_config(arguments)
     check_id(env)
@@ -53,13 +54,15 @@ def train(arguments: Sequence[str]) -> None:
     if parsed.variant:
         parsed = dataclasses.replace(parsed, config=_varied(parsed))
 
-    from opspo import trainer
     from opspo.devices import keep_programs
+    from opspo.training import trainer
 
     keep_programs()
-    hosts = parse_processes(parsed.hosts)
-    if parsed.seeds and hosts:
-        raise ConfigError("--seeds are trained on one host: leave out --hosts, or give one --seed.")
+    processes = parse_processes(parsed.processes)
+    if parsed.seeds and processes:
+        raise ConfigError(
+            "--seeds are trained in one process: leave out --processes, or give one --seed."
+        )
     start: dict[str, Any] = {
         "init_from": parsed.init_from or None,
         "init_checkpoint": parse_checkpoint(parsed.init_checkpoint),
@@ -68,7 +71,7 @@ def train(arguments: Sequence[str]) -> None:
     if parsed.seeds:
         results = trainer.train_seeds(parsed.config, parse_seeds(parsed.seeds), **start)
     else:
-        results = [trainer.train(parsed.config, hosts=hosts, **start)]
+        results = [trainer.train(parsed.config, processes=processes, **start)]
     for result in results:
         print(f"Done: {result.env_steps:,} steps. Everything is in {result.run_dir}/")
 

@@ -1,4 +1,4 @@
-"""Several machines as one flag."""
+"""The processes of one run, on one machine or several, as one flag."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from opspo.errors import ConfigError
 
 @dataclass(frozen=True)
 class Processes:
-    """A process's place among those that train one run together, mostly on a machine each."""
+    """A process's place among those that train one run together, usually one per machine."""
 
     coordinator: str
     """Address and port of the first, as in `10.0.0.1:9000`"""
@@ -20,7 +20,7 @@ class Processes:
 
 
 def parse_processes(text: str) -> Processes | None:
-    """`10.0.0.1:9000,2,0` → the first of two; of an empty text None, a run on one machine.
+    """`10.0.0.1:9000,2,0` → the first of two; of an empty text None, a run in one process.
 
     Raises:
         ConfigError: it is of another form.
@@ -29,10 +29,10 @@ def parse_processes(text: str) -> Processes | None:
         return None
     found = re.fullmatch(r"([^,\s]+:\d+),(\d+),(\d+)", text)
     if found:
-        hosts = Processes(found[1], int(found[2]), int(found[3]))
-        if hosts.index < hosts.count:
-            return hosts
+        place = Processes(found[1], int(found[2]), int(found[3]))
+        if place.index < place.count:
+            return place
     raise ConfigError(
-        "--hosts must be address:port of the first host, how many there are, and which of them "
-        f"this is (from 0), like 10.0.0.1:9000,2,0, but is '{text}'."
+        "--processes must be address:port of the first process, how many there are, and which of "
+        f"them this is (from 0), like 10.0.0.1:9000,2,0, but is '{text}'."
     )

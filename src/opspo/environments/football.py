@@ -18,6 +18,7 @@ import numpy as np
 from opspo.environments import football_features as features
 from opspo.environments.base import EnvironmentSpec
 from opspo.environments.joint import JointBatch, joint_spaces
+from opspo.environments.tasks import FOOTBALL_SCENARIOS
 from opspo.errors import ConfigError
 
 SIMPLE = "simple115"
@@ -31,8 +32,6 @@ def parse(name: str) -> tuple[str, bool]:
     Raises:
         ConfigError: the scenario or the option does not exist.
     """
-    from opspo.environments.families import FOOTBALL_SCENARIOS  # noqa: PLC0415  (it imports this)
-
     scenario, _, option = name.partition(":")
     if scenario not in FOOTBALL_SCENARIOS:
         raise ConfigError(

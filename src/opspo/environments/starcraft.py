@@ -15,8 +15,8 @@ import gymnasium
 import numpy as np
 
 from opspo.environments.base import EnvironmentSpec
-from opspo.environments.families import STARCRAFT
 from opspo.environments.joint import JointBatch, joint_spaces
+from opspo.environments.tasks import INSTALL_STARCRAFT
 from opspo.errors import ConfigError, unknown_name
 
 MakeSMAC = Callable[[int], Any]
@@ -35,7 +35,7 @@ def from_map(map_name: str) -> StarCraft:
     except Exception as error:  # a wrong protobuf raises a TypeError, another `smac` anything
         raise ConfigError(
             f"smac/{map_name}: there is a package 'smac', but SMAC does not load: {error}\n"
-            f"To fix it: {STARCRAFT}"
+            f"To fix it: {INSTALL_STARCRAFT}"
         ) from error
     maps = module.get_smac_map_registry()
     if map_name not in maps:

@@ -18,7 +18,7 @@ from opspo.devices import on_host
 from opspo.environments.frames import told
 from opspo.errors import ConfigError, EngineError, Interrupted, RunError, TrainingError
 from opspo.evaluate import Evaluation, make_evaluator
-from opspo.training.compiled import Iteration, ready, ready_together
+from opspo.training.iteration import Iteration, ready, ready_together
 from opspo.training.learner import Learner
 from opspo.training.metrics import metrics_row, progress_bars
 from opspo.training.recorder import Member

@@ -1,4 +1,4 @@
-"""What several hosts that share a run do as one."""
+"""What several processes that share a run do as one."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from opspo.errors import ConfigError, Interrupted, RunError, TrainingError
 
 
 @contextmanager
-def own_folder(run: Path, hosts: Processes | None) -> Iterator[Path]:
-    """Where this process writes: the run's folder, or, of several hosts, for all but the first
-    one that is thrown away. So each can work as if it were alone."""
-    if hosts is None or hosts.index == 0:
+def own_folder(run: Path, processes: Processes | None) -> Iterator[Path]:
+    """Where this process writes: the run's folder, or, of several processes, for all but the
+    first a folder that is thrown away. So each can work as if it were alone."""
+    if processes is None or processes.index == 0:
         yield run
         return
     with tempfile.TemporaryDirectory() as scratch:
@@ -25,15 +25,16 @@ def own_folder(run: Path, hosts: Processes | None) -> Iterator[Path]:
             yield Path(scratch) / "run"
         except (Interrupted, TrainingError) as error:
             # the paths that it names are those of the scratch folder
-            raise type(error)("Stopped like the first host, which has the run.") from error
+            said = "Stopped together with the first process, which has the run."
+            raise type(error)(said) from error
 
 
 @contextmanager
 def all_or_none() -> Iterator[None]:
-    """What one host cannot do stops the others too, which would wait for it.
+    """What one process cannot do stops the others too, which would wait for it.
 
     Raises:
-        RunError: another host has failed.
+        RunError: another process has failed.
     """
     try:
         yield
@@ -41,13 +42,15 @@ def all_or_none() -> Iterator[None]:
         all_agree(False)
         raise
     if not all_agree(True):
-        raise RunError("Another host could not begin with the run's folder; it says why.")
+        raise RunError(
+            "Another process could not begin with the run's folder; its own message says why."
+        )
 
 
-def check_engine(environment: Environment, name: str, hosts: Processes | None) -> None:
-    """Raise where hosts cannot divide an environment."""
-    if hosts and runs_on_host(environment):
+def check_engine(environment: Environment, name: str, processes: Processes | None) -> None:
+    """Raise where processes cannot divide an environment."""
+    if processes and runs_on_host(environment):
         raise ConfigError(
-            f"{name} is not simulated in JAX, so it cannot be divided over hosts: train on one, "
-            "without --hosts."
+            f"{name} is not simulated in JAX, so it cannot be divided over processes: "
+            "train in one, without --processes."
         )

@@ -73,14 +73,21 @@ def train(
     init_checkpoint: WhichCheckpoint = "latest",
     overwrite: bool = False,
     console: Console | None = None,
-    hosts: Processes | None = None,
+    processes: Processes | None = None,
 ) -> Result:
-    """Train from the start, on the environment of the config's id or on one of your own.
+    """Train from the start.
 
-    With your own, `config.env` is no more than its name. With `init_from`, the folder of another
-    run, its parameters are what this one starts from, wherever they fit (`transfer` has the
-    rules). With `hosts` this is one of several processes that all call it with the same config and
-    divide its devices between them.
+    Args:
+        config: the settings.
+        environment: one of your own, in place of that of the config's id; `config.env` is then no
+            more than its name.
+        init_from: folder of a run whose parameters this one starts from, wherever they fit
+            (`transfer` has the rules).
+        init_checkpoint: of that run.
+        overwrite: replace the run folder if it exists.
+        console: where progress is shown.
+        processes: this process's place among several that all call this with the same config and
+            divide its devices between them.
 
     Raises:
         ConfigError: the environment or a setting does not exist. Nothing is written.
@@ -89,10 +96,10 @@ def train(
         Interrupted: by Ctrl-C or SIGTERM.
     """
     folder, start = config.folder, _Start(environment, init_from, init_checkpoint, overwrite)
-    with own_folder(folder, hosts) as path:
+    with own_folder(folder, processes) as path:
         if path != folder:
             config = dataclasses.replace(config, run_dir=str(path))
-        result = _train([config], config.devices, start, console, hosts)[0]
+        result = _train([config], config.devices, start, console, processes)[0]
     return dataclasses.replace(result, run_dir=folder)
 
 
@@ -136,12 +143,12 @@ def _train(
     devices: int,
     start: _Start,
     console: Console | None,
-    hosts: Processes | None = None,
+    processes: Processes | None = None,
 ) -> list[Result]:
     """Runs that differ in seed and folder alone, from their start."""
     console = console or Console()
     with stop_flag() as stopped, ExitStack() as held:
-        claim(devices, hosts)
+        claim(devices, processes)
         shared = dataclasses.replace(configs[0], devices=devices)
         learner = make_learner(shared, sound(start.environment or make_env(shared.env)))
         check_inputs(shared, learner.environment.spec)
@@ -150,7 +157,7 @@ def _train(
                 f"{shared.env} is not simulated in JAX, so its seeds cannot share a program: "
                 "train them one at a time, with --seed."
             )
-        check_engine(learner.environment, shared.env, hosts)
+        check_engine(learner.environment, shared.env, processes)
         with all_or_none():
             for config in configs:
                 check_free(config, overwrite=start.overwrite)
@@ -204,15 +211,21 @@ def resume(
     devices: int | None = None,
     total_steps: int | None = None,
     console: Console | None = None,
-    hosts: Processes | None = None,
+    processes: Processes | None = None,
 ) -> Result:
-    """Go on from a checkpoint, by default the latest, exactly as if there had been no stop.
+    """Continue from a checkpoint, exactly as if the run had not stopped.
 
-    Engines outside of JAX are not part of a checkpoint: there, new episodes begin. A run on an
-    `environment` of your own has to be given it again. On another number of `devices` sums are
-    added up in another order, so that the run is the same only up to rounding. With `total_steps`
-    the run ends there instead (`continuing` has the rules). With `hosts`, as `train`; all of them
-    have to see the folder.
+    Engines outside of JAX are not part of a checkpoint: there, new episodes begin.
+
+    Args:
+        run_dir: the run's folder.
+        environment: needed again by a run on an environment of your own.
+        checkpoint: an iteration; by default the latest.
+        devices: another number than before. Sums are then added up in another order, so that the
+            run is the same only up to rounding.
+        total_steps: another end than before (`resuming` has the rules).
+        console: where progress is shown.
+        processes: as in `train`; all of them have to see the folder.
 
     Raises:
         RunError: there is no such run or checkpoint, or it cannot be read; the environment or the
@@ -224,8 +237,8 @@ def resume(
     whole, console = folder, console or Console()
     if devices is not None:
         config = dataclasses.replace(config, devices=devices)
-    with own_folder(folder.path, hosts) as path, stop_flag() as stopped, ExitStack() as held:
-        claim(config.devices, hosts)
+    with own_folder(folder.path, processes) as path, stop_flag() as stopped, ExitStack() as held:
+        claim(config.devices, processes)
         with all_or_none():  # no checkpoint is taken away before all have their copy
             if path != folder.path:
                 shutil.copytree(folder.path, path)
@@ -234,7 +247,7 @@ def resume(
         iteration = iteration_to_go_on_from(folder, checkpoint)
         before, config = config, extended(config, total_steps, iteration=iteration)
         learner = make_learner(config, environment or make_env(config.env))
-        check_engine(learner.environment, config.env, hosts)
+        check_engine(learner.environment, config.env, processes)
         check_environment(folder, as_made(learner.environment), console)
         state = _restored(folder, learner, iteration)
         note_extension(folder, before, config, iteration=iteration, console=console)

@@ -74,39 +74,51 @@ def to_sequences(
             parameters are separate, as the loss has it.
         normalise_weight: scale the weights to mean 1.
     """
-    trajectory, members = batch.trajectory, networks.critic.members(agents)
-    mask = trajectory.alive[..., agents] & active
-    advantage, weight = correction.advantage, correction.weight
+    mask = batch.trajectory.alive[..., agents] & active
     if normalise_advantage:
         scale = standardise if networks.team.shared else _standardise_each
-        advantage = scale(advantage, mask)
+        correction = correction.replace(  # type: ignore[attr-defined]
+            advantage=scale(correction.advantage, mask)
+        )
     if normalise_weight:
-        weight = weight / jnp.maximum(masked_mean(weight, mask), 1e-6)
+        mean = jnp.maximum(masked_mean(correction.weight, mask), 1e-6)
+        correction = correction.replace(  # type: ignore[attr-defined]
+            weight=correction.weight / mean
+        )
+    by_time = _samples(batch, correction, agents, active, networks)
+    length = networks.chunk_length
+    sequences = jax.tree.map(lambda x: to_chunks(x, length), by_time)
+    memory = chunk_starts(batch.trajectory.memory, length)[:, agents]
+    members = networks.critic.members(agents)
+    return sequences, Starts(actor=memory, critic=batch.critic_memory[:, members])
 
+
+def _samples(
+    batch: Batch, correction: Correction, agents: Array, active: Array, networks: Networks
+) -> Sequences:
+    """By time and environment: [T, E, ...]."""
+    trajectory, members = batch.trajectory, networks.critic.members(agents)
+    alive = trajectory.alive[..., agents]
     available = trajectory.available_actions
     own = networks.team.own_dimensions(agents)
     log_prob = trajectory.log_prob[:, :, agents]
-    by_time = Sequences(
+    return Sequences(
         observation=trajectory.observation[:, :, agents],
         available_actions=None if available is None else available[:, :, agents],
         action=trajectory.action[:, :, agents],
         log_prob=log_prob,
         dimensions=None if own is None else jnp.broadcast_to(own, log_prob.shape),
-        mask=mask,
-        advantage=advantage,
-        weight=weight,
+        mask=alive & active,
+        advantage=correction.advantage,
+        weight=correction.weight,
         low=correction.low,
         high=correction.high,
         state=trajectory.state[:, :, members],
         first=trajectory.first,
         value=batch.raw_value[..., members],
         value_target=correction.value_target,
-        target_mask=jnp.broadcast_to(active, mask.shape),
+        target_mask=jnp.broadcast_to(active, alive.shape),
     )
-    length = networks.chunk_length
-    sequences = jax.tree.map(lambda x: to_chunks(x, length), by_time)
-    memory = chunk_starts(trajectory.memory, length)[:, agents]
-    return sequences, Starts(actor=memory, critic=batch.critic_memory[:, members])
 
 
 def _standardise_each(advantage: Array, mask: Array) -> Array:

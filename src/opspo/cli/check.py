@@ -40,7 +40,7 @@ def command(arguments: Sequence[str]) -> None:
     for env in parsed.env:
         require_env(env)
 
-    from opspo.environments.checks.check import check_env  # noqa: PLC0415  (loads the engines)
+    from opspo.environments.checks.check_env import check_env
 
     reports = []
     for env in parsed.env:

@@ -30,12 +30,12 @@ class _Watch:
     """Steps shown in a second; 0 for what suits the environment."""
 
 
-def watch(arguments: Sequence[str]) -> None:
+def command(arguments: Sequence[str]) -> None:
     """Run the command."""
     parsed = tyro.cli(_Watch, prog="opspo watch", args=arguments)
     checkpoint = parse_checkpoint(parsed.checkpoint)
 
-    from opspo.rendering.watch import watch as film  # noqa: PLC0415  (loads JAX)
+    from opspo.rendering.film import watch as film
 
     tally = film(
         parsed.run_dir,

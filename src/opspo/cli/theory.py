@@ -34,7 +34,7 @@ class _Theory:
     """File for a figure of Table 1's bounds over the number of agents and the step."""
 
 
-def theory(arguments: Sequence[str]) -> None:
+def command(arguments: Sequence[str]) -> None:
     """Run the command."""
     parsed = tyro.cli(_Theory, prog="opspo theory", args=arguments)
     if parsed.problems < 1 or parsed.search < 0 or parsed.search_agents < 1:

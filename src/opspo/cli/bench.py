@@ -16,12 +16,12 @@ from opspo.bench.measure import Timing, product_rate
 from opspo.bench.pieces import print_parts, time_parts
 from opspo.bench.report import print_summary, summary, write
 from opspo.bench.training import time_iterations, time_update
+from opspo.cli.starting import starting_config
 from opspo.config import RolloutConfig, TrainConfig, to_plain
 from opspo.devices import claim
 from opspo.environments import check_id, make_env
 from opspo.environments.base import Environment
 from opspo.errors import ConfigError, unknown_name
-from opspo.presets.command import starting_config
 
 
 @dataclass(frozen=True)
@@ -179,7 +179,7 @@ BENCHMARKS: dict[str, Callable[[Sequence[str]], None]] = {
 }
 
 
-def bench(arguments: Sequence[str]) -> None:
+def command(arguments: Sequence[str]) -> None:
     """Run the command."""
     name, *rest = arguments or ("--help",)
     if name in ("-h", "--help"):
