@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from opspo.policy import Policy, load_policy
     from opspo.presets import default_config
     from opspo.rendering.film import watch
-    from opspo.training.trainer import evaluate_run, resume, train
+    from opspo.training.evaluate_run import evaluate_run
+    from opspo.training.trainer import resume, train
 
 __version__ = "0.1.0"
 
@@ -23,7 +24,7 @@ _PUBLIC = {
     "TrainConfig": "opspo.config",
     "check_env": "opspo.environments.checks.check_env",
     "default_config": "opspo.presets",
-    "evaluate_run": "opspo.training.trainer",
+    "evaluate_run": "opspo.training.evaluate_run",
     "from_pettingzoo": "opspo.environments.pettingzoo",
     "from_smac": "opspo.environments.starcraft",
     "load_policy": "opspo.policy",

@@ -38,7 +38,7 @@ def command(arguments: Sequence[str]) -> None:
         raise ConfigError(f"--seed must be from 0 to 2**31 - 1, but is {parsed.seed}.")
 
     from opspo.devices import keep_programs
-    from opspo.training.trainer import evaluate_run
+    from opspo.training.evaluate_run import evaluate_run
 
     keep_programs()
     evaluation = evaluate_run(

@@ -10,6 +10,7 @@ from pathlib import Path
 import tyro
 
 from opspo.config import TrainConfig, from_json
+from opspo.config.own import declared_as, is_own
 from opspo.errors import ConfigError
 from opspo.presets import preset_config
 
@@ -51,6 +52,12 @@ def _read_config(choice: _Choice) -> TrainConfig:
         config = from_json(Path(choice.from_config).read_text())
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"--from-config {choice.from_config} cannot be read: {error}") from error
+    if is_own(config):
+        raise ConfigError(
+            f"--from-config {choice.from_config} has an algorithm of your own "
+            f"({config.composed_by or declared_as(config.algorithm) or 'terms of your own'}), which "
+            "the command line cannot have. Train it from Python: opspo.train(config, algorithm=...)."
+        )
     if choice.algo not in ("", config.algo):
         raise ConfigError(
             f"--from-config has the settings of '{config.algo}', which --algo {choice.algo} cannot "

@@ -20,6 +20,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
+from opspo.config.own import plain_algorithm
 from opspo.config.run import TrainConfig
 
 NETWORKS = ("policy",)
@@ -28,7 +29,15 @@ KEPT = ("env", "algo", "seed", "rollout.num_envs", "rollout.num_steps", "algorit
 """Settings that a run has to keep besides, to go on."""
 AT_THE_START = ("policy.output_gain", "policy.initial_log_std")
 """These are used once, for fresh networks."""
-NEVER_SAVED = ("run_dir", "total_steps", "devices", "tensorboard", "evaluation", "checkpoint")
+NEVER_SAVED = (
+    "run_dir",
+    "total_steps",
+    "devices",
+    "tensorboard",
+    "composed_by",
+    "evaluation",
+    "checkpoint",
+)
 """No array depends on these."""
 FREE_IN_POLICY = (*AT_THE_START, "policy.chunk_length")
 
@@ -48,7 +57,10 @@ class Change:
 
 def changes(was: TrainConfig, now: TrainConfig) -> list[Change]:
     """Every setting that differs; what only one of two algorithms has was, or is, null."""
-    before, after = _flat(dataclasses.asdict(was)), _flat(dataclasses.asdict(now))
+    before, after = (
+        _flat(dataclasses.asdict(each) | {"algorithm": plain_algorithm(each.algorithm)})
+        for each in (was, now)
+    )
     names = [*before, *(name for name in after if name not in before)]
     return [
         Change(name, before.get(name), after.get(name))

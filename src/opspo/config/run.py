@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
+
+import tyro
 
 from opspo.algorithms import ALGORITHMS, OPSPOConfig
 from opspo.algorithms.common import (
@@ -42,7 +45,9 @@ class TrainConfig:
     tensorboard: bool = True
     """Write TensorBoard events as well as metrics.jsonl."""
     bound_estimates: bool = False
-    """Log estimates of the bound on the surrogate's error, for each agent in turn."""
+    """Log estimates of the bound on the surrogate's error, for each agent in the order."""
+    composed_by: Annotated[str, tyro.conf.Suppress] = ""
+    """`module:function` of the user's own function that composed the algorithm, where one did."""
     rollout: RolloutConfig = field(default_factory=RolloutConfig)
     policy: PolicyConfig = field(default_factory=PolicyConfig)
     optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
@@ -52,15 +57,7 @@ class TrainConfig:
     checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
 
     def __post_init__(self) -> None:
-        if self.algo not in ALGORITHMS:
-            raise unknown_name("algorithm", self.algo, ALGORITHMS)
-        expected = ALGORITHMS[self.algo]
-        require(
-            isinstance(self.algorithm, expected),
-            "algorithm",
-            f"an {expected.__name__} where algo is '{self.algo}'",
-            self.algorithm,
-        )
+        self._check_algo()
         require(0 <= self.seed < 2**31 - 2**20, "seed", "from 0 to 2,146,435,071", self.seed)
         require(self.total_steps >= 1, "total_steps", "at least 1", self.total_steps)
         require(
@@ -83,6 +80,22 @@ class TrainConfig:
             self.algorithm.minibatches,
         )
         self._check_algorithm()
+
+    def _check_algo(self) -> None:
+        """The algorithm's name is that of its declaration, of this package or the user's own."""
+        if type(self.algorithm) not in ALGORITHMS.values():
+            name = type(self.algorithm).name
+            require(self.algo == name, "algo", f"'{name}', as algorithm declares it", self.algo)
+            return
+        if self.algo not in ALGORITHMS:
+            raise unknown_name("algorithm", self.algo, ALGORITHMS)
+        expected = ALGORITHMS[self.algo]
+        require(
+            isinstance(self.algorithm, expected),
+            "algorithm",
+            f"an {expected.__name__} where algo is '{self.algo}'",
+            self.algorithm,
+        )
 
     def _check_algorithm(self) -> None:
         """What an algorithm asks of the other parts."""

@@ -15,7 +15,7 @@ from opspo.estimators import (
 )
 from opspo.objectives import clip_ranges
 from opspo.policies.networks import Networks
-from opspo.terms import call, check, named
+from opspo.terms import Missing, call, check, named
 from opspo.update import orders
 from opspo.update.algorithm import Algorithm
 from opspo.update.schedule import Schedule, in_blocks, one_by_one, simultaneous
@@ -42,8 +42,11 @@ def compose(config: AlgorithmConfig, networks: Networks) -> Algorithm:
         networks: actors and critic.
 
     Raises:
-        ConfigError: a function of its own asks for an array or a number that there is not.
+        ConfigError: a function of its own asks for an array or a number that there is not, or is
+            known by its name alone.
     """
+    if config.stands_for:
+        Missing(config.stands_for)()
     settings = {item.name: getattr(config, item.name) for item in dataclasses.fields(config)}
     numbers = {name: value for name, value in settings.items() if name not in MODULES}
     # whose ratios count is no setting of simultaneous algorithms: nobody precedes
