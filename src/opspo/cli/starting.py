@@ -53,10 +53,10 @@ def _read_config(choice: _Choice) -> TrainConfig:
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"--from-config {choice.from_config} cannot be read: {error}") from error
     if is_own(config):
+        whose = config.composed_by or declared_as(config.algorithm) or "its terms"
         raise ConfigError(
-            f"--from-config {choice.from_config} has an algorithm of your own "
-            f"({config.composed_by or declared_as(config.algorithm) or 'terms of your own'}), which "
-            "the command line cannot have. Train it from Python: opspo.train(config, algorithm=...)."
+            f"--from-config {choice.from_config} has an algorithm of your own ({whose}), which the "
+            "command line cannot have. Train it from Python: opspo.train(config, algorithm=...)."
         )
     if choice.algo not in ("", config.algo):
         raise ConfigError(
