@@ -9,18 +9,23 @@ from __future__ import annotations
 
 import dataclasses
 
-from opspo.config import OptimiserConfig, PolicyConfig, RolloutConfig, TrainConfig
+from opspo.config import TrainConfig
 
 
 def adapt(config: TrainConfig) -> TrainConfig:
     """`config` with the settings for football."""
     return dataclasses.replace(
         config,
-        rollout=RolloutConfig(num_envs=8, num_steps=400),
-        policy=PolicyConfig(
-            share_parameters=False, hidden_sizes=(128, 128), running_normalisation=False
+        rollout=dataclasses.replace(config.rollout, num_envs=8, num_steps=400),
+        policy=dataclasses.replace(
+            config.policy,
+            share_parameters=False,
+            hidden_sizes=(128, 128),
+            running_normalisation=False,
         ),
-        optimiser=OptimiserConfig(actor_learning_rate=5e-4, critic_learning_rate=5e-4),
+        optimiser=dataclasses.replace(
+            config.optimiser, actor_learning_rate=5e-4, critic_learning_rate=5e-4
+        ),
         algorithm=dataclasses.replace(
             config.algorithm, epochs=10, gamma=0.995, gae_lambda=0.95, entropy_coefficient=0.01
         ),

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from opspo.config import OptimiserConfig, PolicyConfig, TrainConfig
+from opspo.config import TrainConfig
 
 STEP_SIZE = 1e-3
 HOPPER_STEP_SIZE = 3e-4
@@ -21,9 +21,14 @@ def adapt(config: TrainConfig) -> TrainConfig:
     step_size = HOPPER_STEP_SIZE if config.env.startswith("mamujoco/Hopper") else STEP_SIZE
     return dataclasses.replace(
         config,
-        policy=PolicyConfig(share_parameters=False, running_normalisation=True),
-        optimiser=OptimiserConfig(
-            actor_learning_rate=step_size, critic_learning_rate=step_size, anneal=True
+        policy=dataclasses.replace(
+            config.policy, share_parameters=False, running_normalisation=True
+        ),
+        optimiser=dataclasses.replace(
+            config.optimiser,
+            actor_learning_rate=step_size,
+            critic_learning_rate=step_size,
+            anneal=True,
         ),
         algorithm=dataclasses.replace(
             config.algorithm, epochs=10, gae_lambda=0.93, entropy_coefficient=0.0

@@ -10,16 +10,18 @@ from __future__ import annotations
 
 import dataclasses
 
-from opspo.config import OptimiserConfig, PolicyConfig, TrainConfig
+from opspo.config import TrainConfig
 
 
 def adapt(config: TrainConfig) -> TrainConfig:
     """`config` with the settings for SMAX."""
     return dataclasses.replace(
         config,
-        policy=PolicyConfig(hidden_sizes=(128, 128), running_normalisation=False, agent_id=False),
-        optimiser=OptimiserConfig(
-            actor_learning_rate=1.5e-3, critic_learning_rate=1.5e-3, anneal=True
+        policy=dataclasses.replace(
+            config.policy, hidden_sizes=(128, 128), running_normalisation=False, agent_id=False
+        ),
+        optimiser=dataclasses.replace(
+            config.optimiser, actor_learning_rate=1.5e-3, critic_learning_rate=1.5e-3, anneal=True
         ),
         algorithm=dataclasses.replace(config.algorithm, epochs=3, gae_lambda=0.9),
     )
