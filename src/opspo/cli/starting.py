@@ -1,4 +1,4 @@
-"""Where a command line's settings start from: a preset, or a file."""
+"""The settings that a command line starts from: a preset, or a file."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class _Choice:
 
 
 def starting_config(arguments: Sequence[str]) -> tuple[TrainConfig, str]:
-    """The settings that the other flags come on top of, and the environment's id.
+    """The settings that the other flags override, and the environment's id.
 
-    The environment and the algorithm decide which settings there are, so they are read first.
+    The environment and the algorithm are read first, since they decide which settings there are.
     """
     choice, _ = tyro.cli(
         _Choice,
@@ -35,7 +35,9 @@ def starting_config(arguments: Sequence[str]) -> tuple[TrainConfig, str]:
         add_help=False,
     )
     if choice.from_config and choice.preset:
-        raise ConfigError("--preset and --from-config both say where to start. Leave one out.")
+        raise ConfigError(
+            "--preset and --from-config both choose the settings to start from. Leave one out."
+        )
     if choice.from_config:
         config = dataclasses.replace(_read_config(choice), run_dir="")
     else:
@@ -60,7 +62,7 @@ def _read_config(choice: _Choice) -> TrainConfig:
         )
     if choice.algo not in ("", config.algo):
         raise ConfigError(
-            f"--from-config has the settings of '{config.algo}', which --algo {choice.algo} cannot "
-            "take over. Leave one of the two out."
+            f"--from-config has the settings of '{config.algo}', which do not fit --algo "
+            f"{choice.algo}. Leave one of the two out."
         )
     return config

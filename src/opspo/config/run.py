@@ -35,15 +35,15 @@ class TrainConfig:
     algo: str = "opspo"
     """Algorithm; `opspo algos` lists them."""
     seed: int = 0
-    """Everything random in the run follows from it."""
+    """Seed of everything random in the run."""
     total_steps: int = 1_000_000
     """Environment steps to train for, rounded up to whole iterations."""
     run_dir: str = ""
     """Folder of the run; by default runs/<env>-<algo>-seed<seed>."""
     devices: int = 1
-    """Devices to divide the environments over; of a CPU, that many are made."""
+    """Number of devices to divide the environments over; a CPU is split into as many."""
     tensorboard: bool = True
-    """Write TensorBoard events as well as metrics.jsonl."""
+    """Write TensorBoard events in addition to metrics.jsonl."""
     bound_estimates: bool = False
     """Log estimates of the bound on the surrogate's error, for each agent in the order."""
     composed_by: Annotated[str, tyro.conf.Suppress] = ""
@@ -98,7 +98,7 @@ class TrainConfig:
         )
 
     def _check_algorithm(self) -> None:
-        """What an algorithm asks of the other parts."""
+        """What an algorithm requires of the other sections."""
         require(
             self.rollout.num_steps >= 2 or self.algorithm.state_weight not in NEEDS_CENTRAL_CRITIC,
             "rollout.num_steps",
@@ -119,8 +119,9 @@ class TrainConfig:
             self.algorithm.clip_range != "double_by_ratios"
             or (self.algorithm.sequential and self.policy.share_parameters),
             "algorithm.clip_range",
-            "another than 'double_by_ratios', as 'double_by_position', unless agents are updated "
-            "in turn with policy.share_parameters on: else nobody has moved when a round begins",
+            "another than 'double_by_ratios' (such as 'double_by_position') unless the algorithm "
+            "is sequential and policy.share_parameters is on: otherwise no agent has moved when a "
+            "round begins",
             self.algorithm.clip_range,
         )
 

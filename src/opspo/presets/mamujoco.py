@@ -1,9 +1,9 @@
 """MA-MuJoCo: the paper's settings (Table 3), changed to what learns fastest within a million steps.
 
-Tried out on `HalfCheetah-6x1` and `Hopper-3x1`, one or two seeds each: no GRU, 32 environments at
-once, inputs scaled by running statistics, ten epochs, and a step size of 1e-3 that falls to 0. On
-Hopper, which ends with a fall, 3e-4: with 1e-3 the step size is at 0 before one seed in three has
-learned to stand.
+Tried out on `HalfCheetah-6x1` and `Hopper-3x1`, one or two seeds each, the changes are: no GRU, 32
+environments side by side, inputs scaled by running statistics, ten epochs, and a step size of
+1e-3 that falls to 0. On Hopper, where a fall ends the episode, it is 3e-4: at 1e-3 the step size
+reaches 0 before one seed in three has learned to stand.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from opspo.policies.networks import Networks
 from opspo.terms import Missing, call, check, named
 from opspo.update import orders
 from opspo.update.algorithm import Algorithm
-from opspo.update.schedule import Schedule, in_blocks, one_by_one, simultaneous
+from opspo.update.schedule import Schedule, in_blocks, sequential, simultaneous
 
 MODULES = {
     "order": orders,
@@ -76,7 +76,7 @@ def _schedule(config: AlgorithmConfig, networks: Networks) -> Schedule:
         return simultaneous(num_agents=agents, epochs=config.epochs)
     order = named(orders, config.order)
     if not networks.team.shared:
-        return one_by_one(order, num_agents=agents, epochs=config.epochs)
+        return sequential(order, num_agents=agents, epochs=config.epochs)
     return in_blocks(
         order,
         num_agents=agents,
