@@ -15,7 +15,8 @@ from opspo.cli import main
 from opspo.config import CheckpointConfig, from_json
 from opspo.errors import ConfigError, RunError
 from opspo.run_folder import read_lines
-from opspo.training.trainer import resume, train
+from opspo.training.resuming import resume
+from opspo.training.trainer import train
 
 pytestmark = pytest.mark.slow
 

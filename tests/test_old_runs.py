@@ -23,7 +23,7 @@ from opspo.environments.identity import stored_spec
 from opspo.errors import ConfigError, RunError
 from opspo.run_folder import RunFolder
 from opspo.training.evaluate_run import evaluate_run
-from opspo.training.trainer import resume
+from opspo.training.resuming import resume
 
 pytestmark = pytest.mark.slow
 

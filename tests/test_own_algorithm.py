@@ -25,7 +25,8 @@ from opspo.state_weights import Formula
 from opspo.training.assembly import make_learner, with_algorithm
 from opspo.training.evaluate_run import evaluate_run
 from opspo.training.recorder import Recorder
-from opspo.training.trainer import resume, train, train_seeds
+from opspo.training.resuming import resume
+from opspo.training.trainer import train, train_seeds
 from opspo.update import orders
 from opspo.update.compose import compose
 
@@ -234,6 +235,27 @@ def test_a_term_that_asks_for_what_there_is_not_is_told_what_there_is(tmp_path):
     with pytest.raises(ConfigError, match=r"clip_range: .*asks for 'epsilon'.*log_ratio.*position"):
         train(replace(config, algorithm=own))
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("setting", "term", "told"),
+    [
+        (
+            "advantage",
+            lambda reward: reward.sum(0),
+            r"advantage: .*\[16, 16, 2\].*\[16, 1\]",
+        ),
+        ("value_target", lambda value: value[1:], r"value_target: .*but returned \[15, 16, 1\]"),
+        ("clip_range", lambda log_ratio: log_ratio, "must return three arrays"),
+        ("clip_range", lambda log_ratio: (log_ratio[0],) * 3, r"clip_range: .*returned \[16, 2\]"),
+    ],
+)
+def test_what_a_term_returns_is_checked(tmp_path, setting, term, told):
+    config = config_of(tmp_path, policy=replace(config_of(tmp_path).policy, share_parameters=True))
+    own = replace(config.algorithm, **{setting: term})
+    with pytest.raises(ConfigError, match=told):
+        train(replace(config, algorithm=own))
+    assert not (tmp_path / "run").exists(), "said before anything is written"
 
 
 def test_a_class_or_another_thing_is_no_algorithm(tmp_path):

@@ -22,7 +22,8 @@ from opspo.config import from_json
 from opspo.environments import make_env
 from opspo.errors import Interrupted, RunError, TrainingError
 from opspo.run_folder import read_lines
-from opspo.training.trainer import resume, train
+from opspo.training.resuming import resume
+from opspo.training.trainer import train
 
 pytestmark = pytest.mark.slow
 

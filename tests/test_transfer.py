@@ -15,7 +15,8 @@ import opspo
 from opspo.cli import main
 from opspo.errors import RunError
 from opspo.training.assembly import make_learner
-from opspo.training.trainer import resume, train, train_seeds
+from opspo.training.resuming import resume
+from opspo.training.trainer import train, train_seeds
 from opspo.training.transfer import read_source, transfer
 
 pytestmark = pytest.mark.slow

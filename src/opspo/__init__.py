@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from opspo.presets import default_config
     from opspo.rendering.film import watch
     from opspo.training.evaluate_run import evaluate_run
-    from opspo.training.trainer import resume, train
+    from opspo.training.resuming import resume
+    from opspo.training.trainer import train
 
 __version__ = "0.1.0"
 
@@ -29,7 +30,7 @@ _PUBLIC = {
     "from_smac": "opspo.environments.starcraft",
     "load_policy": "opspo.policy",
     "make_env": "opspo.environments",
-    "resume": "opspo.training.trainer",
+    "resume": "opspo.training.resuming",
     "train": "opspo.training.trainer",
     "watch": "opspo.rendering.film",
 }

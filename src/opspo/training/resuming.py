@@ -1,11 +1,11 @@
-"""Going on with a run: from where, on which environment, and to which end.
+"""Resuming a run: from where, on which environment, and to which end.
 
-A run's end matters before it comes in one respect: step sizes that are annealed fall to 0 there.
-With another end the schedule is stretched over the whole of the new run. After k of N' iterations
-a step size is 1 - k / N' of its first one, as in a run that had N' from the start; but the k
-iterations that are done were annealed towards N. So an extended run is the same, bit for bit, as
-one that had the new end from the start where nothing is annealed, and is another where something
-is. `extended.jsonl` keeps each change, so that a curve can be read.
+A run's end matters before it is reached in one respect: annealed step sizes fall to 0 there. With
+another end the schedule is stretched over the whole of the new run: after k of N' iterations a step
+size is 1 - k / N' of its first value, as in a run that had N' from the start. The k iterations
+already done, however, were annealed towards N. So without annealing an extended run is, bit for
+bit, the run that had the new end from the start; with annealing it is a different run.
+`extended.jsonl` records each change, so that a curve can be read.
 """
 
 from __future__ import annotations
@@ -13,18 +13,134 @@ from __future__ import annotations
 import dataclasses
 import json
 import shlex
+import shutil
+from collections.abc import Callable
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
 from typing import Any
 
+import jax
 from rich.console import Console
 
-from opspo.algorithms import AlgorithmConfig
 from opspo.checkpoint import Checkpoints
-from opspo.config import TrainConfig, to_json
+from opspo.config import Processes, TrainConfig, to_json
+from opspo.devices import claim
+from opspo.environments import make_env
 from opspo.environments.base import Environment
+from opspo.environments.entry import as_made
 from opspo.environments.identity import check_same, stored_spec
 from opspo.errors import RunError
-from opspo.run_folder import RunFolder, open_run, read_lines, replace_text, write_lines
-from opspo.training.assembly import Compose, with_algorithm
+from opspo.run_folder import (
+    RunFolder,
+    cut_lines,
+    hold,
+    open_run,
+    read_lines,
+    replace_text,
+    write_lines,
+)
+from opspo.training.assembly import OwnAlgorithm, make_learner, with_algorithm
+from opspo.training.beginning import beginning
+from opspo.training.learner import Learner
+from opspo.training.loop import Result, Training
+from opspo.training.multiprocess import all_or_none, check_engine, own_folder
+from opspo.training.recorder import Recorder
+from opspo.training.signals import stop_flag
+from opspo.types import TrainState
+
+
+@dataclasses.dataclass(frozen=True)
+class _Again:
+    """What a run is resumed with besides its settings."""
+
+    environment: Environment | None
+    algorithm: OwnAlgorithm | None
+    checkpoint: int | None
+    total_steps: int | None
+
+
+def resume(
+    run_dir: str | Path,
+    *,
+    environment: Environment | None = None,
+    algorithm: OwnAlgorithm | None = None,
+    checkpoint: int | None = None,
+    devices: int | None = None,
+    total_steps: int | None = None,
+    console: Console | None = None,
+    processes: Processes | None = None,
+) -> Result:
+    """Continue from a checkpoint, exactly as if the run had not stopped.
+
+    Engines outside of JAX are not part of a checkpoint: there, new episodes begin.
+
+    Args:
+        run_dir: the run's folder.
+        environment, algorithm: needed again by a run on one of your own; see `train`.
+        checkpoint: an iteration; by default the latest.
+        devices: another number than before. Sums are then added up in another order, so that the
+            run is the same only up to rounding.
+        total_steps: another end than before (`resuming` has the rules).
+        console: where progress is shown.
+        processes: as in `train`; all of them have to see the folder.
+
+    Raises:
+        ConfigError: the algorithm is your own, and was not given.
+        RunError: there is no such run or checkpoint, or it cannot be read; the environment or the
+            settings are no longer those that it was trained with; or more than `total_steps` are
+            done.
+        TrainingError, Interrupted: as `train`.
+    """
+    whole, config = open_run(run_dir)
+    if devices is not None:
+        config = dataclasses.replace(config, devices=devices)
+    again = _Again(environment, algorithm, checkpoint, total_steps)
+    with own_folder(whole.path, processes) as path, stop_flag() as stopped, ExitStack() as held:
+        claim(config.devices, processes)
+        folder = RunFolder(path)
+        with all_or_none():  # no checkpoint is taken away before all have their copy
+            if path != whole.path:
+                shutil.copytree(whole.path, path)
+                config = dataclasses.replace(config, run_dir=str(path))
+            held.enter_context(hold(folder))
+        training, state = _continued(folder, config, again, console or Console(), processes)
+        result = training(stopped).go([state])[0]
+    return dataclasses.replace(result, run_dir=whole.path)
+
+
+def _continued(
+    folder: RunFolder,
+    config: TrainConfig,
+    again: _Again,
+    console: Console,
+    processes: Processes | None,
+) -> tuple[Callable[[Callable[[], bool]], Training], TrainState]:
+    """The training of a run that continues, which takes a flag to stop, and its state."""
+    iteration = iteration_to_go_on_from(folder, again.checkpoint)
+    before = with_algorithm(config, again.algorithm)
+    config = extended(before, again.total_steps, iteration=iteration)
+    environment = again.environment or make_env(config.env)
+    learner = make_learner(config, environment, again.algorithm)
+    check_engine(learner.environment, config.env, processes)
+    check_environment(folder, as_made(learner.environment), console)
+    state = _restored(folder, learner, iteration)
+    note_algorithm(folder, again.algorithm)
+    note_extension(folder, before, config, iteration=iteration, console=console)
+    return partial(Training, learner, [Recorder(config, folder)], console), state
+
+
+def _restored(folder: RunFolder, learner: Learner, iteration: int) -> TrainState:
+    """The state of a checkpoint; what came after it is dropped."""
+    with beginning("Nothing is changed: fix that, and resume again."):
+        template = jax.eval_shape(learner.init, learner.config.seed)
+    checkpoints = Checkpoints(folder.checkpoints, config=learner.config)
+    state: TrainState = checkpoints.restore(iteration, template)
+    checkpoints.delete_after(iteration)
+    checkpoints.close()
+    for lines in (folder.metrics, folder.evaluations):
+        cut_lines(lines, last_iteration=iteration)
+    return state
 
 
 def iteration_to_go_on_from(folder: RunFolder, checkpoint: int | None) -> int:
@@ -114,7 +230,7 @@ def note_extension(
         replace_text(folder.config, to_json(longer))
 
 
-def note_algorithm(folder: RunFolder, algorithm: AlgorithmConfig | Compose | None) -> None:
+def note_algorithm(folder: RunFolder, algorithm: OwnAlgorithm | None) -> None:
     """Write the name of an algorithm of the user's own into config.json, where it is another.
 
     Raises:
