@@ -111,7 +111,7 @@ def _smac(task: str) -> Environment:
 
 
 def _missing_starcraft() -> str:
-    """On Linux the game must be in a known folder; elsewhere PySC2 finds it by itself."""
+    """On Linux the game must be in a known folder; elsewhere the game itself says where it is."""
     folder = Path(os.environ.get("SC2PATH", "~/StarCraftII")).expanduser()
     there = sys.platform != "linux" or folder.is_dir()
     return "" if there else f"StarCraft II in {folder}"
