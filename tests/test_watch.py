@@ -430,7 +430,7 @@ def test_the_command(run_dir, tmp_path, monkeypatch, capsys):
         ("--checkpoint lates", "Did you mean 'latest'"),
         ("--checkpoint 99", "99"),
         ("", "probe/credit has no picture"),
-        ("--run-dir nowhere", "no run folder"),
+        ("--run-dir nowhere", "not a run folder"),
     ],
 )
 def test_bad_input_exits_2_and_writes_nothing(flags, says, run_dir, tmp_path, monkeypatch, capsys):

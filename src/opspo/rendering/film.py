@@ -39,10 +39,9 @@ def watch(
     Args:
         run_dir: the run's folder.
         out: the film, a `.gif` or `.mp4` file; an existing file is replaced.
-        environment: the environment to play in; required if the run was trained on your own. By
-            default the run's.
+        environment: the environment to play in, for a run on your own; by default the run's.
         seed: the episode's seed.
-        checkpoint: the run's `latest` checkpoint, the one that evaluated `best`, or an iteration.
+        checkpoint: the run's `latest`, the one evaluated `best`, or an iteration.
         greedy: take the most probable action rather than sampling.
         max_steps: stop after this many steps if the episode has not ended; 0 for no such stop.
         fps: steps shown per second; 0 for the environment's default.
@@ -51,8 +50,7 @@ def watch(
         The tally at the end of the film.
 
     Raises:
-        ConfigError: the environment has no picture, an argument is out of range, or a library or
-            driver for drawing is missing.
+        ConfigError: an argument is out of range, or a picture or what draws it is missing.
         EngineError: the environment raised.
         RunError: the run or checkpoint cannot be read, or was trained for another environment.
     """
