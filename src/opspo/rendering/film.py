@@ -34,7 +34,9 @@ def watch(
     max_steps: int = 0,
     fps: int = 0,
 ) -> Tally:
-    """Film one episode of a run's policy, with the step limit of the run's evaluations.
+    """Film one episode of a run's policy, and return its final tally.
+
+    The limit on steps is that of the run's evaluations.
 
     Args:
         run_dir: the run's folder.
@@ -45,9 +47,6 @@ def watch(
         greedy: take the most probable action rather than sampling.
         max_steps: stop after this many steps if the episode has not ended; 0 for no such stop.
         fps: steps shown per second; 0 for the environment's default.
-
-    Returns:
-        The tally at the end of the film.
 
     Raises:
         ConfigError: an argument is out of range, or a picture or what draws it is missing.

@@ -42,7 +42,7 @@ def all_or_none() -> Iterator[None]:
         all_agree(False)
         raise
     if not all_agree(True):
-        raise RunError("Another process could not open the run's folder; its own message says why.")
+        raise RunError("Another process could not use the run's folder; its own message says why.")
 
 
 def check_engine(environment: Environment, name: str, processes: Processes | None) -> None:
