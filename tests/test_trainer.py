@@ -191,7 +191,7 @@ def test_an_existing_run_is_refused_unless_overwritten(whole_run):
 
 def test_overwrite_never_deletes_what_is_no_run(tmp_path):
     (tmp_path / "thesis.tex").write_text("years of work")
-    with pytest.raises(RunError, match="no run folder"):
+    with pytest.raises(RunError, match="not a run folder"):
         train(config_in(tmp_path), overwrite=True)
     assert (tmp_path / "thesis.tex").exists()
 
@@ -237,7 +237,7 @@ def test_foreign_checkpoint_is_refused(whole_run, tmp_path):
 
 
 def test_nothing_to_resume(tmp_path):
-    with pytest.raises(RunError, match="no run folder"):
+    with pytest.raises(RunError, match="not a run folder"):
         resume(tmp_path)
 
 

@@ -422,7 +422,7 @@ def test_the_command(run_dir, tmp_path, monkeypatch, capsys):
 @pytest.mark.parametrize(
     ("flags", "says"),
     [
-        ("--out film.avi", ".gif or .mp4, by the ending of --out, but that is 'film.avi'"),
+        ("--out film.avi", ".gif or .mp4, the formats of a film, but is 'film.avi'"),
         ("--out nowhere/film.gif", "there is no folder nowhere"),
         ("--fps 90", "fps must be from 1 to 60"),
         ("--max-steps -1", "max-steps must be 0"),
@@ -430,7 +430,7 @@ def test_the_command(run_dir, tmp_path, monkeypatch, capsys):
         ("--checkpoint lates", "Did you mean 'latest'"),
         ("--checkpoint 99", "99"),
         ("", "probe/credit has no picture"),
-        ("--run-dir nowhere", "no run folder"),
+        ("--run-dir nowhere", "not a run folder"),
     ],
 )
 def test_bad_input_exits_2_and_writes_nothing(flags, says, run_dir, tmp_path, monkeypatch, capsys):

@@ -231,7 +231,7 @@ def test_a_worker_that_dies_at_once_is_an_error_of_the_engine():
             die()
 
     batch = OnHost(Doomed).open(1, 0)
-    with pytest.raises(EngineError, match=r"(?s)died 3 times.*without a word"):
+    with pytest.raises(EngineError, match=r"(?s)died 3 times.*without an error message"):
         batch.reset()
     batch.close()
     assert not multiprocessing.active_children()

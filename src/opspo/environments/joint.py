@@ -1,9 +1,9 @@
-"""Teams in engines that hold one environment each, side by side: here, or a process for each.
+"""Batches of engines that hold one environment each, in this process or in one process each.
 
-Such an environment is a `gymnasium.Env` for the whole team. Its observation is a dictionary, in
-NumPy: `observation` [N, d], `state` [s], `alive` [N] and, with discrete actions,
-`available_actions` [N, A], or [N, D, A] of D decisions. Its info says `win`, and each of the
-specification's `outcomes`, where the episode ends.
+Such a joint environment is a `gymnasium.Env` for the whole team. Its observation is a dictionary of
+NumPy arrays: `observation` [N, d], `state` [s], `alive` [N] and, with discrete actions,
+`available_actions` [N, A], or [N, D, A] for D decisions. At the end of an episode, its info has
+`win` and each of the specification's `outcomes`.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def _reals(*shape: int) -> spaces.Box:
 
 
 class JointBatch:
-    """A `HostBatch` of joint environments."""
+    """A `HostBatch` of joint environments, in this process or (`workers`) in one process each."""
 
     def __init__(
         self, spec: EnvironmentSpec, make: Make, num_envs: int, seed: int, *, workers: bool
@@ -61,7 +61,7 @@ class JointBatch:
         return _stack([seat.first() for seat in self._seats])
 
     def step(self, action: np.ndarray) -> tuple[Step, Observation]:
-        """Take the joint actions; what ended restarts."""
+        """Take the joint actions [E, N] or [E, N, D]; environments that ended restart."""
         for seat, joint in zip(self._seats, action, strict=True):
             seat.send(joint)
         answers = [seat.receive() for seat in self._seats]
@@ -83,13 +83,13 @@ class JointBatch:
         return step, _stack([answer.following for answer in answers])
 
     def close(self) -> None:
-        """Stop all."""
+        """Stop all environments."""
         for seat in self._seats:
             seat.close()
 
 
 def _limited(make: Make, episode_limit: int) -> gymnasium.Env:
-    """An environment that is cut at the limit, whether it looks at the clock itself or not."""
+    """An environment that is truncated at the limit, whether or not it does so itself."""
     return TimeLimit(make(), episode_limit)
 
 

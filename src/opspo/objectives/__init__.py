@@ -1,1 +1,1 @@
-"""Pure functions that are maximised or minimised."""
+"""Pure functions that training maximises or minimises."""

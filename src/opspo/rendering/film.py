@@ -1,4 +1,4 @@
-"""From a run to a film."""
+"""Filming an episode of a run."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from opspo.rendering.record import Tally
 
 FASTEST = 60
-"""Frames a second"""
+"""Maximum frames per second"""
 
 
 def watch(
@@ -34,23 +34,23 @@ def watch(
     max_steps: int = 0,
     fps: int = 0,
 ) -> Tally:
-    """Film one episode of a run's policy, up to the limit that an evaluation of the run has.
+    """Film one episode of a run's policy, and return its final tally.
+
+    The limit on steps is that of the run's evaluations.
 
     Args:
         run_dir: the run's folder.
-        out: the film, a `.gif` or an `.mp4`; a file of that name is replaced.
-        environment: the one to play in, if the run's is your own; by default the run's.
-        seed: of the episode.
+        out: the film, a `.gif` or `.mp4` file; an existing file is replaced.
+        environment: the environment to play in, for a run on your own; by default the run's.
+        seed: the episode's seed.
         checkpoint: the run's `latest`, the one evaluated `best`, or an iteration.
-        greedy: take the most probable action, else sample.
-        max_steps: stop there, if the episode has not ended before; 0 for all of it.
-        fps: steps shown in a second; 0 for what suits the environment.
-
-    Returns:
-        How the episode stood at its end.
+        greedy: take the most probable action rather than sampling.
+        max_steps: stop after this many steps if the episode has not ended; 0 for no such stop.
+        fps: steps shown per second; 0 for the environment's default.
 
     Raises:
-        ConfigError: the environment has no picture, or something that draws is missing.
+        ConfigError: an argument is out of range, or a picture or what draws it is missing.
+        EngineError: the environment raised.
         RunError: the run or checkpoint cannot be read, or was trained for another environment.
     """
     _check(Path(out), seed, max_steps, fps)
@@ -82,7 +82,7 @@ def _check(out: Path, seed: int, max_steps: int, fps: int) -> None:
         raise ConfigError(f"max-steps must be 0 (all) or more, but is {max_steps}.")
     if not 0 <= fps <= FASTEST:
         raise ConfigError(
-            f"fps must be from 1 to {FASTEST}, or 0 for what suits the environment, but is {fps}."
+            f"fps must be from 1 to {FASTEST}, or 0 for the environment's default, but is {fps}."
         )
     if find_spec("PIL") is None:
         raise ConfigError("Films need Pillow: pip install 'opspo[watch]'")

@@ -1,11 +1,11 @@
-"""Resuming a run: from where, on which environment, and to which end.
+"""Continuing a run: from where, on which environment, and up to which end.
 
-A run's end matters before it is reached in one respect: annealed step sizes fall to 0 there. With
-another end the schedule is stretched over the whole of the new run: after k of N' iterations a step
-size is 1 - k / N' of its first value, as in a run that had N' from the start. The k iterations
-already done, however, were annealed towards N. So without annealing an extended run is, bit for
-bit, the run that had the new end from the start; with annealing it is a different run.
-`extended.jsonl` records each change, so that a curve can be read.
+The end of a run affects what comes before it in one respect: annealed step sizes fall to 0 there.
+With a new end, the schedule is stretched over the whole new run. After k of N' iterations a step
+size is 1 - k / N' of its initial value, as in a run that had N' from the start; but the k
+iterations already done were annealed towards N. So without annealing, an extended run equals, bit
+for bit, one that had the new end from the start; with annealing, it differs. `extended.jsonl`
+records each change, so that learning curves can be interpreted.
 """
 
 from __future__ import annotations
@@ -144,10 +144,10 @@ def _restored(folder: RunFolder, learner: Learner, iteration: int) -> TrainState
 
 
 def iteration_to_go_on_from(folder: RunFolder, checkpoint: int | None) -> int:
-    """The iteration of a checkpoint, by default the latest.
+    """The iteration of the given checkpoint, by default of the latest.
 
     Raises:
-        RunError: there is none.
+        RunError: there is no such checkpoint.
     """
     checkpoints = Checkpoints(folder.checkpoints)
     found = checkpoints.iterations()
@@ -157,7 +157,7 @@ def iteration_to_go_on_from(folder: RunFolder, checkpoint: int | None) -> int:
     if not found:
         again = f", --init-from {shlex.quote(_source(folder))}" if folder.init.is_file() else ""
         raise RunError(
-            f"{folder.path} has no checkpoint to go on from. Start again with `opspo train "
+            f"{folder.path} has no checkpoint to continue from. Start again with `opspo train "
             f"--from-config {folder.config}`{again}, --overwrite, and the same --run-dir."
         )
     return found[-1]
@@ -168,11 +168,11 @@ def _source(folder: RunFolder) -> str:
 
 
 def check_environment(folder: RunFolder, environment: Environment, console: Console) -> None:
-    """Say it where the engine has another version.
+    """Check that the environment is the run's; report if the engine's version is different.
 
     Raises:
-        RunError: the environment is not the one that the run was trained for, or the folder does
-            not say which that was, as one of every version does.
+        RunError: the environment is not the one that the run was trained for, or the folder has no
+            readable record of it.
     """
     stored = stored_spec(folder)
     check_same(folder, environment, stored)
@@ -184,10 +184,10 @@ def check_environment(folder: RunFolder, environment: Environment, console: Cons
 
 
 def extended(config: TrainConfig, total_steps: int | None, *, iteration: int) -> TrainConfig:
-    """The settings with another end, for a run that has done so many iterations.
+    """The settings with a new end, for a run that has done `iteration` iterations.
 
     Raises:
-        RunError: it has done more already.
+        RunError: it has already done more than that.
         ConfigError: `total_steps` is not positive.
     """
     if total_steps is None:
@@ -197,7 +197,7 @@ def extended(config: TrainConfig, total_steps: int | None, *, iteration: int) ->
         done = iteration * config.steps_per_iteration
         raise RunError(
             f"--total-steps is {total_steps:,}, but checkpoint {iteration} of {config.folder} has "
-            f"done {done:,} already. Give more, or go on from an earlier --checkpoint."
+            f"already done {done:,}. Set it higher, or continue from an earlier --checkpoint."
         )
     return longer
 
@@ -205,13 +205,13 @@ def extended(config: TrainConfig, total_steps: int | None, *, iteration: int) ->
 def note_extension(
     folder: RunFolder, before: TrainConfig, now: TrainConfig, *, iteration: int, console: Console
 ) -> None:
-    """Write a new end into config.json and extended.jsonl, and say what it means.
+    """Write a new end into config.json and extended.jsonl, and print what it means.
 
-    From before an extension, the run goes on towards another end than it had there: the rows that
-    came later are dropped, and what they come to is noted where it holds from now on.
+    A run that continues from before an earlier extension did not have that end there. The rows of
+    later extensions are dropped, and their net effect is recorded at this iteration.
 
     Raises:
-        RunError: they cannot be written.
+        RunError: the files cannot be written.
     """
     rows = read_lines(folder.extended)
     kept = [row for row in rows if row["iteration"] <= iteration]
@@ -224,7 +224,7 @@ def note_extension(
     if kept != rows:
         write_lines(folder.extended, kept)
     if now.total_steps != before.total_steps:
-        # the file's own settings: others may be given for this time alone, such as the devices
+        # the file's own settings: others, such as the devices, may apply to this call only
         _, written = open_run(folder.path)
         longer = dataclasses.replace(written, total_steps=now.total_steps)
         replace_text(folder.config, to_json(longer))
@@ -262,7 +262,7 @@ def _said(row: dict[str, Any]) -> str:
     )
     if "step_size" in row:
         said += (
-            f" Step sizes fall to 0 at the new end: they go on at {row['step_size']:.1%} of the "
-            f"first ones instead of {row['step_size_before']:.1%}."
+            f" Step sizes fall to 0 at the new end: they continue at {row['step_size']:.1%} of "
+            f"their initial values instead of {row['step_size_before']:.1%}."
         )
     return said
