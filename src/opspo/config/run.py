@@ -36,7 +36,7 @@ class TrainConfig:
     total_steps: int = 1_000_000
     """Environment steps to train for, rounded up to whole iterations."""
     run_dir: str = ""
-    """Folder of the run; by default runs/<env>-<algo>-seed<seed>."""
+    """Folder of the run; by default `runs/<env>-<algo>-seed<seed>`."""
     devices: int = 1
     """Devices to divide the environments over; of a CPU, that many are made."""
     tensorboard: bool = True
