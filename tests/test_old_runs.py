@@ -22,7 +22,8 @@ from opspo.environments import make_env
 from opspo.environments.identity import stored_spec
 from opspo.errors import ConfigError, RunError
 from opspo.run_folder import RunFolder
-from opspo.training.trainer import evaluate_run, resume
+from opspo.training.evaluate_run import evaluate_run
+from opspo.training.trainer import resume
 
 pytestmark = pytest.mark.slow
 

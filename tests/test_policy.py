@@ -12,7 +12,8 @@ import opspo
 from opspo.environments import make_env
 from opspo.errors import RunError
 from opspo.evaluate import episode_keys, step_keys
-from opspo.training.trainer import evaluate_run, train
+from opspo.training.evaluate_run import evaluate_run
+from opspo.training.trainer import train
 
 pytestmark = pytest.mark.slow
 

@@ -11,7 +11,7 @@ import opspo
 from opspo.cli import main
 from opspo.environments import make_env
 from opspo.errors import EngineError, TrainingError
-from opspo.training.trainer import evaluate_run
+from opspo.training.evaluate_run import evaluate_run
 
 pytestmark = pytest.mark.slow
 

@@ -32,7 +32,7 @@ from opspo.rendering.record import END, NOT_WON, STOPPED, WON, Episode, Shot, Ta
 from opspo.rendering.renderers import camera_of
 from opspo.rendering.smax import _OUTLINES, HEALING, LEGEND, Painter
 from opspo.rendering.write import HOLD_SECONDS, write
-from opspo.training.trainer import evaluate_run
+from opspo.training.evaluate_run import evaluate_run
 
 
 def policy_of(environment):

@@ -47,8 +47,9 @@ if TYPE_CHECKING:
     from opspo.policy import Policy, load_policy
     from opspo.presets import default_config
     from opspo.rendering.film import watch
+    from opspo.training.evaluate_run import evaluate_run
     from opspo.training.loop import Result
-    from opspo.training.trainer import evaluate_run, resume, train, train_seeds
+    from opspo.training.trainer import resume, train, train_seeds
     from opspo.update.algorithm import Algorithm
     from opspo.update.compose import compose
 
@@ -95,7 +96,7 @@ _PUBLIC = {
     "check_env": "opspo.environments.checks.check_env",
     "compose": "opspo.update.compose",
     "default_config": "opspo.presets",
-    "evaluate_run": "opspo.training.trainer",
+    "evaluate_run": "opspo.training.evaluate_run",
     "from_pettingzoo": "opspo.environments.pettingzoo",
     "from_smac": "opspo.environments.starcraft",
     "load_policy": "opspo.policy",

@@ -46,12 +46,17 @@ class Evaluation:
     outcomes: dict[str, tuple[float, ...]] = field(default_factory=dict)
     """the environment's further numbers, by name"""
 
+    @property
+    def mean_return(self) -> float:
+        """Mean over the episodes."""
+        return sum(self.returns) / len(self.returns)
+
     def summary(self) -> dict[str, Any]:
         """As JSON: the means, then each episode's; what is not finite is null."""
         count = len(self.returns)
         means: dict[str, Any] = {
             "episodes": count,
-            "mean_return": finite(sum(self.returns) / count),
+            "mean_return": finite(self.mean_return),
             "mean_length": sum(self.lengths) / count,
         }
         if self.wins is not None:

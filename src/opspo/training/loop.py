@@ -21,7 +21,7 @@ from opspo.evaluate import Evaluation, make_evaluator
 from opspo.training.iteration import Iteration, ready, ready_together
 from opspo.training.learner import Learner
 from opspo.training.metrics import metrics_row, progress_bars
-from opspo.training.recorder import Member
+from opspo.training.recorder import Recorder
 from opspo.types import TrainState
 
 EVALUATION_SEED = 2**20
@@ -47,7 +47,7 @@ class Training:
     def __init__(
         self,
         learner: Learner,
-        members: Sequence[Member],
+        members: Sequence[Recorder],
         console: Console,
         stopped: Callable[[], bool],
     ) -> None:
@@ -254,7 +254,7 @@ class Training:
             f"{folder.config} --optimiser.actor-learning-rate … --run-dir …{others}"
         )
 
-    def _check_returns(self, member: Member, evaluation: Evaluation, state: TrainState) -> None:
+    def _check_returns(self, member: Recorder, evaluation: Evaluation, state: TrainState) -> None:
         """Stop where a return is not finite. The parameters are, or the iteration had stopped."""
         broken = [x for x in evaluation.returns if not math.isfinite(x)]
         if not broken:

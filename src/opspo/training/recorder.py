@@ -11,6 +11,7 @@ from rich.progress import Progress
 
 from opspo.checkpoint import Checkpoints
 from opspo.config import TrainConfig
+from opspo.config.own import is_own
 from opspo.environments.families import FAMILIES
 from opspo.evaluate import Evaluation
 from opspo.run_folder import RunFolder, read_lines
@@ -18,7 +19,7 @@ from opspo.training.metrics import Log
 from opspo.types import TrainState
 
 
-class Member:
+class Recorder:
     """A run's files. It computes nothing: what the program came to is handed to it."""
 
     log: Log
@@ -84,11 +85,15 @@ class Member:
 
     @property
     def how_to_resume(self) -> str:
-        """The command; for an environment that has no id of ours, the call."""
-        path = str(self.folder.path)
-        if self.config.env.partition("/")[0] in FAMILIES:
-            return f"opspo resume --run-dir {shlex.quote(path)}"
-        return f"opspo.resume({path!r}, environment=...)"
+        """The command; for an environment or an algorithm of the user's own, the call."""
+        path, given = str(self.folder.path), ""
+        if self.config.env.partition("/")[0] not in FAMILIES:
+            given += ", environment=..."
+        if is_own(self.config):
+            given += ", algorithm=..."
+        if given:
+            return f"opspo.resume({path!r}{given})"
+        return f"opspo resume --run-dir {shlex.quote(path)}"
 
 
 def _score(row: dict[str, Any]) -> tuple[float, float]:

@@ -17,12 +17,14 @@ from typing import Any
 
 from rich.console import Console
 
+from opspo.algorithms import AlgorithmConfig
 from opspo.checkpoint import Checkpoints
 from opspo.config import TrainConfig, to_json
 from opspo.environments.base import Environment
 from opspo.environments.identity import check_same, stored_spec
 from opspo.errors import RunError
 from opspo.run_folder import RunFolder, open_run, read_lines, replace_text, write_lines
+from opspo.training.assembly import Compose, with_algorithm
 
 
 def iteration_to_go_on_from(folder: RunFolder, checkpoint: int | None) -> int:
@@ -110,6 +112,18 @@ def note_extension(
         _, written = open_run(folder.path)
         longer = dataclasses.replace(written, total_steps=now.total_steps)
         replace_text(folder.config, to_json(longer))
+
+
+def note_algorithm(folder: RunFolder, algorithm: AlgorithmConfig | Compose | None) -> None:
+    """Write the name of an algorithm of the user's own into config.json, where it is another.
+
+    Raises:
+        RunError: it cannot be written.
+    """
+    _, written = open_run(folder.path)
+    text = to_json(with_algorithm(written, algorithm))
+    if text != to_json(written):
+        replace_text(folder.config, text)
 
 
 def _change(before: TrainConfig, now: TrainConfig, iteration: int) -> dict[str, Any]:

@@ -63,8 +63,8 @@ class Algorithm:
     clip_range: Term
     """w, low and high, as in `objectives.clip_ranges`"""
     range_is_live: bool
-    """w, low and high are computed at each gradient step from the others' ratio there, since all
-    agents move at once"""
+    """w, low and high are computed at each gradient step, from the others' ratio at that step: in
+    simultaneous algorithms, where all agents move"""
     action_ratio: ActionRatio
     """r of an action of several dimensions"""
     values_anew: bool

@@ -55,7 +55,7 @@ def simultaneous(*, num_agents: int, epochs: int) -> Schedule:
     return plan
 
 
-def one_by_one(order: Order, *, num_agents: int, epochs: int) -> Schedule:
+def sequential(order: Order, *, num_agents: int, epochs: int) -> Schedule:
     """Agents outside, epochs inside: for separate parameters."""
 
     def plan(key: Array, score: Array) -> Plan:
