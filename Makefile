@@ -33,7 +33,7 @@ lint: $(STAMP)  ## Style, types, and every link and signature of the documentati
 	$(MAKE) docs
 
 docs: $(STAMP)  ## Build the site into build/site; any warning fails
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 football: $(VENV)/.football  ## Build Google Research Football; some minutes
 

@@ -4,14 +4,14 @@
 """
 
 from opspo.update import orders
-from opspo.update.schedule import Order, Plan, Schedule, in_blocks, one_by_one, simultaneous
+from opspo.update.schedule import Order, Plan, Schedule, in_blocks, sequential, simultaneous
 
 __all__ = [
     "Order",
     "Plan",
     "Schedule",
     "in_blocks",
-    "one_by_one",
     "orders",
+    "sequential",
     "simultaneous",
 ]
