@@ -106,7 +106,7 @@ class StageData:
     position: Array
     """[K] place in the order over the number of agents, in (0, 1]; 1 where all move at once"""
     nearness: Array
-    """[K] `objectives.corrections.nearness` at the start of the round over the agents"""
+    """[K] `objectives.agent_clips.nearness` at the start of the round over the agents"""
     alive: Array
     """[T, E, K] bool, of the agent in question"""
     stage: Array

@@ -168,7 +168,7 @@ class HostEnvironment(Protocol):
     def open(self, num_envs: int, seed: int) -> HostBatch:
         """Start the engine. The same seed and actions give the same episodes.
 
-        Another seed gives others, in every one of the environments: `environments.seeds.spread`
+        Another seed gives others, in every one of the environments: `environments.seeding.spread`
         draws a seed for each.
 
         Several may be open at once, each stepped by a thread of its own (`rollout.groups`): nothing
