@@ -39,7 +39,7 @@ class TrainConfig:
     total_steps: int = 1_000_000
     """Environment steps to train for, rounded up to whole iterations."""
     run_dir: str = ""
-    """Folder of the run; by default runs/<env>-<algo>-seed<seed>."""
+    """Folder of the run; by default `runs/<env>-<algo>-seed<seed>`."""
     devices: int = 1
     """Number of devices to divide the environments over; a CPU is split into as many."""
     tensorboard: bool = True

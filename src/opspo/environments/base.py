@@ -177,6 +177,7 @@ class HostEnvironment(Protocol):
 
 
 Environment = JaxEnvironment | HostEnvironment
+"""Either kind"""
 
 
 def runs_on_host(environment: Environment) -> TypeIs[HostEnvironment]:

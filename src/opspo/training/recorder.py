@@ -85,7 +85,7 @@ class Recorder:
 
     @property
     def how_to_resume(self) -> str:
-        """The command that resumes the run; the Python call for one's own environment or algorithm."""
+        """The command that resumes the run; for an environment or algorithm of your own, the call."""
         path, given = str(self.folder.path), ""
         if self.config.env.partition("/")[0] not in FAMILIES:
             given += ", environment=..."
