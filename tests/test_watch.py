@@ -29,7 +29,7 @@ from opspo.rendering.caption import HEIGHT as STRIP
 from opspo.rendering.caption import captioned
 from opspo.rendering.football import OWNER, draw
 from opspo.rendering.record import END, NOT_WON, STOPPED, WON, Episode, Shot, Tally
-from opspo.rendering.renderers import camera_of
+from opspo.rendering.renderers import renderer_of
 from opspo.rendering.smax import _OUTLINES, HEALING, LEGEND, Painter
 from opspo.rendering.write import HOLD_SECONDS, write
 from opspo.training.evaluate_run import evaluate_run
@@ -44,7 +44,7 @@ def policy_of(environment):
 def film(environment, *, seed=0, greedy=False, max_steps=0):
     policy = policy_of(environment)
     episode = Episode(seed, greedy, 10_000, max_steps)
-    return list(camera_of(environment).record(environment, policy, episode))
+    return list(renderer_of(environment).record(environment, policy, episode))
 
 
 def evaluated(environment, seed=0):

@@ -244,7 +244,7 @@ def test_a_batch_closes_although_a_worker_is_stuck_and_its_engine_is_closed_too(
 
     batch = OnHost(lambda: Closing(1, partial(time.sleep, 600))).open(1, 0)
     batch.reset()
-    batch._seats[0].send(np.zeros(2, int))
+    batch._runners[0].send(np.zeros(2, int))
     time.sleep(1)
     (tmp_path / "closed").unlink(missing_ok=True)  # the trainer makes one for its sizes
     begin = time.monotonic()

@@ -19,7 +19,7 @@ from gymnasium.wrappers import TimeLimit
 
 from opspo.environments.base import EnvironmentSpec, Observation, Step
 from opspo.environments.seeding import spread
-from opspo.environments.workers import Here, Make, Seat, Seen, Worker
+from opspo.environments.workers import Here, Make, Runner, Seen, Worker
 
 
 def joint_spaces(spec: EnvironmentSpec) -> tuple[spaces.Dict, spaces.Space]:
@@ -50,21 +50,21 @@ class JointBatch:
         self._spec = spec
         if spec.episode_limit:
             make = partial(_limited, make, spec.episode_limit)
-        self._seats: list[Seat] = [(Worker if workers else Here)(make) for _ in range(num_envs)]
+        self._runners: list[Runner] = [(Worker if workers else Here)(make) for _ in range(num_envs)]
         self._seeds = spread(seed, num_envs)
         self.lost_episodes = 0
 
     def reset(self) -> Observation:
         """Start an episode in every environment."""
-        for seat, seed in zip(self._seats, self._seeds, strict=True):
-            seat.begin(seed)
-        return _stack([seat.first() for seat in self._seats])
+        for runner, seed in zip(self._runners, self._seeds, strict=True):
+            runner.begin(seed)
+        return _stack([runner.first() for runner in self._runners])
 
     def step(self, action: np.ndarray) -> tuple[Step, Observation]:
         """Take the joint actions [E, N] or [E, N, D]; environments that ended restart."""
-        for seat, joint in zip(self._seats, action, strict=True):
-            seat.send(joint)
-        answers = [seat.receive() for seat in self._seats]
+        for runner, joint in zip(self._runners, action, strict=True):
+            runner.send(joint)
+        answers = [runner.receive() for runner in self._runners]
         lost = _column([answer.lost for answer in answers])
         self.lost_episodes += int(lost.sum())
         terminated = _column([answer.terminated for answer in answers])
@@ -84,8 +84,8 @@ class JointBatch:
 
     def close(self) -> None:
         """Stop all environments."""
-        for seat in self._seats:
-            seat.close()
+        for runner in self._runners:
+            runner.close()
 
 
 def _limited(make: Make, episode_limit: int) -> gymnasium.Env:

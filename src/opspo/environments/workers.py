@@ -44,7 +44,7 @@ class Outcome(NamedTuple):
     lost: bool = False
 
 
-class Seat(Protocol):
+class Runner(Protocol):
     """One environment of a batch. Calls come in pairs, so that all environments work in parallel
     between the two."""
 

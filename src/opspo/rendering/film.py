@@ -56,22 +56,22 @@ def watch(
     _check(Path(out), seed, max_steps, fps)
     from opspo.rendering.caption import captioned  # noqa: PLC0415
     from opspo.rendering.record import Episode, Tally  # noqa: PLC0415
-    from opspo.rendering.renderers import camera_of  # noqa: PLC0415  (draws with Pillow)
+    from opspo.rendering.renderers import renderer_of  # noqa: PLC0415  (draws with Pillow)
     from opspo.rendering.write import write  # noqa: PLC0415
 
     _, config = open_run(run_dir)
     scene = environment or make_env(config.env)
     policy = load_policy(run_dir, checkpoint=checkpoint, environment=scene)
     limit = limit_of(scene.spec, config.evaluation.episode_limit)
-    camera, episode, last = camera_of(scene), Episode(seed, greedy, limit, max_steps), Tally()
+    renderer, episode, last = renderer_of(scene), Episode(seed, greedy, limit, max_steps), Tally()
 
     def pictures() -> Iterator[Image.Image]:
         nonlocal last
-        for shot in camera.shots(scene, policy, episode):
+        for shot in renderer.shots(scene, policy, episode):
             last = shot.tally
             yield captioned(shot, scene.spec.name)
 
-    write(Path(out), pictures(), fps or camera.fps)
+    write(Path(out), pictures(), fps or renderer.fps)
     return last
 
 

@@ -20,7 +20,7 @@ Record = Callable[[Any, Policy, Episode], Iterator[Shot]]
 
 
 @dataclass(frozen=True)
-class Camera:
+class Renderer:
     """How a family of environments is filmed."""
 
     record: Record
@@ -67,28 +67,28 @@ def _pettingzoo(environment: Any, policy: Policy, episode: Episode) -> Iterator[
     return record_host(*opened, policy, episode)
 
 
-CAMERAS: dict[str, Camera] = {
-    "smax": Camera(_smax),
-    "mamujoco": Camera(_mujoco, fps=25),
-    "football": Camera(_football, fps=20),
-    "pettingzoo": Camera(_pettingzoo),
+RENDERERS: dict[str, Renderer] = {
+    "smax": Renderer(_smax),
+    "mamujoco": Renderer(_mujoco, fps=25),
+    "football": Renderer(_football, fps=20),
+    "pettingzoo": Renderer(_pettingzoo),
 }
-"""Module of `opspo.environments` that defines the environment's class → camera"""
+"""Module of `opspo.environments` that defines the environment's class → renderer"""
 
 
-def camera_of(environment: Environment) -> Camera:
-    """The camera for an environment: its own `frame` if it has one, else one of `CAMERAS`.
+def renderer_of(environment: Environment) -> Renderer:
+    """The renderer of an environment: its own `frame` if it has one, else one of `RENDERERS`.
 
     Raises:
         ConfigError: there is none.
     """
     if hasattr(environment, "frame"):
-        return Camera(_own_jax)
+        return Renderer(_own_jax)
     package, _, module = type(environment).__module__.rpartition(".")
-    if package == "opspo.environments" and module in CAMERAS:
-        return CAMERAS[module]
+    if package == "opspo.environments" and module in RENDERERS:
+        return RENDERERS[module]
     if runs_on_host(environment):
-        return Camera(_own_host)
+        return Renderer(_own_host)
     raise _no_picture(environment)
 
 
@@ -110,6 +110,6 @@ def _own_host(environment: Any, policy: Policy, episode: Episode) -> Iterator[Sh
 def _no_picture(environment: Environment) -> ConfigError:
     return ConfigError(
         f"{environment.spec.name} has no picture, so there is nothing to watch. opspo can film "
-        f"{', '.join(f'{name}/…' for name in CAMERAS)}, and your own environment if it has a "
+        f"{', '.join(f'{name}/…' for name in RENDERERS)}, and your own environment if it has a "
         "method frame: see docs/watch.md."
     )
