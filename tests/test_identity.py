@@ -18,7 +18,8 @@ from opspo.errors import RunError
 from opspo.rendering.film import watch
 from opspo.run_folder import RunFolder
 from opspo.training.evaluate_run import evaluate_run
-from opspo.training.trainer import resume, train
+from opspo.training.resuming import resume
+from opspo.training.trainer import train
 
 SPEC = EnvironmentSpec("own/a", 2, 3, 6, num_actions=4, agents=("left", "right"))
 

@@ -25,7 +25,8 @@ from opspo.state_weights import Formula
 from opspo.training.assembly import make_learner, with_algorithm
 from opspo.training.evaluate_run import evaluate_run
 from opspo.training.recorder import Recorder
-from opspo.training.trainer import resume, train, train_seeds
+from opspo.training.resuming import resume
+from opspo.training.trainer import train, train_seeds
 from opspo.update import orders
 from opspo.update.compose import compose
 
@@ -106,14 +107,19 @@ def ours():
     return config, parameters_after(config, iterations=2)
 
 
-@pytest.mark.parametrize("setting", COPIES)
-def test_a_function_in_place_of_a_name_is_what_is_trained_with(ours, setting):
-    """A copy of our term gives our parameters, bit for bit; another term gives others."""
+def test_functions_in_place_of_names_train_as_the_names_do(ours):
+    """Copies of all our terms give our parameters, bit for bit."""
     config, expected = ours
-    for term, is_same in ((COPIES[setting], True), (OTHERS[setting], False)):
-        algorithm = replace(config.algorithm, **{setting: term})
-        found = parameters_after(replace(config, algorithm=algorithm), iterations=2)
-        assert same(found, expected) == is_same
+    algorithm = replace(config.algorithm, **COPIES)
+    assert same(parameters_after(replace(config, algorithm=algorithm), iterations=2), expected)
+
+
+@pytest.mark.parametrize("setting", OTHERS)
+def test_another_function_trains_otherwise(ours, setting):
+    config, expected = ours
+    algorithm = replace(config.algorithm, **{setting: OTHERS[setting]})
+    found = parameters_after(replace(config, algorithm=algorithm), iterations=2)
+    assert not same(found, expected)
 
 
 def test_a_term_is_replaced_in_a_composed_algorithm(tmp_path):
@@ -234,6 +240,27 @@ def test_a_term_that_asks_for_what_there_is_not_is_told_what_there_is(tmp_path):
     with pytest.raises(ConfigError, match=r"clip_range: .*asks for 'epsilon'.*log_ratio.*position"):
         train(replace(config, algorithm=own))
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("setting", "term", "told"),
+    [
+        (
+            "advantage",
+            lambda reward: reward.sum(0),
+            r"advantage: .*\[16, 16, 2\].*\[16, 1\]",
+        ),
+        ("value_target", lambda value: value[1:], r"value_target: .*but returned \[15, 16, 1\]"),
+        ("clip_range", lambda log_ratio: log_ratio, "must return three arrays"),
+        ("clip_range", lambda log_ratio: (log_ratio[0],) * 3, r"clip_range: .*returned \[16, 2\]"),
+    ],
+)
+def test_what_a_term_returns_is_checked(tmp_path, setting, term, told):
+    config = config_of(tmp_path, policy=replace(config_of(tmp_path).policy, share_parameters=True))
+    own = replace(config.algorithm, **{setting: term})
+    with pytest.raises(ConfigError, match=told):
+        train(replace(config, algorithm=own))
+    assert not (tmp_path / "run").exists(), "said before anything is written"
 
 
 def test_a_class_or_another_thing_is_no_algorithm(tmp_path):

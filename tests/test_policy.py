@@ -121,7 +121,7 @@ def test_bad_input_is_explained(memory_run):
 
 
 def test_missing_runs_and_checkpoints_are_explained(memory_run, tmp_path):
-    with pytest.raises(RunError, match="no run folder"):
+    with pytest.raises(RunError, match="not a run folder"):
         opspo.load_policy(tmp_path)
     with pytest.raises(RunError, match=r"no checkpoint 77\. There are: \[4\]"):
         opspo.load_policy(memory_run, checkpoint=77)

@@ -49,7 +49,8 @@ if TYPE_CHECKING:
     from opspo.rendering.film import watch
     from opspo.training.evaluate_run import evaluate_run
     from opspo.training.loop import Result
-    from opspo.training.trainer import resume, train, train_seeds
+    from opspo.training.resuming import resume
+    from opspo.training.trainer import train, train_seeds
     from opspo.update.algorithm import Algorithm
     from opspo.update.compose import compose
 
@@ -101,7 +102,7 @@ _PUBLIC = {
     "from_smac": "opspo.environments.starcraft",
     "load_policy": "opspo.policy",
     "make_env": "opspo.environments",
-    "resume": "opspo.training.trainer",
+    "resume": "opspo.training.resuming",
     "train": "opspo.training.trainer",
     "train_seeds": "opspo.training.trainer",
     "watch": "opspo.rendering.film",

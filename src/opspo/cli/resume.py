@@ -38,7 +38,7 @@ def command(arguments: Sequence[str]) -> None:
     parsed = tyro.cli(_Resume, prog="opspo resume", args=arguments)
 
     from opspo.devices import keep_programs
-    from opspo.training.trainer import resume as run
+    from opspo.training.resuming import resume as run
 
     keep_programs()
     processes = parse_processes(parsed.processes)

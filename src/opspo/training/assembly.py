@@ -6,8 +6,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
+import jax
+
 from opspo.algorithms import AlgorithmConfig
 from opspo.config import TrainConfig
+from opspo.config.own import is_own
 from opspo.environments.base import Environment, runs_on_host
 from opspo.environments.entry import entered
 from opspo.errors import ConfigError
@@ -22,9 +25,11 @@ from opspo.update.step import GradientStep, make_optimiser
 
 Compose = Callable[[Networks], Algorithm]
 """A user's own way from networks to the algorithm, in place of `compose`"""
+OwnAlgorithm = AlgorithmConfig | Compose
+"""An algorithm of the user's own: a declaration, or a function from the run's networks to it"""
 
 
-def with_algorithm(config: TrainConfig, algorithm: AlgorithmConfig | Compose | None) -> TrainConfig:
+def with_algorithm(config: TrainConfig, algorithm: OwnAlgorithm | None) -> TrainConfig:
     """The settings of a run on an algorithm of the user's own, with its name; None: as they are.
 
     Raises:
@@ -45,7 +50,7 @@ def with_algorithm(config: TrainConfig, algorithm: AlgorithmConfig | Compose | N
 def make_learner(
     config: TrainConfig,
     environment: Environment,
-    algorithm: AlgorithmConfig | Compose | None = None,
+    algorithm: OwnAlgorithm | None = None,
 ) -> Learner:
     """Put a run together from its configuration.
 
@@ -84,6 +89,17 @@ def make_learner(
         further_diagnostics=estimates if config.bound_estimates else None,
     )
     return Learner(config, environment, update)
+
+
+def check_own_algorithm(learner: Learner) -> None:
+    """Trace an update of an algorithm of the user's own, so that its errors come before the run.
+
+    Raises:
+        ConfigError: a term returns what does not fit.
+    """
+    if is_own(learner.config):
+        state = jax.eval_shape(learner.init, learner.config.seed)
+        jax.eval_shape(lambda s: learner.learn(s, learner.example(s).trajectory, s.key), state)
 
 
 def _gradient_step(config: TrainConfig, networks: Networks, algorithm: Algorithm) -> GradientStep:

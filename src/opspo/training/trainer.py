@@ -1,51 +1,42 @@
-"""Starting a run, and resuming one."""
+"""Starting runs."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
-import shutil
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from functools import partial
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Literal
 
 import jax
 from rich.console import Console
 
-from opspo.algorithms import AlgorithmConfig
-from opspo.checkpoint import Checkpoints
 from opspo.config import Processes, TrainConfig
 from opspo.devices import claim
 from opspo.environments import make_env
 from opspo.environments.base import Environment, runs_on_host
 from opspo.environments.checks.first import sound
 from opspo.environments.entry import as_made
-from opspo.environments.frames import told
 from opspo.environments.identity import store_spec
-from opspo.errors import ConfigError, RunError, TrainingError
+from opspo.errors import ConfigError, RunError
 from opspo.policies.team import check_inputs
-from opspo.run_folder import RunFolder, check_free, create, cut_lines, hold, open_run, replace_text
-from opspo.training.assembly import Compose, make_learner, with_algorithm
+from opspo.run_folder import check_free, create, hold, replace_text
+from opspo.training.assembly import (
+    OwnAlgorithm,
+    check_own_algorithm,
+    make_learner,
+    with_algorithm,
+)
+from opspo.training.beginning import beginning
 from opspo.training.learner import Learner
 from opspo.training.loop import Result, Training
 from opspo.training.multiprocess import all_or_none, check_engine, own_folder
 from opspo.training.recorder import Recorder
-from opspo.training.resuming import (
-    check_environment,
-    extended,
-    iteration_to_go_on_from,
-    note_algorithm,
-    note_extension,
-)
 from opspo.training.signals import stop_flag
 from opspo.training.transfer import Transfer, read_source, transfer
-from opspo.types import TrainState
 
 WhichCheckpoint = int | Literal["latest", "best"]
-OwnAlgorithm = AlgorithmConfig | Compose
-"""A declaration, or a function from the run's networks to the algorithm"""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -160,6 +151,7 @@ def _train(
                 "train them one at a time, with --seed."
             )
         check_engine(learner.environment, shared.env, processes)
+        check_own_algorithm(learner)
         with all_or_none():
             for config in configs:
                 check_free(config, overwrite=start.overwrite)
@@ -168,7 +160,7 @@ def _train(
             for folder in folders:
                 store_spec(folder, as_made(learner.environment).spec)
                 held.enter_context(hold(folder))
-        with _beginning("Nothing is learned yet: fix that, and train again with --overwrite."):
+        with beginning("Nothing is learned yet: fix that, and train again with --overwrite."):
             init = jax.jit(learner.init)  # the seed as an argument: compiled once for all
             # what a callback raises would otherwise come later, and elsewhere
             states = jax.block_until_ready([init(config.seed) for config in configs])
@@ -192,107 +184,3 @@ def _taken(learner: Learner, configs: Sequence[TrainConfig], start: _Start) -> T
                 "folder with --run-dir."
             )
     return transfer(read_source(start.init_from, start.init_checkpoint), learner)
-
-
-@contextmanager
-def _beginning(then: str) -> Iterator[None]:
-    """What an environment raises before there is anything to save is told in its own frames."""
-    try:
-        yield
-    except ConfigError:
-        raise
-    except Exception as error:
-        raise TrainingError(f"The run could not begin.\n{told(error)}\n{then}") from error
-
-
-@dataclasses.dataclass(frozen=True)
-class _Again:
-    """What a run is resumed with besides its settings."""
-
-    environment: Environment | None
-    algorithm: OwnAlgorithm | None
-    checkpoint: int | None
-    total_steps: int | None
-
-
-def resume(
-    run_dir: str | Path,
-    *,
-    environment: Environment | None = None,
-    algorithm: OwnAlgorithm | None = None,
-    checkpoint: int | None = None,
-    devices: int | None = None,
-    total_steps: int | None = None,
-    console: Console | None = None,
-    processes: Processes | None = None,
-) -> Result:
-    """Continue from a checkpoint, exactly as if the run had not stopped.
-
-    Engines outside of JAX are not part of a checkpoint: there, new episodes begin.
-
-    Args:
-        run_dir: the run's folder.
-        environment, algorithm: needed again by a run on one of your own; see `train`.
-        checkpoint: an iteration; by default the latest.
-        devices: another number than before. Sums are then added up in another order, so that the
-            run is the same only up to rounding.
-        total_steps: another end than before (`resuming` has the rules).
-        console: where progress is shown.
-        processes: as in `train`; all of them have to see the folder.
-
-    Raises:
-        ConfigError: the algorithm is your own, and was not given.
-        RunError: there is no such run or checkpoint, or it cannot be read; the environment or the
-            settings are no longer those that it was trained with; or more than `total_steps` are
-            done.
-        TrainingError, Interrupted: as `train`.
-    """
-    whole, config = open_run(run_dir)
-    if devices is not None:
-        config = dataclasses.replace(config, devices=devices)
-    again = _Again(environment, algorithm, checkpoint, total_steps)
-    with own_folder(whole.path, processes) as path, stop_flag() as stopped, ExitStack() as held:
-        claim(config.devices, processes)
-        folder = RunFolder(path)
-        with all_or_none():  # no checkpoint is taken away before all have their copy
-            if path != whole.path:
-                shutil.copytree(whole.path, path)
-                config = dataclasses.replace(config, run_dir=str(path))
-            held.enter_context(hold(folder))
-        training, state = _continued(folder, config, again, console or Console(), processes)
-        result = training(stopped).go([state])[0]
-    return dataclasses.replace(result, run_dir=whole.path)
-
-
-def _continued(
-    folder: RunFolder,
-    config: TrainConfig,
-    again: _Again,
-    console: Console,
-    processes: Processes | None,
-) -> tuple[Callable[[Callable[[], bool]], Training], TrainState]:
-    """The training of a run that continues, which takes a flag to stop, and its state."""
-    iteration = iteration_to_go_on_from(folder, again.checkpoint)
-    before = with_algorithm(config, again.algorithm)
-    config = extended(before, again.total_steps, iteration=iteration)
-    environment = again.environment or make_env(config.env)
-    learner = make_learner(config, environment, again.algorithm)
-    check_engine(learner.environment, config.env, processes)
-    check_environment(folder, as_made(learner.environment), console)
-    state = _restored(folder, learner, iteration)
-    note_algorithm(folder, again.algorithm)
-    note_extension(folder, before, config, iteration=iteration, console=console)
-    return partial(Training, learner, [Recorder(config, folder)], console), state
-
-
-def _restored(folder: RunFolder, learner: Learner, iteration: int) -> TrainState:
-    """The state of a checkpoint; what came after it is dropped."""
-    with _beginning("Nothing is changed: fix that, and resume again."):
-        template = jax.eval_shape(learner.init, learner.config.seed)
-    checkpoints = Checkpoints(folder.checkpoints, config=learner.config)
-    state: TrainState = checkpoints.restore(iteration, template)
-    checkpoints.delete_after(iteration)
-    checkpoints.close()
-    for lines in (folder.metrics, folder.evaluations):
-        cut_lines(lines, last_iteration=iteration)
-    return state
