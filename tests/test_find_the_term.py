@@ -73,6 +73,10 @@ def test_every_setting_is_a_flag(row):
     assert set(named(row[3])) <= FLAGS
 
 
+def test_every_flag_of_the_page_is_one():
+    assert set(re.findall(r"`(--[^`]*)`", PAGE.read_text())) <= FLAGS
+
+
 @ROWS
 def test_every_term_has_a_test_that_speaks_of_it(row):
     texts = [(ROOT / name).read_text() for name in named(row[4])]
