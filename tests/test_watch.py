@@ -486,7 +486,7 @@ def test_without_a_renderer_the_error_says_what_to_install():
     """In a process of its own: what is loaded once stays."""
     code = (
         "from test_watch import film, make_env\n"
-        "from opspo.config import ConfigError\n"
+        "from opspo.errors import ConfigError\n"
         "try: film(make_env('mamujoco/Hopper-3x1'))\n"
         "except ConfigError as error: print(error)"
     )
