@@ -4,11 +4,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
+PYTHON_FOLDERS := src tests benchmarks examples tools
+
 # What the football engine is built with; Debian's names
 FOOTBALL_PACKAGES := git cmake build-essential libgl1-mesa-dev libsdl2-dev libsdl2-image-dev \
 	libsdl2-ttf-dev libsdl2-gfx-dev libboost-all-dev
 
-.PHONY: train test test-paper test-full lint football football-packages clean
+.PHONY: train test test-paper test-full lint docs football football-packages clean
 
 train: $(STAMP)  ## Train OPSPO on SMAX 3m, evaluate it, and say where the results lie
 	$(BIN)/opspo train --env smax/3m --algo opspo --total-steps 3600000 \
@@ -24,10 +26,14 @@ test-paper: $(STAMP)  ## Two iterations of OPSPO at the paper's settings, on eac
 test-full: $(STAMP)  ## What `make test` leaves out: whole episodes, and further cases of the same
 	$(BIN)/python -m pytest -m full --numprocesses 2 --durations 16
 
-lint: $(STAMP)
-	$(BIN)/ruff check src tests
-	$(BIN)/ruff format --check src tests
+lint: $(STAMP)  ## Style, types, and every link and signature of the documentation
+	$(BIN)/ruff check $(PYTHON_FOLDERS)
+	$(BIN)/ruff format --check $(PYTHON_FOLDERS)
 	$(BIN)/mypy
+	$(MAKE) docs
+
+docs: $(STAMP)  ## Build the site into build/site; any warning fails
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 football: $(VENV)/.football  ## Build Google Research Football; some minutes
 

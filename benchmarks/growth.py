@@ -5,7 +5,7 @@
 
 Time and memory of OPSPO's update on a team of any size, each of whose agents sees the same number
 of features, with small recurrent networks; and of the preceding-agent trace, by the scan of
-`estimators/traces.py` and by the T × T matrix that its equation suggests. Memory is what the
+`estimators/advantages.py` and by the T × T matrix that its equation suggests. Memory is what the
 compiled program asks for: arguments, results and temporaries. Exponents are the slopes of the
 upper half of each line, by least squares in logarithms. Results go to benchmarks/growth.json.
 """

@@ -78,7 +78,8 @@ def applies(task: str, name: str) -> bool:
 def configure(task: str, variant: dict[str, Any], seed: int, steps: int) -> Any:
     """The task's preset with the variant's changes."""
     from opspo.config import EvaluationConfig
-    from opspo.presets import default_config, literal
+    from opspo.presets import default_config
+    from opspo.presets.literal import as_printed
 
     changes = dict(variant)
     printed = changes.pop("preset", None) == "literal"
@@ -105,7 +106,7 @@ def configure(task: str, variant: dict[str, Any], seed: int, steps: int) -> Any:
         tensorboard=False,
         evaluation=EvaluationConfig(every_steps=0, final_episodes=0),
     )
-    return literal(config) if printed else config
+    return as_printed(config) if printed else config
 
 
 def slug(name: str) -> str:

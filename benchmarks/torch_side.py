@@ -19,7 +19,7 @@ and without GRU) and of football 5_vs_5 (whole matches of 3,000 steps; 4 environ
 24 for the sake of the peer's time and of its T × T traces). Epochs are those of A2PO's scripts,
 and its pass of the critic alone before each epoch is made on both sides. What differs all the same:
 
-- HARL trains the critic once, behind all agents; ours takes a step with every step of an agent. So
+- HARL trains the critic once, after all agents; ours takes a step with every step of an agent. So
   ours is also timed with HARL's way (`algorithm.critic_epochs`: "critic apart"), which makes the
   steps the same, and HARL with as many steps of the critic as ours ("equal steps").
 - A2PO's code keeps a critic for each agent; ours is one, and takes as many steps as they together.
@@ -82,7 +82,7 @@ class Side:
     algo: str
     """here; whose settings it takes for a peer"""
     critic_apart: bool = False
-    """the critic is trained behind all agents"""
+    """the critic is trained after all agents"""
     equal_steps: bool = False
     """that, for as many steps as if it took one with each of theirs"""
 

@@ -12,7 +12,8 @@ from opspo.algorithms import HAPPOConfig, OPSPOConfig
 from opspo.config import OptimiserConfig, PolicyConfig, RolloutConfig, TrainConfig, changes
 from opspo.errors import RunError
 from opspo.run_folder import read_lines
-from opspo.training.trainer import resume, train
+from opspo.training.resuming import resume
+from opspo.training.trainer import train
 
 
 def test_changes_are_found_at_any_depth():

@@ -80,8 +80,8 @@ def test_train_help_shows_types_defaults_and_docs_of_the_chosen_algorithm(capsys
         (["bench", "parts", "--devices", "1", "--rollout.groups", "3"], ["divisor of rollout"]),
         (["bench", "update", "--preset", "papre"], ["Did you mean 'paper'"]),
         (["trian"], ["Did you mean 'train'", "resume", "eval"]),
-        (["eval", "--run-dir", "nowhere"], ["no run folder", "opspo train"]),
-        (["resume", "--run-dir", "nowhere"], ["no run folder"]),
+        (["eval", "--run-dir", "nowhere"], ["not a run folder", "opspo train"]),
+        (["resume", "--run-dir", "nowhere"], ["not a run folder"]),
         (["eval", "--run-dir", "x", "--checkpoint", "lates"], ["Did you mean 'latest'"]),
     ],
 )

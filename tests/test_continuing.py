@@ -15,7 +15,8 @@ from opspo.cli import main
 from opspo.config import CheckpointConfig, from_json
 from opspo.errors import ConfigError, RunError
 from opspo.run_folder import read_lines
-from opspo.training.trainer import resume, train
+from opspo.training.resuming import resume
+from opspo.training.trainer import train
 
 pytestmark = pytest.mark.slow
 
@@ -110,7 +111,7 @@ def test_going_back_before_an_extension_notes_it_where_it_holds_now(anneal, tmp_
     assert read_lines(run / "extended.jsonl") == [change(2, 1024, 2048, anneal=anneal)]
     shown = " ".join(capsys.readouterr().out.split())
     assert "ends after 2,048 steps instead of 1,024" in shown
-    assert ("go on at 75.0% of the first ones instead of 50.0%" in shown) == anneal
+    assert ("continue at 75.0% of their initial values instead of 50.0%" in shown) == anneal
     # back to before it, with the end of then: there was none
     resume(run, checkpoint=1, total_steps=1024)
     assert not (run / "extended.jsonl").exists()
@@ -140,7 +141,11 @@ def files(folder):
 @pytest.mark.parametrize(
     ("arguments", "error", "says"),
     [
-        ({"total_steps": 700}, RunError, r"--total-steps is 700, but checkpoint 4 .*1,024 already"),
+        (
+            {"total_steps": 700},
+            RunError,
+            r"--total-steps is 700, but checkpoint 4 .*already done 1,024",
+        ),
         ({"total_steps": 0}, ConfigError, "total_steps must be at least 1"),
         ({"total_steps": 9999, "checkpoint": 77}, RunError, "no checkpoint 77"),
         ({"total_steps": 9999, "environment": Reach()}, RunError, "is not the one"),
@@ -160,7 +165,7 @@ def test_annealed_step_sizes_are_stretched_and_said(tmp_path, capsys):
     main(["resume", "--run-dir", str(run), "--total-steps", "2048"])
     shown = " ".join(capsys.readouterr().out.split())
     assert "ends after 2,048 steps instead of 1,024" in shown
-    assert "they go on at 50.0% of the first ones instead of 0.0%" in shown
+    assert "they continue at 50.0% of their initial values instead of 0.0%" in shown
     row = read_lines(run / "extended.jsonl")[0]
     assert (row["step_size_before"], row["step_size"]) == (0.0, 0.5)
     # it is not the run that was annealed over 2,048 steps from the start

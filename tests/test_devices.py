@@ -17,7 +17,8 @@ from opspo.environments import make_env
 from opspo.errors import ConfigError
 from opspo.run_folder import read_lines
 from opspo.training.assembly import make_learner
-from opspo.training.trainer import resume, train
+from opspo.training.resuming import resume
+from opspo.training.trainer import train
 
 HERE = Path(__file__).parent
 

@@ -96,7 +96,7 @@ def test_a_host_that_cannot_begin_keeps_no_other_waiting(tmp_path):
     (tmp_path / "run" / "config.json").write_text("{}")
     said, codes = end(start_both("train", *FLAGS, "--run-dir", tmp_path / "run"))
     assert codes[0] == codes[1] != 0, said
-    assert "--overwrite" in said[0] and "Another process could not begin" in said[1]
+    assert "--overwrite" in said[0] and "Another process could not use" in said[1]
 
 
 def test_devices_are_parted_equally_among_hosts():

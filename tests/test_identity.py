@@ -17,7 +17,9 @@ from opspo.environments.identity import StoredSpec, differences, store_spec, sto
 from opspo.errors import RunError
 from opspo.rendering.film import watch
 from opspo.run_folder import RunFolder
-from opspo.training.trainer import evaluate_run, resume, train
+from opspo.training.evaluate_run import evaluate_run
+from opspo.training.resuming import resume
+from opspo.training.trainer import train
 
 SPEC = EnvironmentSpec("own/a", 2, 3, 6, num_actions=4, agents=("left", "right"))
 

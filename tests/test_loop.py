@@ -111,7 +111,7 @@ def test_a_state_that_is_used_up_is_said_to_be(tmp_path, monkeypatch):
     monkeypatch.setattr(loop_module, "ready", breaking)
     config = config_in(tmp_path, checkpoint=EACH)
     said, saved = fails(config, OnHost("credit"))
-    assert "MemoryError: out of memory\nThe learning had used up the state before" in said
+    assert "MemoryError: out of memory\nThe update had consumed the state before" in said
     assert saved == [1, 2] and "is saved" not in said
     monkeypatch.undo()
     goes_on(config, OnHost("credit"))

@@ -22,7 +22,8 @@ from opspo.environments import make_env
 from opspo.environments.identity import stored_spec
 from opspo.errors import ConfigError, RunError
 from opspo.run_folder import RunFolder
-from opspo.training.trainer import evaluate_run, resume
+from opspo.training.evaluate_run import evaluate_run
+from opspo.training.resuming import resume
 
 pytestmark = pytest.mark.slow
 
@@ -128,7 +129,7 @@ def test_changed_networks_are_said_by_their_arrays(old):
     run, environment, _ = old
     text = (run / "config.json").read_text()
     (run / "config.json").write_text(text.replace("[\n      4\n", "[\n      5\n"))
-    says = r"Dense_0\.kernel has the shape .*4, \d\] where .*5, \d\] is expected \(and \d+ more\)"
+    says = r"Dense_0\.kernel has shape .*4, \d\], but .*5, \d\] is expected \(and \d+ more\)"
     with pytest.raises(RunError, match=says):
         resume(run, environment=environment)
     with pytest.raises(RunError, match=says):

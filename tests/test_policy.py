@@ -12,7 +12,8 @@ import opspo
 from opspo.environments import make_env
 from opspo.errors import RunError
 from opspo.evaluate import episode_keys, step_keys
-from opspo.training.trainer import evaluate_run, train
+from opspo.training.evaluate_run import evaluate_run
+from opspo.training.trainer import train
 
 pytestmark = pytest.mark.slow
 
@@ -120,7 +121,7 @@ def test_bad_input_is_explained(memory_run):
 
 
 def test_missing_runs_and_checkpoints_are_explained(memory_run, tmp_path):
-    with pytest.raises(RunError, match="no run folder"):
+    with pytest.raises(RunError, match="not a run folder"):
         opspo.load_policy(tmp_path)
     with pytest.raises(RunError, match=r"no checkpoint 77\. There are: \[4\]"):
         opspo.load_policy(memory_run, checkpoint=77)

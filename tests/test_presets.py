@@ -4,8 +4,16 @@ import dataclasses
 
 import pytest
 
-from opspo.algorithms import ALGORITHMS
-from opspo.config import from_json, to_json
+from opspo.algorithms import ALGORITHMS, DensityConfig
+from opspo.config import (
+    OptimiserConfig,
+    PolicyConfig,
+    RolloutConfig,
+    TrainConfig,
+    ValueConfig,
+    from_json,
+    to_json,
+)
 from opspo.environments import environment_ids
 from opspo.errors import ConfigError
 from opspo.presets import default_config, preset_config, variant_config
@@ -69,3 +77,38 @@ def test_equal_steps_leave_those_in_turn_as_they_are():
 def test_unknown_variant_names_the_nearest():
     with pytest.raises(ConfigError, match="Did you mean 'equal_steps'"):
         variant_config("equal_step", default_config("smax/3m", "mappo"), num_agents=3)
+
+
+SHAPING = (RolloutConfig, PolicyConfig, OptimiserConfig, ValueConfig, DensityConfig)
+FREE = {"seed", "run_dir", "devices", "tensorboard", "bound_estimates", "composed_by"}
+"""Settings of a run that no preset speaks of, as the sections `evaluation` and `checkpoint`."""
+
+
+def moved_defaults(monkeypatch):
+    """Every default that shapes what is learned is something that no config takes."""
+    for kind in (*SHAPING, *ALGORITHMS.values(), TrainConfig):
+        names = {item.name for item in dataclasses.fields(kind)}
+        if kind is TrainConfig:
+            names -= FREE | {"evaluation", "checkpoint"}
+        for name in names:
+            monkeypatch.setitem(kind.__init__.__kwdefaults__, name, object())
+
+
+PINNED = [
+    *(("paper", env, algo) for env in ("smac/3s5z", "mamujoco/Hopper-3x1") for algo in ALGORITHMS),
+    *(("literal", env, "opspo") for env in ("smax/3m", "mamujoco/Hopper-3x1", "probe/credit")),
+    ("literal", "football/5_vs_5", "opspo"),
+]
+
+
+@pytest.mark.parametrize(("preset", "env", "algo"), PINNED)
+def test_a_paper_does_not_move_with_our_defaults(preset, env, algo, monkeypatch):
+    before = preset_config(preset, env, algo)
+    moved_defaults(monkeypatch)
+    assert preset_config(preset, env, algo) == before
+
+
+def test_the_defaults_above_do_move(monkeypatch):
+    moved_defaults(monkeypatch)
+    with pytest.raises((TypeError, ConfigError)):
+        default_config("smax/3m", "opspo")

@@ -15,7 +15,8 @@ from opspo.checkpoint import Checkpoints
 from opspo.config import from_json, parse_seeds
 from opspo.errors import ConfigError, Interrupted, RunError, TrainingError
 from opspo.run_folder import read_lines
-from opspo.training.trainer import resume, train, train_seeds
+from opspo.training.resuming import resume
+from opspo.training.trainer import train, train_seeds
 
 WALL = ("wall_seconds", "steps_per_second")
 

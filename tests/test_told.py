@@ -11,7 +11,7 @@ import opspo
 from opspo.cli import main
 from opspo.environments import make_env
 from opspo.errors import EngineError, TrainingError
-from opspo.training.trainer import evaluate_run
+from opspo.training.evaluate_run import evaluate_run
 
 pytestmark = pytest.mark.slow
 
@@ -150,8 +150,9 @@ class Asking:
 def asking(monkeypatch):
     """In place of the probe."""
     environment = Asking()
-    for module in ("trainer", "film.watch"):
-        monkeypatch.setattr(f"opspo.{module}.make_env", lambda env: environment)
+    for module in ("trainer", "resuming", "evaluate_run"):
+        monkeypatch.setattr(f"opspo.training.{module}.make_env", lambda env: environment)
+    monkeypatch.setattr("opspo.rendering.film.make_env", lambda env: environment)
     return environment
 
 

@@ -22,7 +22,8 @@ from opspo.config import from_json
 from opspo.environments import make_env
 from opspo.errors import Interrupted, RunError, TrainingError
 from opspo.run_folder import read_lines
-from opspo.training.trainer import resume, train
+from opspo.training.resuming import resume
+from opspo.training.trainer import train
 
 pytestmark = pytest.mark.slow
 
@@ -190,7 +191,7 @@ def test_an_existing_run_is_refused_unless_overwritten(whole_run):
 
 def test_overwrite_never_deletes_what_is_no_run(tmp_path):
     (tmp_path / "thesis.tex").write_text("years of work")
-    with pytest.raises(RunError, match="no run folder"):
+    with pytest.raises(RunError, match="not a run folder"):
         train(config_in(tmp_path), overwrite=True)
     assert (tmp_path / "thesis.tex").exists()
 
@@ -236,7 +237,7 @@ def test_foreign_checkpoint_is_refused(whole_run, tmp_path):
 
 
 def test_nothing_to_resume(tmp_path):
-    with pytest.raises(RunError, match="no run folder"):
+    with pytest.raises(RunError, match="not a run folder"):
         resume(tmp_path)
 
 

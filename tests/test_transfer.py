@@ -15,7 +15,8 @@ import opspo
 from opspo.cli import main
 from opspo.errors import RunError
 from opspo.training.assembly import make_learner
-from opspo.training.trainer import resume, train, train_seeds
+from opspo.training.resuming import resume
+from opspo.training.trainer import train, train_seeds
 from opspo.training.transfer import read_source, transfer
 
 pytestmark = pytest.mark.slow
@@ -171,7 +172,7 @@ def test_another_map_takes_whole_layers(runs):
     first |= {f"{part}.statistics.torso.input" for part in ("actor", "critic")}
     assert set(found.fresh) == first
     why = found.fresh["actor.params.torso.Dense_0"]
-    assert why == "kernel has the shape [4, 32] there and [5, 32] here"
+    assert why == "kernel has shape [4, 32] there and [5, 32] here"
     assert "actor.params.Dense_0" in found.taken and "value_statistics" in found.taken
     fresh = learner.init(0)
     same = np.array_equal(
@@ -308,10 +309,10 @@ def test_on_the_command_line(tmp_path, capsys):
     start = ["--init-from", source, "--run-dir", new, "--env", "probe/memory"]
     main(["train", *SMALL[2:], *start, "--algo", "mappo"])
     shown = " ".join(capsys.readouterr().out.split())
-    assert "fresh: actor.params.torso.Dense_0: kernel has the shape" in shown
+    assert "fresh: actor.params.torso.Dense_0: kernel has shape" in shown
     assert json.loads((tmp_path / "new" / "init.json").read_text())["checkpoint"] == 2
     for wrong, says in (
-        (["--init-from", str(tmp_path / "nowhere")], "no run folder"),
+        (["--init-from", str(tmp_path / "nowhere")], "not a run folder"),
         ([*start[:2], "--init-checkpoint", "77"], "no checkpoint 77"),
         ([*start[:2], "--init-checkpoint", "lates"], "Did you mean 'latest'"),
     ):

@@ -29,10 +29,10 @@ from opspo.rendering.caption import HEIGHT as STRIP
 from opspo.rendering.caption import captioned
 from opspo.rendering.football import OWNER, draw
 from opspo.rendering.record import END, NOT_WON, STOPPED, WON, Episode, Shot, Tally
-from opspo.rendering.renderers import camera_of
+from opspo.rendering.renderers import renderer_of
 from opspo.rendering.smax import _OUTLINES, HEALING, LEGEND, Painter
 from opspo.rendering.write import HOLD_SECONDS, write
-from opspo.training.trainer import evaluate_run
+from opspo.training.evaluate_run import evaluate_run
 
 
 def policy_of(environment):
@@ -44,7 +44,7 @@ def policy_of(environment):
 def film(environment, *, seed=0, greedy=False, max_steps=0):
     policy = policy_of(environment)
     episode = Episode(seed, greedy, 10_000, max_steps)
-    return list(camera_of(environment).record(environment, policy, episode))
+    return list(renderer_of(environment).record(environment, policy, episode))
 
 
 def evaluated(environment, seed=0):
@@ -422,7 +422,7 @@ def test_the_command(run_dir, tmp_path, monkeypatch, capsys):
 @pytest.mark.parametrize(
     ("flags", "says"),
     [
-        ("--out film.avi", ".gif or .mp4, by the ending of --out, but that is 'film.avi'"),
+        ("--out film.avi", ".gif or .mp4, the formats of a film, but is 'film.avi'"),
         ("--out nowhere/film.gif", "there is no folder nowhere"),
         ("--fps 90", "fps must be from 1 to 60"),
         ("--max-steps -1", "max-steps must be 0"),
@@ -430,7 +430,7 @@ def test_the_command(run_dir, tmp_path, monkeypatch, capsys):
         ("--checkpoint lates", "Did you mean 'latest'"),
         ("--checkpoint 99", "99"),
         ("", "probe/credit has no picture"),
-        ("--run-dir nowhere", "no run folder"),
+        ("--run-dir nowhere", "not a run folder"),
     ],
 )
 def test_bad_input_exits_2_and_writes_nothing(flags, says, run_dir, tmp_path, monkeypatch, capsys):
@@ -486,7 +486,7 @@ def test_without_a_renderer_the_error_says_what_to_install():
     """In a process of its own: what is loaded once stays."""
     code = (
         "from test_watch import film, make_env\n"
-        "from opspo.config import ConfigError\n"
+        "from opspo.errors import ConfigError\n"
         "try: film(make_env('mamujoco/Hopper-3x1'))\n"
         "except ConfigError as error: print(error)"
     )

@@ -12,7 +12,7 @@ from small import small_config
 import opspo
 from opspo.environments.base import EnvironmentSpec, Observation, Step
 from opspo.rendering.record import END, NOT_WON, STOPPED
-from opspo.training.trainer import evaluate_run
+from opspo.training.evaluate_run import evaluate_run
 
 
 class Endless:

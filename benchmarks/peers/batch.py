@@ -31,7 +31,7 @@ class Settings:
     chunk_length: int
     epochs: int
     critic_apart: bool
-    """the critic is trained behind all agents, in place of a step with each of theirs"""
+    """the critic is trained after all agents, in place of a step with each of theirs"""
     critic_epochs: int
     """its passes in a whole update, if so"""
     extra_critic_passes: int

@@ -1,4 +1,4 @@
-"""What can be played here, and what it takes for the rest."""
+"""Which environments can be played on this machine, and how to install the others."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ class Entry:
     env: str
     installed: bool
     install: str
-    """the command that brings the engine, "" if nothing is needed"""
+    """How to install the engine; "" if nothing is needed"""
     spec: EnvironmentSpec | None
-    """None where the engine is missing"""
+    """None if the engine is missing or does not load"""
     fault: str = ""
-    """what keeps an engine that is there from loading"""
+    """Why an installed engine does not load"""
 
     @property
     def actions(self) -> str:
-        """Each agent's, in words."""
+        """Each agent's actions, in words."""
         assert self.spec is not None
         size = self.spec.action_size
         if self.spec.num_actions:
@@ -40,10 +40,10 @@ class Entry:
 
 
 def catalogue(families: Collection[str] = ()) -> list[Entry]:
-    """Every listed environment; the engines that are installed are asked for their sizes.
+    """All listed environments, with the sizes of those whose engine is installed.
 
     Args:
-        families: only these; by default all.
+        families: only these families; by default all.
 
     Raises:
         ConfigError: there is no such family.
@@ -69,7 +69,7 @@ def _entry(env: str, family: Family) -> Entry:
 
 
 def show(entries: list[Entry]) -> None:
-    """Print the table, and under it what is missing."""
+    """Print the table, then what is missing."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("environment", no_wrap=True)
     for column in ("agents", "observation", "state", "actions"):
@@ -83,7 +83,7 @@ def show(entries: list[Entry]) -> None:
         sizes = (entry.spec.num_agents, entry.spec.observation_size, entry.spec.state_size)
         table.add_row(entry.env, *map(str, sizes), entry.actions, entry.spec.engine)
     console = Console()
-    # piped output has no width of its own, and no name should be cut off in a narrow window
+    # piped output has no width, and names should not be cut off in a narrow window
     Console(width=max(console.width, WIDTH)).print(table)
     missing = {entry.env.split("/")[0]: entry.install for entry in entries if not entry.installed}
     for family, install in missing.items():

@@ -1,4 +1,4 @@
-"""Saving and restoring the whole training state with Orbax: atomic, and never unpickled."""
+"""Saving and restoring the whole training state with Orbax: atomically, and without pickle."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from opspo.errors import ConfigError, RunError
 from opspo.estimators.normalise import from_raw_moments
 from opspo.types import Params
 
-logging.getLogger("absl").setLevel(logging.ERROR)  # Orbax reports each save through it
+logging.getLogger("absl").setLevel(logging.ERROR)  # Orbax logs every save there
 
 SETTINGS = "settings"
-"""Under which a checkpoint's own metadata have the run's settings."""
+"""The key of the run's settings in a checkpoint's metadata."""
 
 
 def flatten(tree: Any) -> dict[str, Any]:
-    """{path: array}, without arrays of no elements, which Orbax does not take."""
+    """A pytree as {path: array}, without empty arrays, which Orbax does not accept."""
     leaves = jax.tree_util.tree_flatten_with_path(tree)[0]
     return {
         jax.tree_util.keystr(path, simple=True, separator="."): leaf
@@ -36,7 +36,7 @@ def flatten(tree: Any) -> dict[str, Any]:
 
 
 def _of_today(flat: dict[str, Any]) -> dict[str, Any]:
-    """What earlier versions wrote, under the names of today."""
+    """Arrays that earlier versions wrote, under their current names."""
     names = [f"value_statistics.{name}" for name in ("mean", "mean_square", "weight")]
     if names[1] not in flat:
         return flat
@@ -46,32 +46,38 @@ def _of_today(flat: dict[str, Any]) -> dict[str, Any]:
 
 
 def _shapes(template: Any) -> dict[str, jax.ShapeDtypeStruct]:
-    """{path: shape}, as `flatten`."""
+    """A pytree as {path: shape}, like `flatten`."""
     flat = flatten(template)
     return {name: jax.ShapeDtypeStruct(x.shape, x.dtype) for name, x in flat.items()}
 
 
 def unflatten(template: Any, flat: Mapping[str, Any]) -> Any:
-    """The arrays of `flatten` in the structure of a template, whose shapes they must have."""
+    """The inverse of `flatten`, for the structure and shapes of a template.
+
+    Raises:
+        ValueError: an array has the wrong shape.
+        KeyError: an array is missing.
+    """
 
     def leaf(path: Any, like: Any) -> Any:
         if like.size == 0:
             return jnp.zeros(like.shape, like.dtype)
         name = jax.tree_util.keystr(path, simple=True, separator=".")
         saved = flat[name]
-        if saved.shape != like.shape:  # Orbax does not mind
-            raise ValueError(f"{name} has the shape {saved.shape}, where {like.shape} is expected")
-        # Orbax commits arrays to a device, which a fresh state's are not: the iteration would
-        # compile again for them
+        if saved.shape != like.shape:  # Orbax does not check
+            raise ValueError(f"{name} has shape {saved.shape}, but {like.shape} is expected")
+        # Orbax commits arrays to a device; a fresh state's are uncommitted, so the iteration would
+        # be compiled again
         return jnp.asarray(jax.device_get(saved))
 
     return jax.tree_util.tree_map_with_path(leaf, template)
 
 
 class Checkpoints:
-    """The checkpoints of one folder, numbered by iteration; saving leaves the latest `keep`.
+    """The checkpoints in a folder, numbered by iteration; saving keeps the latest `keep`.
 
-    Each is saved with the settings `config`, and read only if those it was saved with still fit.
+    Each is saved with the settings `config`, and read only if the settings it was saved with are
+    compatible with `config`.
     """
 
     def __init__(
@@ -79,7 +85,7 @@ class Checkpoints:
     ) -> None:
         self.path = path.absolute()
         self._config = config
-        # each process writes by itself: what it is given is already whole
+        # each process writes on its own: the state it is given is already complete
         alone = ocp.options.MultiprocessingOptions(
             primary_host=jax.process_index(), active_processes={jax.process_index()}
         )
@@ -92,18 +98,18 @@ class Checkpoints:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise RunError(f"{self.path} cannot be made: {error}.") from error
+            raise RunError(f"{self.path} cannot be created: {error}.") from error
         self._manager = ocp.CheckpointManager(self.path, options=options)
 
     def iterations(self) -> list[int]:
-        """What there is, oldest first."""
+        """The iterations with a checkpoint, oldest first."""
         return sorted(self._manager.all_steps())
 
     def check(self, iteration: int) -> None:
-        """Raise unless there is a checkpoint of that iteration.
+        """Check that there is a checkpoint of that iteration.
 
         Raises:
-            RunError: there is none; the message lists what there is.
+            RunError: there is none; the message lists those that exist.
         """
         if iteration not in self.iterations():
             raise RunError(
@@ -112,13 +118,14 @@ class Checkpoints:
             )
 
     def save(self, iteration: int, state: Any) -> None:
-        """Write a checkpoint; it appears whole or not at all.
+        """Write a checkpoint; it appears complete or not at all.
 
         Raises:
-            RunError: it could not be written (a full disk). Those before it are untouched.
+            RunError: it could not be written, for instance because the disk is full. Earlier ones
+                are untouched.
         """
         try:
-            # as NumPy: on however many devices a state is, it can be read on any
+            # as NumPy: however many devices a state was on, it can be read on any number
             flat = jax.device_get(flatten(state))
             settings = {SETTINGS: to_json(self._config)} if self._config else None
             self._manager.save(
@@ -135,10 +142,10 @@ class Checkpoints:
             ) from error
 
     def restore(self, iteration: int, template: Any) -> Any:
-        """The state of an iteration, in the template's structure (arrays or their shapes).
+        """The state of an iteration, in the structure of a template (arrays or their shapes).
 
         Raises:
-            RunError: it is missing or torn, or the settings have changed so that it does not fit.
+            RunError: it is missing or damaged, or no longer fits because settings have changed.
         """
         target = _shapes(template)
         self.check(iteration)
@@ -154,7 +161,7 @@ class Checkpoints:
         """Only the actors' parameters of an iteration.
 
         Raises:
-            RunError: as `restore`; of the settings only those of the policy count.
+            RunError: as for `restore`, but only the settings of the policy matter.
         """
         target = _shapes({"actor": template})
         self.check(iteration)
@@ -166,10 +173,10 @@ class Checkpoints:
             raise self._unreadable(iteration, error) from error
 
     def arrays(self, iteration: int, parts: tuple[str, ...]) -> dict[str, np.ndarray]:
-        """{path: array} of some parts of an iteration's state, such as `actor`, as they are.
+        """Some parts of an iteration's state, such as `actor`, as {path: array}, unchecked.
 
         Raises:
-            RunError: it is missing or torn.
+            RunError: it is missing or damaged.
         """
         self.check(iteration)
         try:
@@ -181,7 +188,7 @@ class Checkpoints:
             raise self._unreadable(iteration, error) from error
 
     def written_with(self, iteration: int) -> TrainConfig | None:
-        """The settings of an iteration's run; None where the checkpoint does not say."""
+        """The settings that an iteration was saved with; None if the checkpoint has none."""
         try:
             text = self._manager.metadata(iteration).custom_metadata.get(SETTINGS)
             return from_json(text) if text else None
@@ -189,7 +196,7 @@ class Checkpoints:
             return None
 
     def delete_after(self, iteration: int) -> None:
-        """Remove checkpoints later than an iteration, to go on from there."""
+        """Delete the checkpoints after an iteration, to continue from there."""
         for later in self.iterations():
             if later > iteration:
                 self._manager.delete(later)
@@ -199,7 +206,7 @@ class Checkpoints:
         self._manager.close()
 
     def _read(self, iteration: int, target: Mapping[str, Any]) -> dict[str, Any]:
-        """Some of the arrays of an iteration; the others are not read."""
+        """The arrays of an iteration that are in `target`; others are not read."""
         arguments = ocp.args.PyTreeRestore(
             item=target,
             restore_args=ocp.checkpoint_utils.construct_restore_args(target),
@@ -209,7 +216,7 @@ class Checkpoints:
             return dict(reader.restore(self.path / str(iteration) / "default", args=arguments))
 
     def _stored(self, iteration: int) -> dict[str, jax.ShapeDtypeStruct]:
-        """{path: shape} of the arrays of an iteration."""
+        """The shapes of an iteration's arrays, as {path: shape}."""
         with ocp.PyTreeCheckpointer() as reader:
             found = reader.metadata(self.path / str(iteration) / "default").item_metadata
         return {name: jax.ShapeDtypeStruct(x.shape, x.dtype) for name, x in found.tree.items()}
@@ -229,20 +236,20 @@ class Checkpoints:
     def _check_arrays(
         self, iteration: int, target: Mapping[str, Any], *, whole: bool = False
     ) -> None:
-        """Raise where the arrays that are wanted, or are all of them, are not those there."""
+        """Raise if arrays in `target` are missing or do not fit, or (`whole`) there are others."""
         try:
             stored = jax.eval_shape(_of_today, self._stored(iteration))
-        except Exception:  # torn: reading it says so
+        except Exception:  # damaged: reading it will report that
             return
         wrong = [
-            f"{name} has the shape {list(stored[name].shape)} where {list(x.shape)} is expected"
+            f"{name} has shape {list(stored[name].shape)}, but {list(x.shape)} is expected"
             if name in stored
             else f"{name} is missing"
             for name, x in target.items()
             if name not in stored or stored[name].shape != x.shape
         ]
         if whole:
-            wrong += [f"{name} is one array too many" for name in stored if name not in target]
+            wrong += [f"{name} is not expected" for name in stored if name not in target]
         if not wrong:
             return
         more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
@@ -254,10 +261,10 @@ class Checkpoints:
     def _why(self, iteration: int) -> str:
         was = self.written_with(iteration)
         if was is None or self._config is None:
-            return "It does not say which settings it was written with; they were others than now."
+            return "It does not record its settings, which must have been different."
         found = shaping(changes(was, self._config))
         if not found:
-            return "Its settings are those of now: the environment or the program was another."
+            return "Its settings are the same: the environment or the program was different."
         return "; ".join(change.said("when it was written") for change in found) + "."
 
     @property
@@ -267,20 +274,20 @@ class Checkpoints:
     @property
     def _what_to_do(self) -> str:
         return (
-            "Put back what was, or start a new run from its parameters with `opspo train "
+            "Restore what has changed, or start a new run from its parameters with `opspo train "
             f"--init-from {shlex.quote(str(self._run))}`."
         )
 
     def _unreadable(self, iteration: int, error: Exception) -> RunError:
         earlier = [i for i in self.iterations() if i < iteration]
         fix = (
-            f"Use the one before it, with --checkpoint {earlier[-1]}: `opspo resume` goes on from "
-            "there and drops what came after, `opspo eval` only plays it."
+            f"Use the one before it, with --checkpoint {earlier[-1]}: `opspo resume` continues "
+            "from there and drops what came after, `opspo eval` only plays it."
             if earlier
             else "There is none before it."
         )
         reason = str(error).strip().split("\n")[0][:300]
         return RunError(
-            f"Checkpoint {iteration} in {self.path} cannot be read: it is torn, or was written "
+            f"Checkpoint {iteration} in {self.path} cannot be read: it is damaged, or was written "
             f"by another program ({type(error).__name__}: {reason}). {fix}"
         )

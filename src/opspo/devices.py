@@ -1,4 +1,4 @@
-"""Which devices a run computes on, and which of its arrays are where."""
+"""The devices that a run computes on, and how its arrays are placed on them."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ from opspo.errors import ConfigError
 from opspo.types import TrainState
 
 AXIS = "devices"
-"""Name of their only axis."""
+"""Name of the only axis of the device mesh."""
 WITHOUT_YNNPACK = {"xla_cpu_experimental_ynn_fusion_type": ""}
 
 
 def claim(count: int, processes: Processes | None = None) -> None:
-    """Have that many devices; a CPU is taken for as many as are asked for.
+    """Make sure that JAX has `count` devices; a CPU can be split into any number.
 
-    This comes before anything else in JAX, which counts its devices once. With `processes` it waits
-    for the other processes, and the devices are those of all of them: each brings an equal part.
+    Call this before any other use of JAX, which counts its devices only once. With `processes` it
+    waits for the other processes; `count` is then for all of them, and each provides an equal part.
 
     Raises:
-        ConfigError: there are fewer, or they are not a multiple of the processes.
+        ConfigError: there are fewer devices, or `count` is not a multiple of the processes.
     """
     parts = processes.count if processes else 1
     if count % parts:
         raise ConfigError(f"devices must be a multiple of the {parts} processes, but is {count}.")
     if processes:
-        # it would take SIGTERM from us
+        # it would handle SIGTERM in our place
         jax.config.update("jax_enable_preemption_service", False)
         jax.distributed.initialize(
             processes.coordinator,
@@ -48,9 +48,9 @@ def claim(count: int, processes: Processes | None = None) -> None:
     try:
         jax.config.update("jax_num_cpu_devices", count // parts)
         late = ""
-    except RuntimeError:  # JAX has counted
+    except RuntimeError:  # JAX has already counted
         late = (
-            " JAX was in use before, when one more CPU device could no longer be had: call this "
+            " JAX was in use before this call, so CPU devices can no longer be added: call this "
             "first, or set XLA_FLAGS=--xla_force_host_platform_device_count="
             f"{count} before Python starts."
         )
@@ -64,9 +64,9 @@ def claim(count: int, processes: Processes | None = None) -> None:
 
 
 def keep_programs() -> None:
-    """Keep what is compiled in a folder of the user's, for the next process that needs the same.
+    """Cache compiled programs in the user's cache folder, for later processes.
 
-    JAX_COMPILATION_CACHE_DIR names another.
+    JAX_COMPILATION_CACHE_DIR selects another folder.
     """
     if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
         caches = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
@@ -74,11 +74,11 @@ def keep_programs() -> None:
 
 
 def compiler_options() -> dict[str, str]:
-    """What the compiler should know, for `jax.jit`.
+    """Compiler options for `jax.jit`.
 
-    On a CPU, XLA hands matrix products and sums to a library (YNNPACK) that is slower for thousands
-    of rows or 128 columns, and hardly faster for narrow recurrent products:
-    benchmarks/notes.md has the figures. Nothing is asked of a jaxlib that does not know the option.
+    On a CPU, XLA passes matrix products and sums to a library (YNNPACK) that is slower for
+    thousands of rows or 128 columns and hardly faster for narrow recurrent products, so it is
+    turned off; benchmarks/notes.md has the figures. A jaxlib without this option gets none.
     """
     if jax.default_backend() != "cpu":
         return {}
@@ -91,32 +91,32 @@ def compiler_options() -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Layout:
-    """The environments divided over devices in equal parts, all else on every device.
+    """Environments are divided over devices in equal parts; everything else is on every device.
 
-    The program is the one for a single device, which the compiler divides as its arrays are; the
-    gradients alone are added up over the devices by `update.mean`.
+    The program is the same as for one device: the compiler divides it as its arrays are divided.
+    Only the gradients are explicitly summed over devices, by `update.mean`.
     """
 
     mesh: Mesh
 
     @property
     def everywhere(self) -> NamedSharding:
-        """Of what every device holds."""
+        """The placement of arrays that every device holds."""
         return NamedSharding(self.mesh, PartitionSpec())
 
     @property
     def divided(self) -> NamedSharding:
-        """Of arrays [E, ...]."""
+        """The placement of arrays [E, ...]."""
         return NamedSharding(self.mesh, PartitionSpec(AXIS))
 
     @property
     def trajectory(self) -> NamedSharding:
-        """Of arrays [T, E, ...]."""
+        """The placement of arrays [T, E, ...]."""
         return NamedSharding(self.mesh, PartitionSpec(None, AXIS))
 
     @property
     def state(self) -> TrainState:
-        """Of each part of a state; a prefix of its tree."""
+        """The placement of each part of a `TrainState`, as a prefix of its tree."""
         places: dict[str, Any] = dict.fromkeys(
             (field.name for field in dataclasses.fields(TrainState)), self.everywhere
         )
@@ -124,21 +124,21 @@ class Layout:
 
 
 def layout(count: int) -> Layout:
-    """Over the first `count` devices; where there are several processes, each has as many."""
+    """The layout over the first `count` devices; several processes have equal parts of them."""
     processes = jax.process_count()
     each = [jax.local_devices(process_index=i)[: count // processes] for i in range(processes)]
     return Layout(Mesh(np.concatenate(each), (AXIS,)))
 
 
 def on_host(tree: Any) -> Any:
-    """All of these arrays as NumPy, also what other processes hold; every process has to ask."""
+    """All arrays as NumPy, including what other processes hold; every process must call this."""
     if jax.process_count() > 1:
         tree = process_allgather(tree, tiled=True)
     return jax.device_get(tree)
 
 
 def all_agree(here: bool) -> bool:
-    """Whether it holds in every process; each has to ask."""
+    """Whether `here` is true in every process; every process must call this."""
     if jax.process_count() == 1:
         return here
     return bool(process_allgather(np.array(here)).all())

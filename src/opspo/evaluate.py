@@ -1,7 +1,7 @@
-"""Playing whole episodes with a policy, in one compiled program.
+"""Playing whole episodes with a policy, in JAX in one compiled program.
 
-Every episode has its own keys, `episode_keys(seed, episode)`, so what happens in it does not
-depend on how many others are played; `Policy.act` in a plain Python loop plays the same one.
+In JAX, every episode has its own keys, `episode_keys(seed, episode)`, so it does not depend on how
+many others are played; `Policy.act` in a plain Python loop plays the same episode.
 """
 
 from __future__ import annotations
@@ -30,28 +30,35 @@ from opspo.policies.team import Team
 from opspo.types import Array, Params
 
 SLICE = 1000
-"""Steps of an evaluation in JAX in one compiled call, which no signal can interrupt"""
+"""Steps per compiled call in an evaluation in JAX; no signal can interrupt such a call"""
 SIDE_BY_SIDE = 16
-"""Most environments that an evaluation outside of JAX opens; each may be a process of its own"""
+"""Maximum number of environments that an evaluation outside of JAX opens; each may be a process"""
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What each episode came to."""
+    """The results of each episode of an evaluation."""
 
     returns: tuple[float, ...]
+    """Undiscounted"""
     lengths: tuple[int, ...]
+    """In steps"""
     wins: tuple[bool, ...] | None
-    """None where the environment has no winning"""
+    """None if episodes are not won or lost"""
     outcomes: dict[str, tuple[float, ...]] = field(default_factory=dict)
-    """the environment's further numbers, by name"""
+    """The environment's further numbers, by name"""
+
+    @property
+    def mean_return(self) -> float:
+        """Mean over the episodes."""
+        return sum(self.returns) / len(self.returns)
 
     def summary(self) -> dict[str, Any]:
-        """As JSON: the means, then each episode's; what is not finite is null."""
+        """As JSON: means, then lists over the episodes; non-finite numbers are null."""
         count = len(self.returns)
         means: dict[str, Any] = {
             "episodes": count,
-            "mean_return": finite(sum(self.returns) / count),
+            "mean_return": finite(self.mean_return),
             "mean_length": sum(self.lengths) / count,
         }
         if self.wins is not None:
@@ -72,7 +79,7 @@ class Evaluation:
 
     @classmethod
     def of_summary(cls, row: Mapping[str, Any]) -> Evaluation:
-        """What `summary` was made of; null stands for a number again, which is NaN."""
+        """The inverse of `summary`; null becomes NaN."""
         wins, outcomes = row.get("wins"), row.get("outcomes", {})
         return cls(
             returns=_numbers(row["returns"]),
@@ -87,18 +94,18 @@ def _numbers(values: Sequence[float | None]) -> tuple[float, ...]:
 
 
 def finite(value: float) -> float | None:
-    """The value; None for what is not finite, which JSON does not know."""
+    """The value, or None if it is not finite, which JSON cannot represent."""
     return value if math.isfinite(value) else None
 
 
 def episode_keys(seed: Array | int, episode: Array | int) -> tuple[Array, Array]:
-    """The key of an episode's reset, and the key that `step_keys` draws from."""
+    """The key of an episode's reset, and the key for `step_keys`."""
     reset_key, play_key = jax.random.split(jax.random.fold_in(jax.random.PRNGKey(seed), episode))
     return reset_key, play_key
 
 
 def step_keys(play_key: Array, step: Array | int) -> tuple[Array, Array]:
-    """The keys of the agents' draw and of the environment's at a step of an episode."""
+    """The keys for sampling actions and for the environment at a step of an episode."""
     act_key, environment_key = jax.random.split(jax.random.fold_in(play_key, step))
     return act_key, environment_key
 
@@ -112,7 +119,10 @@ def decide(
     *,
     greedy: bool,
 ) -> tuple[Array, Array]:
-    """Actions [N, ...] of one team for one observation, and its memory [N, h] after it."""
+    """Actions [N] or [N, D] of one team, and its recurrent state [N, h] after the step.
+
+    `observation` has no batch axis; `memory` [N, h] is the recurrent state before the step.
+    """
     output, memory = team.unroll(
         params, observation.observation[None, None], memory[None], jnp.zeros((1, 1), bool)
     )
@@ -124,13 +134,13 @@ def decide(
 
 @struct.dataclass
 class _Episode:
-    """An episode as it stands."""
+    """The current state of an episode."""
 
     state: Any
     observation: Observation
     memory: Array
     key: Array
-    """what `step_keys` draws from"""
+    """For `step_keys`"""
     total: Array
     length: Array
     done: Array
@@ -164,7 +174,7 @@ def _go_on(
     episode: _Episode,
     until: Array,
 ) -> _Episode:
-    """Play up to step `until`, or to the end."""
+    """Play up to step `until` or the end of the episode."""
 
     def going(now: _Episode) -> Array:
         return ~now.done & (now.length < until)
@@ -192,7 +202,7 @@ def _go_on(
 def _play_in_jax(
     environment: JaxEnvironment, team: Team, *, episodes: int, greedy: bool, limit: int
 ) -> Callable[[Params, int], Evaluation]:
-    """Episodes of a JAX environment side by side, `SLICE` steps in a call."""
+    """Play episodes of a JAX environment in one batch, `SLICE` steps per call."""
     begin = jax.jit(jax.vmap(partial(_begin, environment, team), in_axes=(None, 0)))
     go_on = jax.jit(
         jax.vmap(partial(_go_on, environment, team, greedy, limit), in_axes=(None, 0, None))
@@ -223,11 +233,11 @@ def play_on_host(
     params: Params,
     seed: int,
 ) -> Evaluation:
-    """Episodes outside of JAX, at most `SIDE_BY_SIDE` at a time; lost ones are played again.
+    """Play episodes outside of JAX, at most `SIDE_BY_SIDE` at a time; lost ones are repeated.
 
-    An episode that reaches the limit counts as it stands, and the next one goes on from there. How
-    many each environment plays is fixed beforehand: taking whatever ends first would prefer
-    short episodes.
+    An episode that reaches the limit counts as ended, and the next one continues from there. The
+    number of episodes that each environment plays is fixed beforehand, since taking whichever ends
+    first would favour short episodes.
     """
     num_envs = min(episodes, SIDE_BY_SIDE)
     left = episodes // num_envs + (np.arange(num_envs) < episodes % num_envs)
@@ -265,7 +275,7 @@ def play_on_host(
 
 
 def limit_of(spec: EnvironmentSpec, otherwise: int) -> int:
-    """Steps after which an episode counts as it stands: the environment's limit if it has one."""
+    """Steps after which an episode counts as ended: the environment's limit, or `otherwise`."""
     return spec.episode_limit or otherwise
 
 
@@ -277,9 +287,9 @@ def make_evaluator(
     greedy: bool,
     episode_limit: int = EvaluationConfig.episode_limit,
 ) -> Callable[[Params, int], Evaluation]:
-    """A function (actor parameters, seed) → `Evaluation` of that many episodes.
+    """Make a function (actor parameters, seed) → `Evaluation` of `episodes` episodes.
 
-    Compiled at its first call. Where the environment names no limit, `episode_limit` is one.
+    It is compiled at its first call. `episode_limit` applies if the environment has no limit.
     """
     limit = limit_of(environment.spec, episode_limit)
     if runs_on_host(environment):

@@ -1,4 +1,4 @@
-"""A trained team, for use without the trainer and without the environment's engine."""
+"""A trained team, usable without the trainer and the environment's engine."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ from opspo.types import Array, Params
 
 
 class Policy:
-    """Decentralised execution: each agent's action from what that agent has seen.
+    """Decentralised execution: each agent acts on its own observations.
 
-    The object keeps the agents' memory from call to call; `reset` starts an episode. `spec` has
-    the sizes, and the agents' names in the order of their axis.
+    The object keeps the agents' recurrent state between calls; `reset` starts an episode. `spec`
+    has the sizes, and the agents' names in the order of the axis N.
     """
 
     def __init__(
@@ -40,21 +40,21 @@ class Policy:
         appends_agent_id: bool = False,
         members: Sequence[int] | None = None,
     ) -> None:
-        """`members` are those of the specification's agents that the team has; None: all."""
+        """`members` are the indices of the specification's agents in this team; None: all."""
         self._members = list(range(spec.num_agents) if members is None else members)
         self.team = team
         self.params = params
         self.spec = spec
-        """Sizes of the environment; `act` takes its observations"""
+        """Specification of the environment, whose observations `act` takes"""
         self._agent_ids = np.eye(spec.num_agents)[self._members] if appends_agent_id else None
-        """[n, N] what is appended to what each of the n agents here sees; None: nothing"""
+        """[n, N] what is appended to the observations of this team's n agents; None: nothing"""
         self._choices = choices_of(spec)[self._members] if spec.num_actions else None
-        """[n, A] or [n, D, A] which choices each has at all; None where actions are numbers"""
+        """[n, A] or [n, D, A] the choices each agent has at all; None for continuous actions"""
         self._memory: Array | None = None
         self._decide = jax.jit(self._decide_batch, static_argnames="greedy")
 
     def reset(self) -> None:
-        """Forget: the next call to `act` begins an episode."""
+        """Clear the recurrent state: the next call to `act` begins an episode."""
         self._memory = None
 
     def act(
@@ -68,11 +68,11 @@ class Policy:
         """The team's actions.
 
         Args:
-            observation: [N, d], or [B, N, d] for B teams side by side.
-            available_actions: [..., N, A] bool, or [..., N, D, A] of D decisions; by default every
-                action is that the agent has at all, as `spec.counts` says.
-            greedy: take the most probable action; else sample with `key`.
-            key: PRNG key, needed to sample.
+            observation: [N, d], or [B, N, d] for a batch of B teams.
+            available_actions: [..., N, A] bool, or [..., N, D, A] for D decisions; by default all
+                actions that the agent has, according to `spec.counts`.
+            greedy: take the most probable action; otherwise sample with `key`.
+            key: random key, required to sample.
 
         Returns:
             Actions int [..., N] or [..., N, D], or float [..., N, D].
@@ -83,7 +83,7 @@ class Policy:
         """
         observation, available = self._check(observation, available_actions)
         if not greedy and key is None:
-            raise ValueError("To sample actions pass key=jax.random.PRNGKey(...).")
+            raise ValueError("To sample actions, pass key=jax.random.PRNGKey(...).")
         batch = observation.shape[:-2]
         if self._memory is None:
             self._memory = self.team.initial_memory(*batch)
@@ -98,7 +98,11 @@ class Policy:
         return np.asarray(action)
 
     def agent(self, index: int) -> Policy:
-        """One agent's policy by itself; it takes and gives arrays with N = 1."""
+        """The policy of one agent alone, which takes and returns arrays with N = 1.
+
+        Raises:
+            ValueError: there is no such agent.
+        """
         if not 0 <= index < self.team.num_members:
             raise ValueError(f"Agent {index} does not exist: there are {self.team.num_members}.")
         params = self.team.select(self.params, jnp.array([index]))
@@ -169,17 +173,17 @@ def load_policy(
     checkpoint: int | Literal["latest", "best"] = "latest",
     environment: HasSpec | None = None,
 ) -> Policy:
-    """The policy of a run.
+    """Load the policy of a run.
 
     Args:
         run_dir: the run's folder.
         checkpoint: its `latest`, the one evaluated `best`, or an iteration.
-        environment: where it will play, to be compared with the one that it was trained for:
-            sizes, and the agents' names in their order.
+        environment: where the policy will play. It is compared with the environment that it was
+            trained for: the sizes, and the agents' names in order.
 
     Raises:
         RunError: there is no such run or checkpoint, or it cannot be read; or the environment is
-            another, and the message lists every difference.
+            not the one it was trained for, and the message lists every difference.
     """
     folder, config = open_run(run_dir)
     stored = stored_spec(folder)
@@ -199,10 +203,10 @@ def find_checkpoint(
     *,
     config: TrainConfig | None = None,
 ) -> tuple[Checkpoints, int]:
-    """Where a checkpoint is, and its iteration.
+    """Find a checkpoint of a run: its folder's `Checkpoints`, and its iteration.
 
     Raises:
-        RunError: there is none.
+        RunError: there is none yet, or `checkpoint` is not a valid choice.
     """
     if checkpoint not in ("latest", "best"):
         try:
@@ -216,7 +220,7 @@ def find_checkpoint(
     found = checkpoints.iterations() if checkpoints else []
     if checkpoints is None or not found:
         raise RunError(
-            f"{folder.path} has no {checkpoint} checkpoint yet. Go on with `opspo resume "
-            f"--run-dir {folder.path}`."
+            f"{folder.path} has no {checkpoint} checkpoint yet. Continue training with `opspo "
+            f"resume --run-dir {folder.path}`."
         )
     return checkpoints, checkpoint if isinstance(checkpoint, int) else found[-1]

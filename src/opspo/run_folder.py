@@ -1,4 +1,4 @@
-"""The run folder: what is where, and the rules for making one."""
+"""The run folder: its files, and the rules for creating one."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from opspo.errors import ConfigError, RunError
 
 @dataclass(frozen=True)
 class RunFolder:
-    """Paths in a run's folder."""
+    """The paths in a run's folder."""
 
     path: Path
 
@@ -35,22 +35,22 @@ class RunFolder:
 
     @property
     def environment(self) -> Path:
-        """Sizes of the environment, so that a policy loads without its engine."""
+        """The environment's specification, so that a policy loads without the engine."""
         return self.path / "environment.json"
 
     @property
     def versions(self) -> Path:
-        """Packages, machine and git commit."""
+        """Versions of packages, the machine and the git commit."""
         return self.path / "versions.json"
 
     @property
     def metrics(self) -> Path:
-        """One JSON object an iteration."""
+        """One JSON object per iteration."""
         return self.path / "metrics.jsonl"
 
     @property
     def evaluations(self) -> Path:
-        """One JSON object an evaluation."""
+        """One JSON object per evaluation."""
         return self.path / "evaluations.jsonl"
 
     @property
@@ -60,12 +60,12 @@ class RunFolder:
 
     @property
     def best(self) -> Path:
-        """The training state that was evaluated best."""
+        """The training state with the best evaluation."""
         return self.path / "best"
 
     @property
     def init(self) -> Path:
-        """Which run this one started from, and what it took; absent if it started from none."""
+        """The run that this one started from, and what it took; absent if there was none."""
         return self.path / "init.json"
 
     @property
@@ -75,7 +75,7 @@ class RunFolder:
 
     @property
     def lock(self) -> Path:
-        """Held by the process that trains."""
+        """The lock that the training process holds."""
         return self.path / ".lock"
 
     @property
@@ -85,11 +85,11 @@ class RunFolder:
 
 
 def create(config: TrainConfig, *, overwrite: bool) -> RunFolder:
-    """Make the folder of a new run.
+    """Create the folder of a new run.
 
     Raises:
-        RunError: it holds something already and `overwrite` is false, or it holds something that
-            is not a run.
+        RunError: the folder is not empty and `overwrite` is false, it has something that is not a
+            run, another process is training in it, or it cannot be written.
     """
     check_free(config, overwrite=overwrite)
     folder = RunFolder(config.folder)
@@ -108,29 +108,30 @@ def create(config: TrainConfig, *, overwrite: bool) -> RunFolder:
 
 
 def check_free(config: TrainConfig, *, overwrite: bool) -> None:
-    """Change nothing, and raise where `create` would.
+    """Check, without changing anything, that `create` may use the folder.
 
     Raises:
-        RunError: as `create`.
+        RunError: the folder is not empty and `overwrite` is false, or it has something that is not
+            a run.
     """
     folder = RunFolder(config.folder)
     if not folder.path.exists() or (folder.path.is_dir() and not any(folder.path.iterdir())):
         return
     if not overwrite:
         raise RunError(
-            f"The run folder {folder.path} exists. Go on with `opspo resume --run-dir "
+            f"The run folder {folder.path} exists. Continue it with `opspo resume --run-dir "
             f"{shlex.quote(str(folder.path))}`, choose another with --run-dir, or replace it with "
             "--overwrite."
         )
     if not (folder.config.is_file() and folder.versions.is_file()):
         raise RunError(
-            f"{folder.path} is no run folder (it has no config.json and versions.json), so "
+            f"{folder.path} is not a run folder (it has no config.json and versions.json), so "
             "--overwrite will not delete it. Choose another with --run-dir."
         )
 
 
 def _make_room(folder: RunFolder) -> None:
-    """Delete the run in a folder, and nothing else that may be there."""
+    """Delete the run in a folder, but nothing else that may be there."""
     with hold(folder):
         for part in (folder.checkpoints, folder.best, folder.tensorboard):
             shutil.rmtree(part, ignore_errors=True)
@@ -149,7 +150,7 @@ def hold(folder: RunFolder) -> Iterator[None]:
     """Keep other processes from training in the same folder.
 
     Raises:
-        RunError: another one does.
+        RunError: another process is training in it.
     """
     with folder.lock.open("w") as file:
         try:
@@ -162,7 +163,7 @@ def hold(folder: RunFolder) -> Iterator[None]:
 
 
 def open_run(run_dir: str | Path) -> tuple[RunFolder, TrainConfig]:
-    """An existing run and its configuration, moved along if the folder was.
+    """Open an existing run: its folder and configuration, with `run_dir` set to the folder.
 
     Raises:
         RunError: there is no run, or its configuration cannot be read.
@@ -170,7 +171,7 @@ def open_run(run_dir: str | Path) -> tuple[RunFolder, TrainConfig]:
     folder = RunFolder(Path(run_dir))
     if not folder.config.is_file():
         raise RunError(
-            f"{folder.path} is no run folder: it has no config.json. Train first, for instance "
+            f"{folder.path} is not a run folder: it has no config.json. Train first, for instance "
             f"`opspo train --run-dir {folder.path}`."
         )
     try:
@@ -181,7 +182,7 @@ def open_run(run_dir: str | Path) -> tuple[RunFolder, TrainConfig]:
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
-    """The objects of a JSON-lines file, up to the first line that is torn."""
+    """The objects in a JSON-lines file, up to the first incomplete line; [] without a file."""
     return list(_valid_lines(path)) if path.is_file() else []
 
 
@@ -194,12 +195,12 @@ def _valid_lines(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def cut_lines(path: Path, *, last_iteration: int) -> None:
-    """Drop what was logged after that iteration, in one atomic move."""
+    """Drop the rows after an iteration, in one atomic move."""
     write_lines(path, [row for row in read_lines(path) if row["iteration"] <= last_iteration])
 
 
 def write_lines(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write a JSON-lines file anew, in one atomic move; without any row there is none."""
+    """Rewrite a JSON-lines file in one atomic move; without rows, delete it."""
     if rows:
         replace_text(path, "".join(json.dumps(row) + "\n" for row in rows))
     else:
@@ -207,10 +208,11 @@ def write_lines(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def replace_text(path: Path, text: str) -> None:
-    """Write a file in one atomic move: whoever reads it finds the old text or the new.
+    """Write a file in one atomic move: a reader sees either the old text or the new one.
 
     Raises:
-        RunError: it cannot be written (a full disk). The file is as it was.
+        RunError: it cannot be written, for instance because the disk is full. The file is then
+            unchanged.
     """
     part = path.with_suffix(".part")
     try:
@@ -218,13 +220,13 @@ def replace_text(path: Path, text: str) -> None:
         os.replace(part, path)
     except OSError as error:
         raise RunError(
-            f"{path} cannot be written: {error}. Free some space or allow writing there, then "
+            f"{path} cannot be written: {error}. Free some space or fix the permissions, then "
             f"`opspo resume --run-dir {shlex.quote(str(path.parent))}`."
         ) from error
 
 
 def package_versions() -> dict[str, Any]:
-    """Packages, machine and git commit, for results that should be understood later."""
+    """Versions of packages, the machine and the git commit, to interpret results later."""
     return {
         "python": sys.version.split()[0],
         "machine": {
@@ -238,7 +240,7 @@ def package_versions() -> dict[str, Any]:
 
 
 def _git_commit() -> str | None:
-    """The commit of this package's checkout; None where it is installed from elsewhere."""
+    """The commit of this package's checkout; None if it is not run from a checkout."""
     here = Path(__file__)
     git = ["git", "-C", str(here.parent)]
     try:
@@ -248,5 +250,5 @@ def _git_commit() -> str | None:
         ):
             done = subprocess.run([*git, *command], capture_output=True, text=True, check=True)
         return done.stdout.strip()
-    except (OSError, subprocess.CalledProcessError):  # no git, or no checkout
+    except (OSError, subprocess.CalledProcessError):  # no git, or not a checkout
         return None

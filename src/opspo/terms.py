@@ -16,6 +16,27 @@ from opspo.errors import ConfigError
 Term = Callable[..., Any]
 
 
+class Missing:
+    """A function or a declaration of the user's own, of which a file says the name alone."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        """`module:name`"""
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Missing) and other.name == self.name
+
+    def __hash__(self) -> int:
+        return hash(self.name)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Raise, since only the user has the function."""
+        raise ConfigError(
+            f"The algorithm of this run is your own: {self.name}. config.json keeps only its name, "
+            "which is never imported. Give it again: opspo.resume(run_dir, algorithm=...)."
+        )
+
+
 def named(module: ModuleType, choice: str | Term) -> Term:
     """The function of a module that a declaration names; a function stands for itself."""
     found: Term = getattr(module, choice) if isinstance(choice, str) else choice
@@ -36,8 +57,11 @@ def check(setting: str, term: Term, offered: Iterable[str]) -> None:
         offered: names of the arrays and numbers that it can ask for.
 
     Raises:
-        ConfigError: it asks for something else; the message lists what there is.
+        ConfigError: it asks for something else, and the message lists what there is; or it is
+            `Missing`.
     """
+    if isinstance(term, Missing):
+        term()
     names = set(offered)
     for name, parameter in _parameters(term).items():
         if name in names or parameter.default is not inspect.Parameter.empty:
@@ -51,6 +75,8 @@ def check(setting: str, term: Term, offered: Iterable[str]) -> None:
 
 def called(term: Term) -> str:
     """A term's name as config.json keeps it: `module:function`. Nothing ever imports it."""
+    if isinstance(term, Missing):
+        return term.name
     inner = inspect.unwrap(getattr(term, "func", term))
     kind = inner if hasattr(inner, "__qualname__") else type(inner)
     return f"{kind.__module__}:{kind.__qualname__}"

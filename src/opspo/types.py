@@ -1,11 +1,13 @@
-"""The arrays that pass between the stages, and the legend of their axes.
+"""The data structures that pass between the parts of training, and the names of array axes.
 
-Axes, in this order: T time, E environment, N agent, then features. K is a group of agents under
+Axes, in this order: T time, E environments, N agents, then features. K is a group of agents under
 update, M the members of the critic (1 if central, N if each agent has its own; 1 or K for a
-group), L the time inside a sequence, C the sequences of a batch (C · L = T · E).
+group), L the time inside a sequence, C the sequences of a batch (C · L = T · E). D is the
+dimensions of an action, A the discrete choices, d, s and h the sizes of an observation, a state
+and a recurrent state.
 Index t is the step at which an action was taken: `observation[t]` is what the agents saw,
-`action[t]` what they did, `reward[t]` and the flags what came of it, `next_state[t]` the true
-state after it, before any reset.
+`action[t]` what they did, `reward[t]` and the flags the outcome, and `next_state[t]` the true next
+state, before any reset.
 """
 
 from __future__ import annotations
@@ -29,13 +31,13 @@ class Trajectory:
     state: Array
     """[T, E, M, s] what the critic sees: the global state, or each agent's observation"""
     next_state: Array
-    """[T, E, M, s] the true successor, also where an episode ended"""
+    """[T, E, M, s] the true successor, even where an episode ended"""
     available_actions: Array | None
-    """[T, E, N, A] or [T, E, N, D, A] bool; None with continuous actions"""
+    """[T, E, N, A] or [T, E, N, D, A] bool; None for continuous actions"""
     action: Array
     """[T, E, N] int, or [T, E, N, D] int or float"""
     log_prob: Array
-    """[T, E, N, D] under the policy that acted, for each action dimension (D = 1 if discrete)"""
+    """[T, E, N, D] under the policy that acted, per action dimension (D = 1 for one decision)"""
     alive: Array
     """[T, E, N] bool, false once an agent is dead"""
     first: Array
@@ -43,43 +45,43 @@ class Trajectory:
     memory: Array
     """[T, E, N, h] the actors' recurrent state before the step (h = 0 without memory)"""
     reward: Array
-    """[T, E] the team's"""
+    """[T, E] the team's reward"""
     terminated: Array
     """[T, E] bool, the task ended: nothing follows"""
     truncated: Array
     """[T, E] bool, a limit cut the episode: the value of `next_state` follows"""
     episode_return: Array
-    """[T, E] undiscounted return so far, of the whole episode where it ended"""
+    """[T, E] undiscounted return so far; where the episode ended, that of the whole episode"""
     episode_length: Array
     """[T, E] steps so far"""
     win: Array
     """[T, E] bool, the episode ended in a win"""
     lost: Array | None = None
-    """[T, E] bool, the engine broke down and the episode does not count; None where it cannot"""
+    """[T, E] bool, the engine failed and the episode does not count; None if that cannot happen"""
     outcome: dict[str, Array] = struct.field(default_factory=dict)
-    """[T, E] further numbers that an episode came to, where it ended"""
+    """[T, E] further numbers that an episode reports, valid where it ended"""
 
     @property
     def done(self) -> Array:
-        """[T, E] bool, the episode ended after the step, by either."""
+        """[T, E] bool, the episode was terminated or truncated after the step."""
         return self.terminated | self.truncated
 
 
 @struct.dataclass
 class Batch:
-    """One iteration's experience with the critic's view of it."""
+    """One iteration's experience with the critic's values."""
 
     trajectory: Trajectory
     value: Array
-    """[T, E, M] V(s_t) of the critic at collection, in the reward's unit"""
+    """[T, E, M] V(s_t) of the critic at collection, in the unit of the reward"""
     next_value: Array
-    """[T, E, M] V(s_{t+1}), 0 past a termination"""
+    """[T, E, M] V(s_{t+1}), 0 after a termination"""
     raw_value: Array
-    """[T, E, M] the critic's own output, around which its move is clipped"""
+    """[T, E, M] the critic's own output, around which its change is clipped"""
     critic_memory: Array
-    """[C, M, h] at the start of each chunk"""
+    """[C, M, h] the critic's recurrent state at the start of each chunk"""
     learning_rate_scale: Array
-    """[] on both step sizes"""
+    """[] factor on both step sizes"""
 
 
 @struct.dataclass
@@ -97,25 +99,25 @@ class StageData:
     first: Array
     """[T, E, 1] bool"""
     log_ratio: Array
-    """[T, E, K] log of the joint ratio of the other agents, as it counts in weights and ranges"""
+    """[T, E, K] log of the joint ratio of the other agents, as used in weights and ranges"""
     trace_log_ratio: Array
-    """[T, E, K] of whole actions, the product over their dimensions, as it counts in traces"""
+    """[T, E, K] the same for whole actions (product over their dimensions), as used in traces"""
     density_log_ratio: Array
-    """[T, E, K] of whole actions, as it counts in state weights; `log_ratio` may be the mean over
-    an action's dimensions instead"""
+    """[T, E, K] the same for whole actions, as used in state weights; `log_ratio` may be a mean
+    over an action's dimensions instead"""
     position: Array
-    """[K] place in the order over the number of agents, in (0, 1]; 1 where all move at once"""
+    """[K] position in the order divided by the number of agents, in (0, 1]; 1 if simultaneous"""
     nearness: Array
-    """[K] `objectives.corrections.nearness` at the start of the round over the agents"""
+    """[K] `objectives.agent_clips.nearness` at the start of the round over the agents"""
     alive: Array
-    """[T, E, K] bool, of the agent in question"""
+    """[T, E, K] bool, whether the agent under update is alive"""
     stage: Array
-    """[] int, which of the update's stages this is, from 0"""
+    """[] int, the number of the update's stage, from 0"""
 
 
 @struct.dataclass
 class Correction:
-    """An algorithm's answer: every term of the surrogate, each [T, E, K]."""
+    """An algorithm's correction of the data: every term of the surrogate, each [T, E, K]."""
 
     advantage: Array
     value_target: Array
@@ -128,26 +130,26 @@ class Correction:
 
 @struct.dataclass
 class ValueStatistics:
-    """Running moments of the value targets, each [] and free of a bias towards the start."""
+    """Running moments of the value targets, each [], without bias towards the start."""
 
     mean: Array
     rest: Array
-    """What the mean's last place has no room for: the exact mean is `mean` + `rest`"""
+    """The rounding error of `mean`: the exact mean is `mean` + `rest`"""
     variance: Array
-    """about the mean"""
+    """About the mean"""
     weight: Array
-    """Sum of the decayed weights so far, which says how much a new batch counts"""
+    """Sum of the decayed weights so far, which determines how much a new batch counts"""
 
 
 @struct.dataclass
 class RolloutState:
-    """Where the environments stand between two iterations."""
+    """The state of the environments between two iterations."""
 
     environment: Any
     observation: Any
     """`environments.base.Observation`, with leading axis E"""
     memory: Array
-    """[E, N, h]"""
+    """[E, N, h] the actors' recurrent state"""
     first: Array
     """[E] bool"""
     episode_return: Array
@@ -158,10 +160,10 @@ class RolloutState:
 
 @struct.dataclass
 class TrainState:
-    """All that training depends on; a checkpoint is this pytree."""
+    """Everything that training depends on; a checkpoint is this pytree."""
 
     actor: Params
-    """stacked on a leading agent axis, or one set where shared"""
+    """Stacked on a leading agent axis, or one set if shared"""
     actor_optimiser: optax.OptState
     critic: Params
     critic_optimiser: optax.OptState
@@ -169,9 +171,9 @@ class TrainState:
     critic_memory: Array
     """[E, M, h]"""
     state_weight: Any
-    """what the state weights have learned, `()` if nothing"""
+    """What the state weights have learned; `()` if nothing"""
     rollout: RolloutState
     key: Array
     """uint32 [2], raw PRNG key"""
     iteration: Array
-    """int32, iterations done"""
+    """int32 [], number of iterations done"""

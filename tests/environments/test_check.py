@@ -176,7 +176,7 @@ def test_an_episode_that_is_left_before_its_limit_is_no_problem():
     report = check(in_jax.Sound(), max_steps=3)
     assert report.ok and report.episodes == 0
     (note,) = report.notes
-    assert "was left after 3 steps, before its limit of 6" in note.what
+    assert "was abandoned after 3 steps, before its limit of 6" in note.what
 
 
 def test_as_many_episodes_are_played_as_asked_for():

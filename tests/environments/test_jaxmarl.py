@@ -245,7 +245,7 @@ def test_options_reach_the_engine():
     [
         ("MPE_simple_tag_v3", "opponents"),
         ("storm", "each agent for itself"),
-        ("jaxnav", "goal and a reward of its own"),
+        ("jaxnav", "its own goal and reward"),
         ("HeuristicEnemySMAX", "smax/3m"),
         ("MPE_simple_spread_v2", "Did you mean 'MPE_simple_spread_v3'"),
         ("overcooked:size=3", "no option 'size'. Its options: layout, max_steps"),

@@ -231,7 +231,7 @@ def test_a_worker_that_dies_at_once_is_an_error_of_the_engine():
             die()
 
     batch = OnHost(Doomed).open(1, 0)
-    with pytest.raises(EngineError, match=r"(?s)died 3 times.*without a word"):
+    with pytest.raises(EngineError, match=r"(?s)died 3 times.*without an error message"):
         batch.reset()
     batch.close()
     assert not multiprocessing.active_children()
@@ -244,7 +244,7 @@ def test_a_batch_closes_although_a_worker_is_stuck_and_its_engine_is_closed_too(
 
     batch = OnHost(lambda: Closing(1, partial(time.sleep, 600))).open(1, 0)
     batch.reset()
-    batch._seats[0].send(np.zeros(2, int))
+    batch._runners[0].send(np.zeros(2, int))
     time.sleep(1)
     (tmp_path / "closed").unlink(missing_ok=True)  # the trainer makes one for its sizes
     begin = time.monotonic()

@@ -82,9 +82,9 @@ WORDS = {
     "size at reset": "agent 'left' observed does not fit its spaces: ValueError: it has 5 numbers",
     "missing": "agent 'right' is among the agents, but has no observation",
     "unknown": "agents ['third'] are not among its possible_agents",
-    "nobody": "agents is empty after reset(), so that the episode would be over before it begins",
+    "nobody": "agents is empty after reset(), so the episode would be over before it begins",
     "state": "state() raised ZeroDivisionError: the author's fault in state(), in the middle",
-    "size of state": "state() gave 3 numbers, and 2 before",
+    "size of state": "state() returned 3 numbers, and 2 before",
 }
 
 
@@ -107,7 +107,7 @@ def test_what_does_not_fit_is_a_setting_at_first_and_a_fault_later(fault, tmp_pa
         with pytest.raises(EngineError) as caught:
             play(going, steps)
         said = str(caught.value)
-        assert WORDS[fault] in said and said.startswith("The environment does not fit its spec")
+        assert WORDS[fault] in said and said.startswith("The environment no longer fits its spec")
         assert ("test_midway.py" in said and "in state\n" in said) == (fault == "state"), said
         assert "src/opspo" not in said
     with pytest.raises(ConfigError) as caught:

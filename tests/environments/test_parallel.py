@@ -320,7 +320,7 @@ def test_with_a_state_that_always_fails_it_is_the_observations_in_a_row(state):
     [
         # multiwalker's, where a fallen walker is removed and the others go on
         ({"fails": staticmethod(lambda engine: len(engine.agents) < 3)}, "raised IndexError: .*"),
-        ({"state": lambda self: np.ones(len(self.agents))}, "gave 2 numbers, and 3 before"),
+        ({"state": lambda self: np.ones(len(self.agents))}, "returned 2 numbers, and 3 before"),
     ],
 )
 def test_a_state_that_fails_in_between_is_not_hidden(attributes, says):
@@ -341,7 +341,7 @@ def test_a_state_that_fails_in_between_is_not_hidden(attributes, says):
         (np.zeros((8, 8, 3), np.uint8), "image.*own_state=False"),
         (np.zeros((84, 84), np.uint8), "image.*own_state=False"),
         (np.zeros((84, 84, 3)), "image.*own_state=False"),
-        ({"x": 1}, "must give an array.*own_state=False"),
+        ({"x": 1}, "must return an array.*own_state=False"),
     ],
 )
 def test_a_state_that_is_no_vector_is_refused(state, says):

@@ -338,7 +338,7 @@ def test_an_observation_outside_of_its_space_names_the_agent():
         def seen(self):
             return {agent: [0.0, 0.0] for agent in self.agents}
 
-    with pytest.raises(ConfigError, match=r"agent 'a' observed does not fit.*2 numbers and not 1"):
+    with pytest.raises(ConfigError, match=r"agent 'a' observed does not fit.*2 numbers, not 1"):
         opspo.from_pettingzoo(lambda: Lying(ONE, {"a": Discrete(2)}))
 
 

@@ -111,7 +111,7 @@ class Strange(Space):
         (IMAGE, "image.*vector of features"),
         (Box(0, 1, (3, 8, 8), np.uint8), "image"),
         (Box(0, 255, (8, 8, 1), np.float32), "image"),
-        (Box(0, 255, (84, 84), np.uint8), "image.*as one row"),
+        (Box(0, 255, (84, 84), np.uint8), "image.*to one row"),
         (Box(0, 255, (20, 20), np.float32), "image"),
         (Box(0, 1, (84, 84, 3), np.float32), "image"),
         (Box(-INF, INF, (3, 28, 28)), "image"),
@@ -129,7 +129,7 @@ class Strange(Space):
         (Dict(action_mask=MultiBinary(2)), "nothing but its action_mask"),
         (
             Dict(inner=Dict(x=Discrete(2), action_mask=MultiBinary(2))),
-            "agent 'a', 'inner', has an action_mask within.*beside the other keys",
+            "agent 'a', 'inner', has an action_mask nested.*among the top-level keys",
         ),
         (Tuple((Discrete(2), Dict(action_mask=MultiBinary(2)))), "part 1, has an action_mask"),
         (
@@ -243,7 +243,7 @@ def test_whatever_is_decided_lies_in_the_space(space):
         (Text(5), "Text"),
         (Sequence(Discrete(2)), "Sequence"),
         (OneOf((Discrete(2), Box(0, 1))), "OneOf"),
-        (Dict(a=Discrete(2), b=Box(0, 1)), "choices beside numbers"),
+        (Dict(a=Discrete(2), b=Box(0, 1)), "mixes choices and numbers"),
         (Tuple((Discrete(2), Text(2))), "Text"),
         (Tuple(()), "no part"),
         (Strange((1,), np.float32), "Strange"),

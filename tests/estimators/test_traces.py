@@ -110,10 +110,10 @@ def test_bounds_and_decays_of_the_traces(name, trace_clip, decay, stream, gamma,
 
 def test_the_two_decays_differ_only_below_the_bound():
     """λ inside the minimum shortens a trace of any ratio, outside only of those above λ."""
-    ratio = np.array([0.3, 0.8, 0.95, 1.0, 4.0])
+    log_ratio = np.log([0.3, 0.8, 0.95, 1.0, 4.0])
     numbers = {"gae_lambda": 0.9, "trace_clip": 1.0}
-    factor = trace_decays.factor(ratio, **numbers)
-    bound = trace_decays.bound(ratio, **numbers)
+    factor = trace_decays.factor(log_ratio, **numbers)
+    bound = trace_decays.bound(log_ratio, **numbers)
     np.testing.assert_allclose(factor, [0.27, 0.72, 0.855, 0.9, 0.9], **CLOSE)
     np.testing.assert_allclose(bound, [0.3, 0.8, 0.9, 0.9, 0.9], **CLOSE)
 
@@ -154,6 +154,7 @@ def test_trace_without_a_moved_team_mate_is_gae(decay, stream, gamma, lam):
 def test_td_is_one_step_for_each_agent(stream, gamma, lam):
     got = CORRECTED["td"](*stream[:5], gamma=gamma, gae_lambda=lam)
     delta = stream.reward + gamma * stream.next_value - stream.value
+    np.testing.assert_allclose(traces.td_error(*stream[:3], gamma=gamma), delta, **CLOSE)
     assert got.shape == stream.log_ratio.shape
     for agent in range(got.shape[-1]):
         np.testing.assert_allclose(got[..., agent], delta[..., 0], **CLOSE)

@@ -11,7 +11,8 @@ import pytest
 from oracles import theory as oracle
 
 from opspo.cli import main
-from opspo.theory import checks, command, figure, games, tables
+from opspo.cli import theory as command
+from opspo.theory import checks, figure, games, tables
 from opspo.theory import search as search_module
 from opspo.theory.checks import Family, run_checks
 from opspo.theory.claims import ANY, CLAIMS, Claim

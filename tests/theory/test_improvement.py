@@ -3,9 +3,11 @@
 Oracles take NumPy policies; the objective of one sample is as its paper prints it.
 """
 
+import ast
 import itertools
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from types import SimpleNamespace
 
 import jax
@@ -15,13 +17,15 @@ import pytest
 from oracles import corrections as printed
 from oracles.density_ratio import visits
 
+from opspo.algorithms import ALGORITHMS, A2POConfig, HAPPOConfig, MAPPOConfig
+from opspo.errors import ConfigError
 from opspo.theory import comparison, exact_updates, games, tabular
 from opspo.theory.exact_updates import UPDATES, Numbers
 
 STATES, AGENTS, ACTIONS = 2, 3, 2
 NUMBERS = Numbers(gamma=0.8, gae_lambda=0.9, clip=0.2, others_clip=0.08)
 EPS1, EPS2 = NUMBERS.clip, NUMBERS.others_clip
-AT_ONCE, IN_TURN = ("mappo", "coppo"), ("happo", "a2po", "opspo")
+SIMULTANEOUS, SEQUENTIAL = ("mappo", "coppo"), ("happo", "a2po", "opspo")
 ORDER = (2, 0, 1)
 
 
@@ -161,7 +165,7 @@ def objectives_in_turn(name, game, old, current, agent, position, own):
     return jax.vmap(UPDATES[name].objective(game, data, current, agent, share, NUMBERS))(own)
 
 
-@pytest.mark.parametrize("name", AT_ONCE)
+@pytest.mark.parametrize("name", SIMULTANEOUS)
 def test_objective_of_those_at_once(problem, name):
     game, old, new = problem
     got = objective_at_once(name, game, old, new)
@@ -169,7 +173,7 @@ def test_objective_of_those_at_once(problem, name):
     np.testing.assert_allclose(got, expected, rtol=1e-9)
 
 
-@pytest.mark.parametrize("name", AT_ONCE)
+@pytest.mark.parametrize("name", SIMULTANEOUS)
 def test_those_at_once_only_climb_their_own_part(problem, name):
     """Slope of agent 1's part with the others' ratios as they are, by finite differences."""
     game, old, new = problem
@@ -182,7 +186,7 @@ def test_those_at_once_only_climb_their_own_part(problem, name):
     assert abs(slope[1, 0, 0]) > 1e-3
 
 
-@pytest.mark.parametrize("name", IN_TURN)
+@pytest.mark.parametrize("name", SEQUENTIAL)
 def test_objective_of_those_in_turn(problem, name):
     game, old, new = problem
     for agent, position, current in turns(old, new):
@@ -209,7 +213,7 @@ def share_of_the_gain(objectives, old, new):
     return (values[1] - values[0]) / best
 
 
-@pytest.mark.parametrize("name", IN_TURN)
+@pytest.mark.parametrize("name", SEQUENTIAL)
 def test_each_turn_ends_near_the_maximum_of_its_objective(problem, name):
     """The objective is that after the turns before it in the order, at the right position."""
     game, old, _ = problem
@@ -235,7 +239,7 @@ def test_with_one_agent_all_are_ppo(problem):
         np.testing.assert_allclose(logits, new["mappo"], atol=1e-8, err_msg=name)
 
 
-@pytest.mark.parametrize("name", ["mappo", *IN_TURN])
+@pytest.mark.parametrize("name", ["mappo", *SEQUENTIAL])
 def test_even_policies_stay_in_the_clip_range(problem, name):
     """With two equally likely actions neither leaves the range before the other."""
     game, old, _ = problem
@@ -338,3 +342,36 @@ def test_all_are_compared_on_their_own_games(problem):
     way = (path[3] - path[0]) / (comparison.optimum(game, NUMBERS.gamma) - path[0])
     np.testing.assert_allclose(got.way, way, rtol=1e-9)
     assert got.falls == got.largest_fall == 0
+
+
+def test_the_updates_are_those_of_the_declarations():
+    """None is listed by hand: each follows its declaration, and another declaration's differs."""
+    declared = {name for name, kind in ALGORITHMS.items() if kind().critic == "central"}
+    assert set(UPDATES) == declared == set(ALGORITHMS) - {"ippo"}
+    for name, update in UPDATES.items():
+        assert update == exact_updates.exact_update(ALGORITHMS[name]())
+        assert isinstance(update, exact_updates.Sequential) == ALGORITHMS[name].sequential
+    source = Path(exact_updates.__file__).read_text()
+    constants = {n.value for n in ast.walk(ast.parse(source)) if isinstance(n, ast.Constant)}
+    assert not constants & set(ALGORITHMS)
+
+
+@pytest.mark.parametrize(
+    ("declaration", "same_as"),
+    [
+        (HAPPOConfig(advantage="trace"), []),
+        (HAPPOConfig(clip_range="ppo"), []),
+        (HAPPOConfig(state_weight="stepwise"), []),
+        (HAPPOConfig(advantage="trace", clip_range="double_by_position"), ["a2po"]),
+        (A2POConfig(state_weight="stepwise", clip_range="corrected"), ["opspo"]),
+        (MAPPOConfig(clip_range="double"), ["coppo"]),
+    ],
+)
+def test_an_update_follows_each_choice_of_its_declaration(declaration, same_as):
+    found = exact_updates.exact_update(declaration)
+    assert [name for name, update in UPDATES.items() if update == found] == same_as
+
+
+def test_what_has_no_exact_form_is_told():
+    with pytest.raises(ConfigError, match=r"advantage must be one of gae, trace.*'vtrace_next'"):
+        exact_updates.exact_update(HAPPOConfig(advantage="vtrace_next"))

@@ -40,7 +40,7 @@ def test_simultaneous_is_one_stage_with_everybody(agents):
 @pytest.mark.parametrize("name", ["cyclic", "greedy", "random"])
 def test_one_by_one_follows_the_order(name):
     chosen = getattr(orders, name)
-    plan = make_plan(schedule.one_by_one(chosen, num_agents=4, epochs=EPOCHS), 4, seed=5)
+    plan = make_plan(schedule.sequential(chosen, num_agents=4, epochs=EPOCHS), 4, seed=5)
     expected = np.asarray(chosen(jax.random.PRNGKey(5), jnp.arange(4.0)))
     assert groups(plan) == [[agent] for agent in expected.tolist()]
     assert (plan.epochs, plan.positions) == (EPOCHS, 4)
@@ -55,7 +55,7 @@ def check_ranks(plan, drawn):
 
 
 def test_rank_is_the_place_in_the_order_one_by_one():
-    plan = make_plan(schedule.one_by_one(orders.random, num_agents=5, epochs=EPOCHS), 5, seed=3)
+    plan = make_plan(schedule.sequential(orders.random, num_agents=5, epochs=EPOCHS), 5, seed=3)
     agents = np.asarray(plan.agents)[:, 0].tolist()
     check_ranks(plan, [agents] * 5)
 

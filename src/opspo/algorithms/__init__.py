@@ -1,6 +1,9 @@
-"""The algorithms, each declared in a file of its own. Nothing here imports JAX."""
+"""The algorithms: each file here that declares a `name` is one. Nothing here imports JAX."""
 
 from __future__ import annotations
+
+from importlib import import_module
+from pkgutil import iter_modules
 
 from opspo.algorithms.a2po import A2POConfig
 from opspo.algorithms.common import AlgorithmConfig
@@ -12,17 +15,21 @@ from opspo.algorithms.mappo import MAPPOConfig
 from opspo.algorithms.opspo import OPSPOConfig
 from opspo.algorithms.sequential import SequentialConfig
 
-ALGORITHMS: dict[str, type[AlgorithmConfig]] = {
-    declaration.name: declaration
-    for declaration in (
-        OPSPOConfig,
-        A2POConfig,
-        HAPPOConfig,
-        CoPPOConfig,
-        MAPPOConfig,
-        IPPOConfig,
-    )
-}
+
+def _declared() -> dict[str, type[AlgorithmConfig]]:
+    modules = [import_module(f"{__name__}.{found.name}") for found in iter_modules(__path__)]
+    return {
+        kind.name: kind
+        for module in modules
+        for kind in vars(module).values()
+        if isinstance(kind, type)
+        and issubclass(kind, AlgorithmConfig)
+        and kind.__module__ == module.__name__
+        and "name" in vars(kind)
+    }
+
+
+ALGORITHMS: dict[str, type[AlgorithmConfig]] = _declared()
 """The only registry: name → declaration."""
 
 __all__ = [

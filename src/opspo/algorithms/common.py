@@ -35,6 +35,8 @@ class AlgorithmConfig:
     name: ClassVar[str]
     sequential: ClassVar[bool] = False
     """Whether agents are updated one after another."""
+    stands_for: ClassVar[str] = ""
+    """`module:Class` of the user's own declaration that a file names, where this stands for it."""
 
     gamma: float = 0.99
     """Discount per step."""

@@ -1,1 +1,1 @@
-"""`opspo bench`: how fast, on this machine."""
+"""`opspo bench`: timings on this machine."""

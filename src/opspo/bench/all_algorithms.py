@@ -1,4 +1,4 @@
-"""One update of each algorithm and state weight, in turn, on one batch."""
+"""One update of each algorithm and state weight on the same batch, timed in turn."""
 
 from __future__ import annotations
 
@@ -38,28 +38,30 @@ SEPARATE: tuple[Case, ...] = (*SHARED, ("opspo", "kernel"), ("opspo", "minimax")
 
 @dataclass(frozen=True)
 class Cost:
-    """Seconds of one update."""
+    """The time of one update."""
 
     algo: str
     state_weight: str
     shared: bool
     seconds: float
-    """median"""
+    """Median over the rounds"""
     ratio: float
-    """median over the rounds of the time over HAPPO's in the same round"""
+    """Median over the rounds of the time divided by HAPPO's in the same round"""
 
 
 def compare_updates(
     env: str, *, preset: str = "default", epochs: int = 0, rounds: int = 10, shared: bool
 ) -> list[Cost]:
-    """Time one update of each case on one batch, in turn, `rounds` times, all compiled before.
+    """Time one update of each case on the same batch; everything is compiled beforehand.
+
+    Each round times all cases in turn.
 
     Args:
         env: environment id.
-        preset: where networks, batch size and the numbers of each algorithm come from.
-        epochs: for all alike; 0 takes the preset's for HAPPO.
-        rounds: how often each is timed.
-        shared: with shared parameters, or one set for each agent.
+        preset: the source of networks, batch size and each algorithm's numbers.
+        epochs: used for every case; 0 takes the preset's for HAPPO.
+        rounds: number of times each case is timed.
+        shared: with parameters shared by all agents rather than one set per agent.
     """
     cases = SHARED if shared else SEPARATE
     configs = [_config(env, preset, case, epochs=epochs, shared=shared) for case in cases]
@@ -80,7 +82,7 @@ def compare_updates(
 
 
 def print_costs(env: str, costs: list[Cost]) -> None:
-    """A row for each case."""
+    """Print a table with a row for each case."""
     table = Table(title=f"One update on {env}")
     for column in ("algorithm", "state weight", "parameters", "ms", "times HAPPO"):
         table.add_column(column)
@@ -96,7 +98,7 @@ def print_costs(env: str, costs: list[Cost]) -> None:
 
 
 def _config(env: str, preset: str, case: Case, *, epochs: int, shared: bool) -> TrainConfig:
-    """HAPPO's settings with the case's algorithm."""
+    """HAPPO's settings with the algorithm and state weight of the case."""
     algo, state_weight = case
     base = preset_config(preset, env, "happo")
     changes: dict[str, Any] = {

@@ -1,4 +1,4 @@
-"""The engine alone: environments under random available actions."""
+"""Timing the engine alone: environments under random available actions."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ from opspo.types import Array, RolloutState
 
 
 def time_engine(environment: Environment, num_envs: int, num_steps: int, rounds: int) -> Timing:
-    """`num_steps` steps of each of `num_envs` environments a round."""
+    """Time rounds of `num_steps` steps in each of `num_envs` environments."""
     with playing(environment, num_envs, num_steps) as play:
         return time_call(play, rounds)
 
 
 @contextmanager
 def playing(environment: Environment, num_envs: int, num_steps: int) -> Iterator[Callable[[], Any]]:
-    """A function that plays `num_steps` steps of each environment, and goes on from there."""
+    """A function that plays `num_steps` steps of each environment, continuing at every call."""
     if not runs_on_host(environment):
         yield _in_jax(environment, num_envs, num_steps)
         return
@@ -46,8 +46,8 @@ def playing(environment: Environment, num_envs: int, num_steps: int) -> Iterator
 
 
 def _in_jax(environment: JaxEnvironment, num_envs: int, num_steps: int) -> Callable[[], Any]:
-    """All steps in one compiled scan, with the rollout's own step."""
-    # begun with a team for the sake of its memory alone, which is empty here
+    """Play all steps in one compiled scan, with the rollout's own step."""
+    # the team only provides the recurrent state, which is empty here
     team = make_team(PolicyConfig(), environment.spec)
     begin = jax.jit(partial(scan.begin, environment, team, num_envs))
 
@@ -73,7 +73,7 @@ def _in_jax(environment: JaxEnvironment, num_envs: int, num_steps: int) -> Calla
 
 
 def _random_action(key: Array, spec: EnvironmentSpec, seen: Observation) -> Array:
-    """[E, N] or [E, N, D], evenly from what is available."""
+    """Uniformly random available actions, int [E, N] or [E, N, D], or float [E, N, D]."""
     if seen.available_actions is None:
         return jax.random.uniform(key, (*seen.alive.shape, spec.action_size), minval=-1.0)
     return jax.random.categorical(key, jnp.where(seen.available_actions, 0.0, -jnp.inf))
@@ -95,7 +95,7 @@ def _on_host(
 def _random_action_on_host(
     rng: np.random.Generator, spec: EnvironmentSpec, seen: Observation, num_envs: int
 ) -> np.ndarray:
-    """As `_random_action`, without a call of JAX in each step."""
+    """Like `_random_action`, without a call into JAX at each step."""
     if seen.available_actions is None:
         size = (num_envs, spec.num_agents, spec.action_size)
         return rng.uniform(-1, 1, size).astype(np.float32)

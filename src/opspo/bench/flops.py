@@ -1,4 +1,4 @@
-"""The arithmetic of a program's matrix products, counted from its shapes."""
+"""Counting the floating-point operations of a program's matrix products from their shapes."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn
 def dot_flops(jaxpr: ClosedJaxpr | Jaxpr) -> int:
     """Floating-point operations of all matrix products in a program, 2 for each multiply-add.
 
-    The compiler's own count has a loop's body once, however often it runs. Here a scan counts as
-    often as it is long. Of a branch the costliest side counts. A loop whose length only the data
-    decide counts once, and so does a product whose result nobody uses.
+    The compiler's own count has a loop's body once, however often it runs. Here the body of a scan
+    counts once per iteration, and a branch counts as its costliest side. The body of a loop whose
+    length depends on the data counts once. A product counts even if its result is unused.
     """
     inner = jaxpr.jaxpr if isinstance(jaxpr, ClosedJaxpr) else jaxpr
     return sum(_of_equation(equation) for equation in inner.eqns)
@@ -36,7 +36,7 @@ def _of_equation(equation: JaxprEqn) -> int:
 
 
 def _of_product(equation: JaxprEqn) -> int:
-    """2 × the size of the result × the sizes that are summed over."""
+    """2 × the size of the result × the sizes of the contracted axes."""
     (contracting, _), _ = equation.params["dimension_numbers"]
     left: Any = equation.invars[0].aval
     result: Any = equation.outvars[0].aval
@@ -44,7 +44,7 @@ def _of_product(equation: JaxprEqn) -> int:
 
 
 def _programs_in(params: dict[str, Any]) -> Iterator[ClosedJaxpr | Jaxpr]:
-    """The programs that an equation calls: loops' bodies, branches, nested functions."""
+    """The programs that an equation calls: loop bodies, branches and nested functions."""
     for value in params.values():
         for part in value if isinstance(value, tuple | list) else (value,):
             if isinstance(part, ClosedJaxpr | Jaxpr):

@@ -1,4 +1,4 @@
-"""Timing: a first call that compiles, rounds that do not, and what the machine can do at most."""
+"""Timing a first call that compiles and rounds that do not, and the machine's peak speed."""
 
 from __future__ import annotations
 
@@ -16,41 +16,41 @@ import numpy as np
 from jax.experimental.compilation_cache import compilation_cache
 
 COMPILING = "/jax/core/compile/backend_compile_duration"
-"""JAX's name for what the compiler takes, after tracing and lowering"""
+"""JAX's name for the time that the compiler takes, after tracing and lowering"""
 PRODUCT_SIZE = 4096
 PRODUCT_ROUNDS = 6
 
 
 @dataclass(frozen=True)
 class Timing:
-    """One call, again and again."""
+    """The times of repeated calls, in seconds."""
 
     seconds: tuple[float, ...]
-    """of each round, everything compiled before"""
+    """Each round, with everything compiled beforehand"""
     first_seconds: float
-    """of the first call, which traces, lowers and compiles"""
+    """The first call, which traces, lowers and compiles"""
     compile_seconds: float
-    """of these, the compiler's own"""
+    """The compiler's part of `first_seconds`"""
 
     @property
     def median(self) -> float:
-        """Of the rounds."""
+        """The median of the rounds."""
         return float(np.median(self.seconds))
 
     @property
     def quartiles(self) -> tuple[float, float]:
-        """Lower and upper, of the rounds."""
+        """The lower and upper quartile of the rounds."""
         lower, upper = np.quantile(self.seconds, (0.25, 0.75))
         return float(lower), float(upper)
 
     @property
     def lower_seconds(self) -> float:
-        """What the first call took besides the compiler and a usual call: tracing and lowering."""
+        """Tracing and lowering: the first call minus compilation and the median of the rounds."""
         return max(0.0, self.first_seconds - self.compile_seconds - self.median)
 
 
 def time_call(call: Callable[[], Any], rounds: int) -> Timing:
-    """Call once to compile, then `rounds` times; each call must bring all of its arrays back."""
+    """Time one call that compiles, then `rounds` more. The call must return all its arrays."""
     with _uncached(), _compiler_seconds() as compiling:
         first = seconds_of(call)
     return Timing(
@@ -61,7 +61,7 @@ def time_call(call: Callable[[], Any], rounds: int) -> Timing:
 
 
 def seconds_of(call: Callable[[], Any]) -> float:
-    """Of one call, until its arrays are there."""
+    """The time of one call, until the arrays it returns are ready."""
     begin = time.perf_counter()
     jax.block_until_ready(call())
     return time.perf_counter() - begin
@@ -69,9 +69,9 @@ def seconds_of(call: Callable[[], Any]) -> float:
 
 @contextmanager
 def _uncached() -> Iterator[None]:
-    """Compile for real, whatever earlier processes have left on the disk."""
+    """Ignore the compilation cache that earlier processes left on disk."""
     before = jax.config.values["jax_enable_compilation_cache"]
-    # whether there is a cache is looked up once, and again after a reset
+    # JAX checks once whether there is a cache, and again only after a reset
     jax.config.update("jax_enable_compilation_cache", False)
     compilation_cache.reset_cache()
     try:
@@ -83,7 +83,7 @@ def _uncached() -> Iterator[None]:
 
 @contextmanager
 def _compiler_seconds() -> Iterator[list[float]]:
-    """A list that fills with the seconds of each program that is compiled inside."""
+    """A list that collects the compilation time of each program compiled inside the block."""
     found: list[float] = []
 
     def listen(event: str, duration_secs: float, **_: str | int) -> None:
@@ -98,9 +98,9 @@ def _compiler_seconds() -> Iterator[list[float]]:
 
 
 def product_rate() -> float:
-    """FLOP/s of a large square matrix product, the best of several: the most that can be had.
+    """FLOP/s of a large square matrix product, the best of several, as the attainable peak.
 
-    At the precision at which the networks run here, which is that of 32 bits on a CPU.
+    It has the precision of the networks on this device, which on a CPU is 32 bits.
     """
     x = jax.random.normal(jax.random.PRNGKey(0), (PRODUCT_SIZE, PRODUCT_SIZE))
     product = jax.jit(jnp.matmul)
@@ -110,6 +110,6 @@ def product_rate() -> float:
 
 
 def peak_memory() -> int:
-    """Most bytes that this process has held so far, without the memory of an accelerator."""
+    """Peak memory of this process so far, in bytes, excluding an accelerator's memory."""
     unit = 1 if sys.platform == "darwin" else 1024
     return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

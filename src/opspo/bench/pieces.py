@@ -1,8 +1,8 @@
-"""Where the time of an iteration goes: its pieces compiled and timed each by itself.
+"""Where the time of an iteration goes: its pieces, each compiled and timed separately.
 
-The pieces of a stage run over all stages of a plan in one program. What is left over is the rest:
-recording, diagnostics, and what compiling the pieces apart saves or costs. Where actors and critic
-run side by side in the whole, the rest is less than nothing.
+The pieces of a stage run over all stages of a plan in one program. The remainder is reported as the
+rest: recording, diagnostics, and whatever compiling the pieces separately saves or costs. It is
+negative where actors and critic run in parallel in the whole iteration.
 """
 
 from __future__ import annotations
@@ -57,11 +57,11 @@ class Part:
 
     name: str
     seconds: float
-    """in an iteration, the median"""
+    """Median time per iteration"""
     share: float
-    """of the whole"""
+    """Fraction of the whole"""
     flop: int
-    """of its matrix products"""
+    """Floating-point operations of its matrix products"""
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,11 @@ class _Piece:
 
 
 def time_parts(config: TrainConfig, environment: Environment, rounds: int) -> list[Part]:
-    """Time the whole and its pieces, in turn, `rounds` times; the whole is the last."""
+    """Time an iteration and its pieces, in turn, `rounds` times.
+
+    Returns:
+        The pieces, then the rest, then the whole iteration.
+    """
     learner, state = begin(config, environment)
     with _whole(learner, config.seed) as whole, _rollout(learner, state) as rollout:
         pieces = [*rollout, *_learning(learner, state, batch_of(learner, state)), whole]
@@ -109,7 +113,7 @@ def _whole(learner: Learner, seed: int) -> Iterator[_Piece]:
 
 @contextmanager
 def _rollout(learner: Learner, state: TrainState) -> Iterator[list[_Piece]]:
-    """The engine under random actions, and the decisions by themselves."""
+    """The engine under random actions, and the policies' decisions alone."""
     sizes, act = learner.config.rollout, partial(scan.act, learner.team)
     decision = flop(act, state.actor, state.rollout, state.key)
     with playing(learner.environment, sizes.num_envs, sizes.num_steps) as play:
@@ -124,7 +128,7 @@ def _rollout(learner: Learner, state: TrainState) -> Iterator[list[_Piece]]:
 
 
 def _deciding_in_jax(act: Any, state: TrainState, num_steps: int) -> Callable[[], Any]:
-    """All decisions of a rollout in one scan, each from the memory of the last."""
+    """All decisions of a rollout in one scan, each with the memory from the previous one."""
 
     def one(now: RolloutState, key: Array) -> tuple[RolloutState, Any]:
         action, log_prob, memory = act(state.actor, now, key)
@@ -135,7 +139,7 @@ def _deciding_in_jax(act: Any, state: TrainState, num_steps: int) -> Callable[[]
 
 
 def _deciding_on_host(act: Any, state: TrainState, num_steps: int) -> Callable[[], Any]:
-    """One compiled call a step, whose actions come back to the engine."""
+    """One compiled call per step, whose actions are copied back for the engine."""
     go = jax.jit(act)
     seen: RolloutState = jax.device_get(state.rollout)
 
@@ -147,7 +151,7 @@ def _deciding_on_host(act: Any, state: TrainState, num_steps: int) -> Callable[[
 
 
 def _learning(learner: Learner, state: TrainState, trajectory: Trajectory) -> list[_Piece]:
-    """The pieces of the update, each on what the ones before it made."""
+    """The pieces of the update, each given the results of the preceding ones."""
     stage, key, rate = _Stage(learner), state.key, jnp.ones(())
     plan = learner.algorithm.schedule(key, jnp.zeros(learner.team.num_members))
     learners = Learners(
@@ -160,7 +164,7 @@ def _learning(learner: Learner, state: TrainState, trajectory: Trajectory) -> li
     found: list[_Piece] = []
 
     def piece(name: str, function: Callable[..., Any], *arguments: Any) -> Any:
-        """Note it, and hand on what it makes."""
+        """Record the piece and return its result."""
         go = jax.jit(function, compiler_options=compiler_options())
         found.append(_Piece(name, lambda: go(*arguments), flop(function, *arguments)))
         return go(*arguments)
@@ -188,10 +192,10 @@ def _learning(learner: Learner, state: TrainState, trajectory: Trajectory) -> li
 
 
 def _in_every_stage(function: Callable[..., Any], plan: Plan, varied: Any, *given: Any) -> Any:
-    """`function` of each of a plan's stages, and what it makes of the last.
+    """Apply `function` to each of a plan's stages; return the last result.
 
-    All stages are in one program, which takes and gives back its memory once. `varied` is
-    multiplied by a one that the compiler does not know, or it would do the work once for all.
+    All stages are in one program, which allocates and frees its memory once. `varied` is multiplied
+    by a one that is unknown to the compiler, which would otherwise do the work once for all stages.
     """
 
     def one(last: Any, now: tuple[Array, ...]) -> tuple[Any, None]:
@@ -208,7 +212,7 @@ def _in_every_stage(function: Callable[..., Any], plan: Plan, varied: Any, *give
 
 @dataclass(frozen=True)
 class _Stage:
-    """The pieces of a stage (agents, active, rank), as `Update` puts them together."""
+    """The pieces of a stage (agents, active, rank), which `Update` combines."""
 
     learner: Learner
 
@@ -218,7 +222,7 @@ class _Stage:
         """Traces, state weights and ranges."""
         (agents, _, rank), (moved, working) = stage, progress
         algorithm = self.learner.algorithm
-        last = jnp.full((), moved.log_ratio.shape[-1], int)  # any but the first, who is on-policy
+        last = jnp.full((), moved.log_ratio.shape[-1], int)  # any but the first, which is on-policy
         began = moved.log_ratio
         data = self.learner.update.view(batch, moved, agents, rank, stage=last, round_began=began)
         omega, _ = algorithm.state_weight.weigh(working, batch, data, jnp.zeros((), int), key)
@@ -227,17 +231,17 @@ class _Stage:
     def divide(
         self, stage: tuple[Array, ...], correction: Correction, batch: Batch
     ) -> tuple[Sequences, Starts]:
-        """What the gradient steps work on."""
+        """The sequences that the gradient steps use, and their start states."""
         agents, active, _ = stage
         return self.learner.update.sequences(batch, correction, agents, active)
 
     def train_actors(self, epochs: int, *given: Any) -> Learners:
-        """All epochs of a stage without the critic's steps."""
+        """All epochs of a stage, without the critic's steps."""
         update = dataclasses.replace(self.learner.update, extra_critic_passes=0)
         return self._descend(update, update.gradient_step.actor_step, epochs, *given)
 
     def train_critic(self, epochs: int, *given: Any) -> Learners:
-        """The critic's alone."""
+        """All epochs of a stage, the critic's steps only."""
         update = self.learner.update
         return self._descend(update, update.gradient_step.critic_step, epochs, *given)
 
@@ -259,14 +263,14 @@ class _Stage:
     def measure(
         self, stage: tuple[Array, ...], actor: Params, trajectory: Trajectory, moved: Moved
     ) -> Moved:
-        """How far all have moved."""
+        """The ratios of all agents after the stage."""
         update = self.learner.update
         ratio = update.algorithm.action_ratio
         return measure(update.networks, ratio, actor, trajectory, moved, stage[0])
 
 
 def print_parts(title: str, parts: list[Part], most: float) -> None:
-    """A row for each; `most` is the rate of a large product."""
+    """Print a row for each part; `most` is the FLOP/s of a large matrix product."""
     table = Table(title=title)
     for column in ("", "ms", "share", "GFLOP/s", "of a large product's"):
         table.add_column(column, justify="right" if column else "left")

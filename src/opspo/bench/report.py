@@ -1,4 +1,4 @@
-"""What was timed, as a table and as JSON."""
+"""The results of a benchmark, as a table and as JSON."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ def summary(timing: Timing, *, steps: int, flop: int | None = None) -> dict[str,
     """The figures of one measurement.
 
     Args:
-        timing: of the rounds.
-        steps: environment steps in each.
-        flop: of the matrix products in each; None where there are none to speak of.
+        timing: the measured times.
+        steps: environment steps per round.
+        flop: floating-point operations of the matrix products per round; None to leave out rates.
     """
     lower, upper = timing.quartiles
     found: dict[str, Any] = {
@@ -52,7 +52,7 @@ def summary(timing: Timing, *, steps: int, flop: int | None = None) -> dict[str,
 
 
 def print_summary(title: str, found: dict[str, Any]) -> None:
-    """The figures as a table."""
+    """Print the figures as a table."""
     table = Table(title=title)
     for column in ("", "median", "quartiles"):
         table.add_column(column)
@@ -78,7 +78,7 @@ def _spread(found: dict[str, Any], scale: float, form: str) -> tuple[str, str]:
 
 
 def write(out: str, benchmark: str, settings: dict[str, Any], found: dict[str, Any]) -> None:
-    """The figures with the settings and versions, to a file if one is named."""
+    """Write the figures, settings and versions as JSON to `out`, unless it is empty."""
     if not out:
         return
     devices = [str(device.device_kind) for device in jax.devices()]

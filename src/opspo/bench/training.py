@@ -1,4 +1,4 @@
-"""Whole iterations, and the learning in them."""
+"""Timing whole iterations, and the update alone."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from opspo.types import TrainState, Trajectory
 
 
 def time_update(config: TrainConfig, environment: Environment, rounds: int) -> tuple[Timing, int]:
-    """The learning of one iteration, on one batch; and the FLOP of its matrix products."""
+    """Time the update of one iteration, on one batch; also count its matrix products' FLOP."""
     learner, state = begin(config, environment)
     where = layout(config.devices)
     trajectory = jax.device_put(batch_of(learner, state), where.trajectory)
@@ -34,7 +34,7 @@ def time_update(config: TrainConfig, environment: Environment, rounds: int) -> t
 def time_iterations(
     config: TrainConfig, environment: Environment, rounds: int
 ) -> tuple[Timing, int]:
-    """Whole iterations, as training runs them; and the FLOP of the matrix products in each."""
+    """Time whole iterations, as in training; also count each one's matrix products' FLOP."""
     learner, state = begin(config, environment)
     with ready(learner, state) as (state, iterate):
 
@@ -44,18 +44,18 @@ def time_iterations(
             return state, metrics
 
         timing = time_call(once, rounds)
-    # counted last: it traces, which is part of what the first call is timed for
+    # counted last: it traces, and tracing is part of the first call's time
     return timing, iteration_flop(learner, state)
 
 
 def begin(config: TrainConfig, environment: Environment) -> tuple[Learner, TrainState]:
-    """A run and its first state."""
+    """A learner and its initial state."""
     learner = make_learner(config, environment)
     return learner, jax.jit(learner.init, static_argnums=0)(config.seed)
 
 
 def batch_of(learner: Learner, state: TrainState) -> Trajectory:
-    """One iteration's experience under the first policies."""
+    """One iteration's experience under the initial policies."""
     if not runs_on_host(learner.environment):
         return jax.jit(lambda state: learner.collect(state, state.key)[1])(state)
     size = learner.config.rollout
@@ -65,17 +65,17 @@ def batch_of(learner: Learner, state: TrainState) -> Trajectory:
             groups, learner.team, num_steps=size.num_steps, view=learner.critic.view
         )
         start = host.start(state.rollout, groups)
-        # put on the device once, not in every round
+        # copied to the device once, not in every round
         return jax.device_put(rollout.collect(state.actor, start, state.key)[1])
 
 
 def flop(function: Callable[..., Any], *arguments: Any) -> int:
-    """Of the matrix products of a function at arguments of these shapes."""
+    """FLOP of a function's matrix products, for arguments of these shapes."""
     return dot_flops(jax.make_jaxpr(function)(*arguments))
 
 
 def iteration_flop(learner: Learner, state: TrainState) -> int:
-    """Of an iteration; an engine outside of JAX counts for nothing."""
+    """FLOP of an iteration's matrix products; an engine outside of JAX is not counted."""
     if not runs_on_host(learner.environment):
         return flop(learner.iterate, state)
     num_steps = learner.config.rollout.num_steps

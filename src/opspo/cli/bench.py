@@ -1,4 +1,4 @@
-"""`opspo bench`: an engine, an update, whole iterations or all algorithms, timed."""
+"""`opspo bench`: time an engine, an update, whole iterations, or all algorithms."""
 
 from __future__ import annotations
 
@@ -26,51 +26,51 @@ from opspo.errors import ConfigError, unknown_name
 
 @dataclass(frozen=True)
 class _Engine:
-    """The engine alone, under random available actions."""
+    """The engine alone, with random available actions."""
 
     env: str = "smax/3s5z"
     """Environment id."""
     num_envs: int = 32
     """Environments stepped side by side."""
     num_steps: int = 100
-    """Steps of each in a round."""
+    """Steps of each environment in a round."""
     rounds: int = 9
-    """Times that it is timed, after a first that compiles."""
+    """Number of timed rounds, after a first one that compiles."""
     out: str = ""
-    """File for the figures, as JSON."""
+    """File for the results, as JSON."""
 
 
 @dataclass(frozen=True)
 class _Learning:
-    """A run's speed. Every setting of `opspo train` is a flag."""
+    """The speed of a run. Every setting of `opspo train` is a flag."""
 
     config: Annotated[TrainConfig, tyro.conf.arg(name="")]
     preset: str = "default"
-    """Start from these settings; other flags come on top."""
+    """Start from these settings. Other flags override them."""
     rounds: int = 9
-    """Times that it is timed, after a first that compiles."""
+    """Number of timed rounds, after a first one that compiles."""
     out: str = ""
-    """File for the figures, as JSON."""
+    """File for the results, as JSON."""
 
 
 @dataclass(frozen=True)
 class _Family:
-    """One update of each algorithm and state weight, in turn, on one batch."""
+    """One update of each algorithm and state weight on the same batch, alternating."""
 
     env: str = "smax/2s3z"
     """Environment id."""
     preset: str = "default"
-    """Settings: networks, batch and epochs."""
+    """Preset for the networks, the batch and the epochs."""
     epochs: int = 0
-    """Passes over the batch for all alike; 0: those of the preset for HAPPO."""
+    """Passes over the batch, the same for all; 0 for those of HAPPO's preset."""
     rounds: int = 10
-    """Times that each is timed."""
+    """Number of timed rounds."""
     out: str = ""
-    """File for the figures, as JSON."""
+    """File for the results, as JSON."""
 
 
 def _engine(arguments: Sequence[str]) -> None:
-    """The engine alone, under random actions."""
+    """The engine alone, with random actions."""
     parsed = tyro.cli(_Engine, prog="opspo bench env", args=arguments)
     _check(parsed.rounds, parsed.out)
     sizes = RolloutConfig(num_envs=parsed.num_envs, num_steps=parsed.num_steps)
@@ -111,13 +111,13 @@ def _parts(arguments: Sequence[str]) -> None:
     config = parsed.config
     if config.devices != 1:
         raise ConfigError(
-            f"devices must be 1 for `opspo bench parts`, but is {config.devices}: pieces by "
-            "themselves are timed on one. `opspo bench train` times whole iterations on several."
+            f"devices must be 1 for `opspo bench parts`, but is {config.devices}: single "
+            "parts are timed on one device. `opspo bench train` times whole iterations on several."
         )
     if config.rollout.groups != 1:
         raise ConfigError(
             f"rollout.groups must be 1 for `opspo bench parts`, but is {config.rollout.groups}: "
-            "pieces of several groups run at the same time. `opspo bench train` times the whole."
+            "parts of several groups run at the same time. `opspo bench train` times the whole."
         )
     parts = time_parts(config, make_env(config.env), parsed.rounds)
     most = product_rate()
@@ -141,7 +141,7 @@ def _settings(parsed: _Learning) -> dict[str, Any]:
 
 
 def _algos(arguments: Sequence[str]) -> None:
-    """One update of each algorithm, in turn."""
+    """One update of each algorithm."""
     parsed = tyro.cli(_Family, prog="opspo bench algos", args=arguments)
     _check(parsed.rounds, parsed.out)
     if parsed.epochs < 0:
@@ -180,7 +180,7 @@ BENCHMARKS: dict[str, Callable[[Sequence[str]], None]] = {
 
 
 def command(arguments: Sequence[str]) -> None:
-    """Run the command."""
+    """Run one of the `BENCHMARKS`."""
     name, *rest = arguments or ("--help",)
     if name in ("-h", "--help"):
         lines = [f"  opspo bench {name:8} {run.__doc__}" for name, run in BENCHMARKS.items()]

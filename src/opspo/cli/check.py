@@ -1,4 +1,4 @@
-"""`opspo check`: environments played at random, and what does not fit them."""
+"""`opspo check`: play environments at random, and report what does not fit."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from opspo.errors import ConfigError
 
 @dataclass(frozen=True)
 class _Check:
-    """Play environments at random and report what does not fit their specifications."""
+    """Play environments at random, and report what does not fit their specifications."""
 
     env: Annotated[tuple[str, ...], tyro.conf.Positional]
     """Environment ids, such as `smax/3m` or `pettingzoo/my_module`."""
     episodes: int = 3
     """Episodes to play."""
     seed: int = 0
-    """Of the episodes and of the actions."""
+    """Seed of the episodes and of the actions."""
     max_steps: int = 10_000
-    """An episode without an end is left after so many steps."""
+    """Steps after which an episode that does not end is abandoned."""
     json: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Print JSON."""
 

@@ -1,4 +1,4 @@
-"""`opspo eval`: episodes are played with a trained policy."""
+"""`opspo eval`: play episodes with a trained policy."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ class _Eval:
     episodes: int = 100
     """Episodes to play."""
     seed: int = 0
-    """Of the episodes."""
+    """Seed of the episodes."""
     greedy: bool = True
-    """Take the most probable action (else sample)."""
+    """Take the most probable action; otherwise sample."""
     checkpoint: str = "latest"
-    """`latest`, `best`, or an iteration."""
+    """Which checkpoint: `latest`, `best`, or an iteration."""
 
 
 def command(arguments: Sequence[str]) -> None:
@@ -38,7 +38,7 @@ def command(arguments: Sequence[str]) -> None:
         raise ConfigError(f"--seed must be from 0 to 2**31 - 1, but is {parsed.seed}.")
 
     from opspo.devices import keep_programs
-    from opspo.training.trainer import evaluate_run
+    from opspo.training.evaluate_run import evaluate_run
 
     keep_programs()
     evaluation = evaluate_run(

@@ -1,4 +1,4 @@
-"""`opspo resume`: a run is continued."""
+"""`opspo resume`: continue a run."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from opspo.config import parse_processes
 class _Resume:
     """Continue a run from its latest checkpoint, exactly as if it had not stopped.
 
-    The settings are those of its config.json. Those that the checkpoint depends on must not be
-    changed there (docs/runs.md lists them).
+    The settings are those in its config.json. Do not change those that the checkpoint depends on
+    (docs/runs.md lists them).
     """
 
     run_dir: str
     """Folder of the run."""
     checkpoint: int | None = None
-    """Iteration to continue from; what came after it is dropped."""
+    """Iteration to continue from; everything after it is dropped."""
     total_steps: int | None = None
-    """Continue to this many steps instead, even after the end. Annealed step sizes then fall to 0
-    at the new end: they go on from where a run of that length would be, so they rise again. With
-    none annealed, it is the run that had this length from the start."""
+    """Train to this many steps instead, even if the run has ended. Annealed step sizes then fall to
+    0 at the new end: they continue from where a run of that length would be, so they rise first.
+    Without annealing the result is that of a run of this length from the start."""
     devices: int | None = None
-    """Devices to divide the environments over, where not those of the run so far."""
+    """Number of devices to divide the environments over, if another than before."""
     processes: Annotated[str, tyro.conf.arg(aliases=["--hosts"])] = ""
-    """As in `opspo train`; all of them have to see the folder."""
+    """As in `opspo train`; all processes must see the folder."""
 
 
 def command(arguments: Sequence[str]) -> None:
@@ -38,7 +38,7 @@ def command(arguments: Sequence[str]) -> None:
     parsed = tyro.cli(_Resume, prog="opspo resume", args=arguments)
 
     from opspo.devices import keep_programs
-    from opspo.training.trainer import resume as run
+    from opspo.training.resuming import resume as run
 
     keep_programs()
     processes = parse_processes(parsed.processes)

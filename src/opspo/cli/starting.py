@@ -1,4 +1,4 @@
-"""Where a command line's settings start from: a preset, or a file."""
+"""The settings that a command line starts from: a preset, or a file."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 import tyro
 
 from opspo.config import TrainConfig, from_json
+from opspo.config.own import declared_as, is_own
 from opspo.errors import ConfigError
 from opspo.presets import preset_config
 
@@ -23,9 +24,9 @@ class _Choice:
 
 
 def starting_config(arguments: Sequence[str]) -> tuple[TrainConfig, str]:
-    """The settings that the other flags come on top of, and the environment's id.
+    """The settings that the other flags override, and the environment's id.
 
-    The environment and the algorithm decide which settings there are, so they are read first.
+    The environment and the algorithm are read first, since they decide which settings there are.
     """
     choice, _ = tyro.cli(
         _Choice,
@@ -34,7 +35,9 @@ def starting_config(arguments: Sequence[str]) -> tuple[TrainConfig, str]:
         add_help=False,
     )
     if choice.from_config and choice.preset:
-        raise ConfigError("--preset and --from-config both say where to start. Leave one out.")
+        raise ConfigError(
+            "--preset and --from-config both choose the settings to start from. Leave one out."
+        )
     if choice.from_config:
         config = dataclasses.replace(_read_config(choice), run_dir="")
     else:
@@ -51,9 +54,15 @@ def _read_config(choice: _Choice) -> TrainConfig:
         config = from_json(Path(choice.from_config).read_text())
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"--from-config {choice.from_config} cannot be read: {error}") from error
+    if is_own(config):
+        whose = config.composed_by or declared_as(config.algorithm) or "its terms"
+        raise ConfigError(
+            f"--from-config {choice.from_config} has an algorithm of your own ({whose}), which the "
+            "command line cannot have. Train it from Python: opspo.train(config, algorithm=...)."
+        )
     if choice.algo not in ("", config.algo):
         raise ConfigError(
-            f"--from-config has the settings of '{config.algo}', which --algo {choice.algo} cannot "
-            "take over. Leave one of the two out."
+            f"--from-config has the settings of '{config.algo}', which do not fit --algo "
+            f"{choice.algo}. Leave one of the two out."
         )
     return config

@@ -1,4 +1,4 @@
-"""`opspo theory`: the claims checked, as a table, JSON and a figure."""
+"""`opspo theory`: check the claims; the results are a table, JSON and a figure."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ from opspo.theory.tables import print_table, write_json
 
 @dataclass(frozen=True)
 class _Theory:
-    """Hold every bound of the paper, and ours, against small games that are solved exactly."""
+    """Check every bound of the paper, and ours, on small games that are solved exactly."""
 
     problems: int = 3000
-    """Random games to check on; each gives a check for each agent and pair of estimates."""
+    """Number of random games; each gives one check per agent and pair of estimates."""
     seed: int = 0
-    """Of the games."""
+    """Seed of the games."""
     search: int = 0
-    """Also climb from so many starts towards the worst problem for each bound."""
+    """Also search for the worst problem of each bound, from this many starting points."""
     search_agents: int = 2
-    """Agents in the games of the search."""
+    """Number of agents in the games of the search."""
     json: str = ""
-    """File for the figures and the worst problems."""
+    """File for the results and the worst problems, as JSON."""
     figure: str = ""
-    """File for a figure of Table 1's bounds over the number of agents and the step."""
+    """File for a figure of Table 1's bounds, by number of agents and by step size."""
 
 
 def command(arguments: Sequence[str]) -> None:
-    """Run the command."""
+    """Check the bounds, and report."""
     parsed = tyro.cli(_Theory, prog="opspo theory", args=arguments)
     if parsed.problems < 1 or parsed.search < 0 or parsed.search_agents < 1:
         raise ConfigError(

@@ -1,4 +1,4 @@
-"""`opspo train`."""
+"""`opspo train`: a run from its start."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ class _Train:
     config: Annotated[TrainConfig, tyro.conf.arg(name="")]
     preset: str = "default"
     """Start from these settings: `default`, `paper` (Tables 2 to 4), or `literal` (OPSPO as
-    printed); other flags come on top."""
+    printed). Other flags override them."""
     variant: str = ""
-    """Change the preset, with those flags on top: `equal_steps` gives algorithms that update all
-    agents at once as many gradient steps as those in turn take at the same `algorithm.epochs`. It
-    counts from the epochs and extra critic passes that are set, and says what it makes of them."""
+    """Change the settings after all other flags. `equal_steps`: give a simultaneous algorithm as
+    many gradient steps as a sequential one takes at the same `algorithm.epochs`. It starts from
+    the epochs and extra critic passes that are set, and prints what it changes."""
     from_config: str = ""
-    """Start from the settings in this config.json; other flags come on top."""
+    """Start from the settings in this config.json. Other flags override them."""
     init_from: str = ""
-    """Start from the parameters of the run in this folder, wherever they fit: on another map, with
-    another algorithm or seed. What fits is printed, and kept in init.json."""
+    """Start from the parameters of the run in this folder, wherever they fit: it may be on another
+    map, or with another algorithm or seed. What fits is printed, and recorded in init.json."""
     init_checkpoint: str = "latest"
-    """Of that run: `latest`, `best`, or an iteration."""
+    """Which checkpoint of that run: `latest`, `best`, or an iteration."""
     seeds: str = ""
-    """Train a run for each of these seeds, in one program: `0..7` or `0,3,5`. `devices` then
-    divides the seeds, and each run is in a folder of its own, seed<seed> in run_dir."""
+    """Train one run for each of these seeds in one program: `0..7` or `0,3,5`. `devices` then
+    divides the seeds. Each run has its own folder, seed<seed> in run_dir."""
     processes: Annotated[str, tyro.conf.arg(aliases=["--hosts"])] = ""
     """Train one run in several processes, usually one per machine: address:port of the first, how
     many there are, and which of them this is (from 0), like `10.0.0.1:9000,2,0`. Run the same
@@ -79,8 +79,7 @@ def command(arguments: Sequence[str]) -> None:
 def _varied(parsed: _Train) -> TrainConfig:
     """The settings of a command line, changed by its variant.
 
-    After its flags: the epochs that they ask for are those of which the variant makes as many steps
-    as others take.
+    The variant comes after the flags, since it starts from the epochs that they ask for.
     """
     from opspo.config.changes import changes
     from opspo.environments import make_env
@@ -91,8 +90,8 @@ def _varied(parsed: _Train) -> TrainConfig:
         raise unknown_name("variant", parsed.variant, VARIANTS)
     if parsed.from_config:
         raise ConfigError(
-            "--variant changes a preset, but --from-config has the settings of a run, which may be "
-            "changed already. Leave one of the two out."
+            "--variant changes a preset, but --from-config has the settings of a run, to which a "
+            "variant may have been applied already. Leave one of the two out."
         )
     num_agents = make_env(asked.env).spec.num_agents
     config = variant_config(parsed.variant, asked, num_agents=num_agents, preset=parsed.preset)

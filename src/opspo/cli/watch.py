@@ -1,4 +1,4 @@
-"""`opspo watch`: one episode of a trained policy as a film."""
+"""`opspo watch`: film one episode of a trained policy."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ class _Watch:
     run_dir: str
     """Folder of the run."""
     out: str = "episode.gif"
-    """The film: a .gif or an .mp4. A file of that name is replaced."""
+    """File for the film, .gif or .mp4. An existing file is replaced."""
     seed: int = 0
-    """Of the episode."""
+    """Seed of the episode."""
     checkpoint: str = "latest"
-    """`latest`, `best`, or an iteration."""
+    """Which checkpoint: `latest`, `best`, or an iteration."""
     greedy: bool = True
-    """Take the most probable action (else sample)."""
+    """Take the most probable action; otherwise sample."""
     max_steps: int = 0
-    """Stop there; 0 for the whole episode."""
+    """Steps to film at most; 0 for the whole episode."""
     fps: int = 0
-    """Steps shown in a second; 0 for what suits the environment."""
+    """Steps shown per second; 0 for a rate that suits the environment."""
 
 
 def command(arguments: Sequence[str]) -> None:
-    """Run the command."""
+    """Film one episode of a trained policy."""
     parsed = tyro.cli(_Watch, prog="opspo watch", args=arguments)
     checkpoint = parse_checkpoint(parsed.checkpoint)
 

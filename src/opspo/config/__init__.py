@@ -1,7 +1,7 @@
 """The settings of a run: frozen, typed, documented field by field, checked when they are made.
 
 The algorithm's own settings are in `opspo.algorithms`. Nothing here imports JAX, so that the
-command line answers at once.
+command line answers quickly.
 """
 
 from opspo.config.checkpoints import parse_checkpoint

@@ -1,16 +1,16 @@
-"""Which settings a run may change when it goes on, and which have changed.
+"""Which settings may change when a run is resumed, and which have changed.
 
-A checkpoint keeps the settings that it was written with. A run that goes on with edited settings
-is refused where the saved state would mean something else under them:
+A checkpoint records the settings that it was written with. A run with edited settings cannot be
+resumed where the saved state would mean something else under them:
 
 - `env`, `algo`, `seed`: it would be another run under the same name;
 - `rollout.num_envs`, `rollout.num_steps`: the environments are part of the state, and steps are
   counted in iterations;
 - `policy.…` and `algorithm.critic`: the parameters are those of other networks.
 
-All else may change (numbers of the algorithm, step sizes, evaluation, checkpoints, `total_steps`,
-`devices`), as long as what is saved has the same arrays: a learned state weight that appears or
-disappears adds or drops some.
+Everything else may change (numbers of the algorithm, step sizes, evaluation, checkpoints,
+`total_steps`, `devices`), as long as the state has the same arrays: a learned state weight that
+appears or disappears adds or drops some.
 """
 
 from __future__ import annotations
@@ -20,16 +20,25 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
+from opspo.config.own import plain_algorithm
 from opspo.config.run import TrainConfig
 
 NETWORKS = ("policy",)
-"""Settings that a policy alone has to keep, to be played."""
+"""Settings that must not change if the policy alone is to be played."""
 KEPT = ("env", "algo", "seed", "rollout.num_envs", "rollout.num_steps", "algorithm.critic")
-"""Settings that a run has to keep besides, to go on."""
+"""Settings that must not change, in addition, if the run is to be resumed."""
 AT_THE_START = ("policy.output_gain", "policy.initial_log_std")
-"""These are used once, for fresh networks."""
-NEVER_SAVED = ("run_dir", "total_steps", "devices", "tensorboard", "evaluation", "checkpoint")
-"""No array depends on these."""
+"""Settings that are used once, for fresh networks."""
+NEVER_SAVED = (
+    "run_dir",
+    "total_steps",
+    "devices",
+    "tensorboard",
+    "composed_by",
+    "evaluation",
+    "checkpoint",
+)
+"""Settings that no array depends on."""
 FREE_IN_POLICY = (*AT_THE_START, "policy.chunk_length")
 
 
@@ -48,7 +57,10 @@ class Change:
 
 def changes(was: TrainConfig, now: TrainConfig) -> list[Change]:
     """Every setting that differs; what only one of two algorithms has was, or is, null."""
-    before, after = _flat(dataclasses.asdict(was)), _flat(dataclasses.asdict(now))
+    before, after = (
+        _flat(dataclasses.asdict(each) | {"algorithm": plain_algorithm(each.algorithm)})
+        for each in (was, now)
+    )
     names = [*before, *(name for name in after if name not in before)]
     return [
         Change(name, before.get(name), after.get(name))
@@ -58,7 +70,7 @@ def changes(was: TrainConfig, now: TrainConfig) -> list[Change]:
 
 
 def breaking(found: Iterable[Change], *, policy_alone: bool = False) -> list[Change]:
-    """The changes with which a run cannot go on, or a policy alone cannot be played."""
+    """The changes with which a run cannot be resumed, or a policy alone cannot be played."""
     kept = NETWORKS if policy_alone else (*KEPT, *NETWORKS)
     return [
         change

@@ -1,4 +1,4 @@
-"""Which checkpoint, as a flag."""
+"""Parsing a flag that selects a checkpoint."""
 
 from __future__ import annotations
 
@@ -8,7 +8,11 @@ from opspo.errors import unknown_name
 
 
 def parse_checkpoint(text: str) -> int | Literal["latest", "best"]:
-    """`latest`, `best`, or `40` → 40."""
+    """Parse `latest`, `best` or an iteration: `40` → 40.
+
+    Raises:
+        ConfigError: the text is none of these.
+    """
     if text.isdecimal():
         return int(text)
     names: dict[str, Literal["latest", "best"]] = {"latest": "latest", "best": "best"}

@@ -9,14 +9,23 @@ from typing import Any, get_type_hints
 import opspo
 from opspo.algorithms import ALGORITHMS
 from opspo.algorithms.common import AlgorithmConfig
+from opspo.config.own import declared_as, plain_algorithm, stand_in, with_missing
 from opspo.config.run import TrainConfig
 from opspo.config.versions import FORMAT, check_format, upgrade
 from opspo.errors import ConfigError, unknown_name
+from opspo.terms import Missing
 
 
 def to_plain(config: TrainConfig) -> dict[str, Any]:
-    """The complete configuration as JSON objects, with its format and who wrote it."""
-    return {"format": FORMAT, "opspo": opspo.__version__, **dataclasses.asdict(config)}
+    """The complete configuration as JSON objects, with its format and who wrote it.
+
+    In place of a function of the user's own stands its name, and `declaration` names a class of the
+    user's own; neither is ever imported.
+    """
+    head: dict[str, Any] = {"format": FORMAT, "opspo": opspo.__version__}
+    if own := declared_as(config.algorithm):
+        head["declaration"] = own
+    return head | {**dataclasses.asdict(config), "algorithm": plain_algorithm(config.algorithm)}
 
 
 def to_json(config: TrainConfig) -> str:
@@ -28,15 +37,17 @@ def from_json(text: str) -> TrainConfig:
     """Read what `to_json` wrote, now or in an older version.
 
     A setting that an older format does not have gets the value that it had then (`versions`); any
-    other that is missing gets its default.
+    other that is missing gets its default. Functions and declarations of the user's own come back
+    as stand-ins, which play a policy but do not train (`own`).
 
     Raises:
         ConfigError: a setting is unknown or ill-typed, or the format is one of a later version.
     """
     try:
         data = dict(json.loads(text))
-        algo = data["algo"]
-        algorithm = ALGORITHMS.get(algo)
+        algo, settings = data["algo"], dict(data.get("algorithm", {}))
+        declaration = data.pop("declaration", "")
+        algorithm = stand_in(algo, declaration, settings) if declaration else ALGORITHMS.get(algo)
     except (ValueError, KeyError, TypeError) as error:
         raise ConfigError(f"The configuration cannot be read: {error!r}") from error
     # first: a later version may have algorithms and settings that this one does not know
@@ -48,18 +59,25 @@ def from_json(text: str) -> TrainConfig:
 
 
 def _parse(cls: type[Any], data: dict[str, Any], algorithm: type[AlgorithmConfig]) -> Any:
-    import pydantic  # noqa: PLC0415  (only readers of a run folder need it)
-
     types = get_type_hints(cls)
     fields = {item.name for item in dataclasses.fields(cls)}
     values: dict[str, Any] = {}
-    for key, value in data.items():
+    for key, value in with_missing(data).items() if cls is algorithm else data.items():
         if key not in fields:
             raise unknown_name(f"field of {cls.__name__}", key, fields)
         part = algorithm if types[key] is AlgorithmConfig else types[key]
-        nested = dataclasses.is_dataclass(part) and isinstance(value, dict)
-        values[key] = _parse(part, value, algorithm) if nested else value
+        if dataclasses.is_dataclass(part) and isinstance(value, dict):
+            values[key] = _parse(part, value, algorithm)
+        else:
+            values[key] = value if isinstance(value, Missing) else _checked(cls, key, part, value)
+    return cls(**values)
+
+
+def _checked(cls: type[Any], name: str, kind: Any, value: Any) -> Any:
+    """A value in the type of its field; a list becomes a tuple."""
+    import pydantic  # noqa: PLC0415  (only readers of a run folder need it)
+
     try:
-        return pydantic.TypeAdapter(cls).validate_python(values)
+        return pydantic.TypeAdapter(kind).validate_python(value)
     except pydantic.ValidationError as error:
-        raise ConfigError(f"{cls.__name__} cannot be read: {error}") from error
+        raise ConfigError(f"{cls.__name__} cannot be read: {name}: {error}") from error

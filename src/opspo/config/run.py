@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
+
+import tyro
 
 from opspo.algorithms import ALGORITHMS, OPSPOConfig
 from opspo.algorithms.common import (
@@ -32,17 +35,19 @@ class TrainConfig:
     algo: str = "opspo"
     """Algorithm; `opspo algos` lists them."""
     seed: int = 0
-    """Everything random in the run follows from it."""
+    """Seed of everything random in the run."""
     total_steps: int = 1_000_000
     """Environment steps to train for, rounded up to whole iterations."""
     run_dir: str = ""
-    """Folder of the run; by default runs/<env>-<algo>-seed<seed>."""
+    """Folder of the run; by default `runs/<env>-<algo>-seed<seed>`."""
     devices: int = 1
-    """Devices to divide the environments over; of a CPU, that many are made."""
+    """Number of devices to divide the environments over; a CPU is split into as many."""
     tensorboard: bool = True
-    """Write TensorBoard events as well as metrics.jsonl."""
+    """Write TensorBoard events in addition to metrics.jsonl."""
     bound_estimates: bool = False
-    """Log estimates of the bound on the surrogate's error, for each agent in turn."""
+    """Log estimates of the bound on the surrogate's error, for each agent in the order."""
+    composed_by: Annotated[str, tyro.conf.Suppress] = ""
+    """`module:function` of the user's own function that composed the algorithm, where one did."""
     rollout: RolloutConfig = field(default_factory=RolloutConfig)
     policy: PolicyConfig = field(default_factory=PolicyConfig)
     optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
@@ -52,15 +57,7 @@ class TrainConfig:
     checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
 
     def __post_init__(self) -> None:
-        if self.algo not in ALGORITHMS:
-            raise unknown_name("algorithm", self.algo, ALGORITHMS)
-        expected = ALGORITHMS[self.algo]
-        require(
-            isinstance(self.algorithm, expected),
-            "algorithm",
-            f"an {expected.__name__} where algo is '{self.algo}'",
-            self.algorithm,
-        )
+        self._check_algo()
         require(0 <= self.seed < 2**31 - 2**20, "seed", "from 0 to 2,146,435,071", self.seed)
         require(self.total_steps >= 1, "total_steps", "at least 1", self.total_steps)
         require(
@@ -84,8 +81,24 @@ class TrainConfig:
         )
         self._check_algorithm()
 
+    def _check_algo(self) -> None:
+        """The algorithm's name is that of its declaration, of this package or the user's own."""
+        if type(self.algorithm) not in ALGORITHMS.values():
+            name = type(self.algorithm).name
+            require(self.algo == name, "algo", f"'{name}', as algorithm declares it", self.algo)
+            return
+        if self.algo not in ALGORITHMS:
+            raise unknown_name("algorithm", self.algo, ALGORITHMS)
+        expected = ALGORITHMS[self.algo]
+        require(
+            isinstance(self.algorithm, expected),
+            "algorithm",
+            f"an {expected.__name__} where algo is '{self.algo}'",
+            self.algorithm,
+        )
+
     def _check_algorithm(self) -> None:
-        """What an algorithm asks of the other parts."""
+        """What an algorithm requires of the other sections."""
         require(
             self.rollout.num_steps >= 2 or self.algorithm.state_weight not in NEEDS_CENTRAL_CRITIC,
             "rollout.num_steps",
@@ -106,8 +119,9 @@ class TrainConfig:
             self.algorithm.clip_range != "double_by_ratios"
             or (self.algorithm.sequential and self.policy.share_parameters),
             "algorithm.clip_range",
-            "another than 'double_by_ratios', as 'double_by_position', unless agents are updated "
-            "in turn with policy.share_parameters on: else nobody has moved when a round begins",
+            "another than 'double_by_ratios' (such as 'double_by_position') unless the algorithm "
+            "is sequential and policy.share_parameters is on: otherwise no agent has moved when a "
+            "round begins",
             self.algorithm.clip_range,
         )
 

@@ -1,4 +1,4 @@
-"""Several seeds as one flag."""
+"""Parsing the flag --seeds."""
 
 from __future__ import annotations
 
@@ -8,7 +8,11 @@ from opspo.errors import ConfigError
 
 
 def parse_seeds(text: str) -> tuple[int, ...]:
-    """`0..3` → (0, 1, 2, 3), and `0,3` → (0, 3)."""
+    """Parse several seeds: `0..3` → (0, 1, 2, 3), and `0,3` → (0, 3).
+
+    Raises:
+        ConfigError: the text has neither form, or its range is empty.
+    """
     if found := re.fullmatch(r"(\d+)\.\.(\d+)", text):
         first, last = map(int, found.groups())
         if first <= last:

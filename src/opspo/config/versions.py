@@ -1,16 +1,16 @@
-"""The format of config.json, and what its older formats mean today.
+"""The format of config.json, and how older formats are read.
 
-A run folder outlives the program that wrote it. Whoever adds a setting, or moves a default, asks
-what an earlier run did:
+A run folder outlives the program that wrote it. When you add a setting or change a default, ask
+what earlier runs did:
 
-- A new setting whose default is what every run did before: nothing to do. The default stands for
-  what an older file does not say.
-- A new setting whose default is something else, or a new default of a setting that is there:
-  raise `FORMAT` by one (unless it was, since the last release), and write into `OLD_VALUES`,
-  under the format before, what the older runs did.
-- A setting's own name, type or meaning does not change: add a new one in its place.
+- A new setting whose default is what every run did before: nothing to do. The default fills in what
+  an older file does not have.
+- A new setting with any other default, or a new default of an existing setting: increase `FORMAT`
+  by one (unless that was done since the last release), and enter in `OLD_VALUES`, under the
+  previous format, what older runs did.
+- The name, type or meaning of an existing setting never changes: add a new setting instead.
 
-`tests/test_format.py` fails until its list of settings and defaults says the same.
+`tests/test_format.py` fails until its list of settings and defaults agrees.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from opspo.algorithms.common import AlgorithmConfig
 from opspo.errors import ConfigError
 
 FORMAT = 2
-"""Of the files written today. Files without one have format 1."""
+"""The format of files written now. Files that name no format have format 1."""
 
 OLD_VALUES: dict[int, dict[str, Any]] = {
     1: {
@@ -33,15 +33,15 @@ OLD_VALUES: dict[int, dict[str, Any]] = {
         "policy.running_normalisation": False,
     },
 }
-"""Format → setting → the value that it had in that format, where the file does not say."""
+"""Format → setting → the value it had in that format if the file does not have it."""
 
 
 def upgrade(
     data: Mapping[str, Any], algorithm: type[AlgorithmConfig], *, found: int
 ) -> dict[str, Any]:
-    """The settings of a file of the format `found`, with what older formats do not say.
+    """The settings of a file with format `found`, completed with the old values it lacks.
 
-    What the file says stays as it is. Settings of other algorithms are left out.
+    The file's own values stay as they are. Settings of other algorithms are left out.
     """
     settings: dict[str, Any] = copy.deepcopy(dict(data))
     for version in range(found, FORMAT):
@@ -60,16 +60,21 @@ def _fill(
     part: Any = settings
     for section in sections:
         part = part.setdefault(section, {})
-        if not isinstance(part, dict):  # reading it says what is wrong
+        if not isinstance(part, dict):  # the reader will report it
             return
     part.setdefault(last, value)
 
 
 def check_format(found: Any, written_by: Any, own_version: str) -> int:
-    """The number of a file's format.
+    """Check the format that a file names, and return it.
+
+    Args:
+        found: the format.
+        written_by: the version of opspo that wrote the file.
+        own_version: this version of opspo.
 
     Raises:
-        ConfigError: it is none, or one that only a later opspo can read; it says which.
+        ConfigError: it is not a format, or only a later opspo can read it; the message says which.
     """
     if type(found) is not int or found < 1:
         raise ConfigError(f"format must be a whole number from 1 to {FORMAT}, but is {found!r}.")
@@ -78,7 +83,7 @@ def check_format(found: Any, written_by: Any, own_version: str) -> int:
         install = (
             f"Install the opspo that wrote it, or a later one: pip install 'opspo>={written_by}'"
             if later
-            else "A later state of this version wrote it: update your checkout"
+            else "A later commit of this version wrote it: update your checkout"
         )
         raise ConfigError(
             f"This configuration has format {found}, but opspo {own_version} reads formats up to "

@@ -12,28 +12,28 @@ if TYPE_CHECKING:
 
 
 def environment_ids() -> tuple[str, ...]:
-    """Every listed environment id, as `family/task`."""
+    """Ids of all listed environments, as `family/task`."""
     return tuple(f"{name}/{task}" for name, family in FAMILIES.items() for task in family.tasks)
 
 
 def check_id(env: str) -> None:
-    """Raise a `ConfigError` that lists what exists, if `env` does not."""
+    """Raise a `ConfigError` that lists what exists, if the environment id does not."""
     _find(env)
 
 
 def require_env(env: str) -> None:
-    """Raise a `ConfigError` if `env` does not exist, or its engine is not installed."""
+    """Raise a `ConfigError` if the environment id does not exist or its engine is missing."""
     family, _ = _find(env)
     family.require(env)
 
 
 def make_env(env: str) -> Environment:
-    """The environment of that id.
+    """Make the environment with that id.
 
     Raises:
-        ConfigError: there is none of that id; the message names the nearest. Or its engine is not
+        ConfigError: the id does not exist (the message names the nearest), or the engine is not
             installed.
-        EngineError: it raised when it was made; the message is its own traceback.
+        EngineError: the environment raised while it was made; the message has its traceback.
     """
     family, task = _find(env)
     family.require(env)

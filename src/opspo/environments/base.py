@@ -1,4 +1,4 @@
-"""What an environment is to this library: a specification and two pure functions."""
+"""The protocols an environment follows: a specification, and either pure functions or a batch."""
 
 from __future__ import annotations
 
@@ -15,41 +15,41 @@ from opspo.types import Array
 
 @dataclass(frozen=True)
 class EnvironmentSpec:
-    """Sizes and facts that do not change."""
+    """Sizes and facts about an environment that do not change."""
 
     name: str
     num_agents: int
     observation_size: int
     state_size: int
     num_actions: int = 0
-    """Discrete choices of each agent, the most in any of its decisions; 0 where actions are
-    continuous."""
+    """Discrete choices per agent: the largest number in any of its decisions. 0 for continuous
+    actions."""
     action_size: int = 0
-    """Dimensions of each agent's action: numbers in [-1, 1], or, with `num_actions`, decisions at
-    one step (MultiDiscrete). 0 where the action is one decision."""
+    """Dimensions of each agent's action: numbers in [-1, 1], or, with `num_actions`, the decisions
+    made at one step (MultiDiscrete). 0 if the action is a single decision."""
     action_sizes: tuple[int, ...] = ()
-    """Each agent's own dimensions, where some have fewer than `action_size`: what is beyond does
-    nothing and does not count. () where all have all of them."""
+    """Each agent's own number of dimensions, if some have fewer than `action_size`: the surplus
+    does nothing and is not counted. () if every agent has all of them."""
     action_counts: tuple[int, ...] = ()
-    """Each agent's own number of choices, where some have fewer than `num_actions`. () where all
-    have as many."""
+    """Each agent's own number of choices, if some have fewer than `num_actions`. () if all have the
+    same number."""
     decision_counts: tuple[tuple[int, ...], ...] = ()
-    """Each agent's number of choices in each of its own decisions, where there are several at one
-    step and some have fewer than `num_actions`. () where all have as many."""
+    """Each agent's number of choices in each of its decisions, if there are several decisions per
+    step and some have fewer choices than `num_actions`. () if all have the same number."""
     agents: tuple[str, ...] = ()
-    """The agents' names in the order of the axis N; () where they have none."""
+    """The agents' names in the order of axis N; () if they have none."""
     episode_limit: int = 0
-    """Most steps of an episode, at which it is truncated; 0 where there is no limit."""
+    """Maximum number of steps in an episode, which is then truncated; 0 for no limit."""
     has_win: bool = False
     """Whether episodes are won or lost."""
     outcomes: tuple[str, ...] = ()
-    """Names of further numbers that an episode comes to, for the metrics."""
+    """Names of further numbers that an episode reports at its end, for the metrics."""
     engine: str = ""
-    """What simulates it, with the version."""
+    """The simulator and its version."""
 
     @property
     def choices(self) -> tuple[int, ...]:
-        """Shape of one agent's available actions: [A], or [D, A] of D decisions; () of none."""
+        """Shape of one agent's action mask: [A], or [D, A] for D decisions; () if continuous."""
         if self.num_actions == 0:
             return ()
         decisions = (self.action_size,) if self.action_size else ()
@@ -57,7 +57,7 @@ class EnvironmentSpec:
 
     @property
     def counts(self) -> tuple[tuple[int, ...], ...]:
-        """How many choices each agent has in each of its own decisions; () where it has numbers."""
+        """Number of choices in each decision of each agent; () for continuous actions."""
         if self.num_actions == 0 or self.decision_counts:
             return self.decision_counts
         counts = self.action_counts or (self.num_actions,) * self.num_agents
@@ -72,65 +72,65 @@ class Observation:
     observation: Array
     """[N, d], zeros for a dead agent"""
     state: Array
-    """[s]"""
+    """[s] the global state, for the critic"""
     available_actions: Array | None
-    """[N, A] bool, or [N, D, A] of D decisions, at least one for each; None with continuous
-    actions"""
+    """[N, A] bool, or [N, D, A] for D decisions, with at least one true per decision; None for
+    continuous actions"""
     alive: Array
-    """[N] bool"""
+    """[N] bool, false once an agent is dead"""
 
 
 @struct.dataclass
 class Step:
-    """What came of a joint action. Nothing here has been reset."""
+    """The outcome of a joint action, before any reset."""
 
     observation: Observation
     reward: Array
-    """[] the team's"""
+    """[] the team's reward"""
     terminated: Array
     """[] bool, the task itself ended"""
     truncated: Array
-    """[] bool, a limit cut it; false where it terminated"""
+    """[] bool, a limit cut the episode; false if it terminated"""
     win: Array
     """[] bool, this step won the episode"""
     lost: Array | None = None
-    """[] bool, the engine broke down and the episode does not count; None where it cannot"""
+    """[] bool, the engine failed and the episode does not count; None if that cannot happen"""
     outcome: dict[str, Array] = struct.field(default_factory=dict)
-    """[] each of the specification's `outcomes`; they count where the episode ended"""
+    """[] for each of the specification's `outcomes`; used only where the episode ended"""
 
 
 class JaxEnvironment(Protocol):
     """One environment (not a batch) as pure functions; the library adds the batch axis.
 
-    `step` does not reset: the rollout does, after it has kept the true last state.
+    `step` does not reset: the rollout does that once it has recorded the true last state.
     """
 
     @property
     def spec(self) -> EnvironmentSpec:
-        """The sizes."""
+        """The environment's specification."""
 
     def reset(self, key: Array) -> tuple[Any, Observation]:
-        """Start an episode."""
+        """Start an episode; return its state and the first observation."""
 
     def step(self, key: Array, state: Any, action: Array) -> tuple[Any, Step]:
-        """Take the joint action, int [N] or [N, D], or float [N, D]."""
+        """Take the joint action, int [N] or [N, D], or float [N, D] in [-1, 1]."""
 
 
 def strongly_typed(started: Any) -> Any:
-    """What a traced `reset` gives, with the types that `step` gives.
+    """The result of a traced `reset`, with the strong dtypes that `step` returns.
 
-    An environment may start from numbers of Python's; left weakly typed, they would make the second
-    step compile anew.
+    An environment may start from plain Python numbers. Left weakly typed, they would make JAX
+    compile again at the second step.
     """
     return jax.tree.map(lambda x: jax.lax.convert_element_type(x, x.dtype), started)
 
 
 class HostBatch(Protocol):
-    """Environments side by side that are stepped outside of JAX: NumPy in, NumPy out.
+    """A batch of environments that are stepped outside of JAX: NumPy in, NumPy out.
 
-    Everything has a leading axis E. `step` resets what ended, but what it returns of the step has
-    not been reset. It may fill the same arrays each time, but where an episode ends, its last
-    observation and the next first one must be two.
+    Every array has a leading axis E. `step` resets the environments whose episode ended, but the
+    `Step` it returns precedes that reset. It may fill the same arrays at every call, but where an
+    episode ends, its last observation and the first one of the next must be separate arrays.
     """
 
     def reset(self) -> Observation:
@@ -140,18 +140,18 @@ class HostBatch(Protocol):
         """Take the joint actions, int [E, N] or [E, N, D], or float [E, N, D].
 
         Returns:
-            What came of them, with the true last observation where an episode ended; and the
-            observation to go on from, which is the first of a new episode there.
+            The outcome, with the true last observation where an episode ended; and the observation
+            to continue from, which is the first of a new episode there.
 
         Raises:
-            EngineError: the engine broke down for good.
+            EngineError: the engine failed and cannot be restarted.
         """
 
     @property
     def lost_episodes(self) -> int:
-        """How many episodes were dropped so far because their worker died.
+        """Number of episodes dropped so far because their worker died.
 
-        The step at which that happened is truncated, with a reward of 0, and says `lost`.
+        The step at which that happened is truncated, has a reward of 0 and is marked `lost`.
         """
 
     def close(self) -> None:
@@ -159,26 +159,27 @@ class HostBatch(Protocol):
 
 
 class HostEnvironment(Protocol):
-    """An environment whose engine is not JAX."""
+    """An environment whose engine is not written in JAX."""
 
     @property
     def spec(self) -> EnvironmentSpec:
-        """The sizes."""
+        """The environment's specification."""
 
     def open(self, num_envs: int, seed: int) -> HostBatch:
         """Start the engine. The same seed and actions give the same episodes.
 
-        Another seed gives others, in every one of the environments: `environments.seeds.spread`
-        draws a seed for each.
+        A different seed gives different episodes in every environment:
+        `environments.seeding.spread` draws a seed for each.
 
-        Several may be open at once, each stepped by a thread of its own (`rollout.groups`): nothing
-        that they draw from may be shared.
+        Several batches may be open at once, each stepped by its own thread (`rollout.groups`), so
+        they must not share a random generator.
         """
 
 
 Environment = JaxEnvironment | HostEnvironment
+"""Either kind"""
 
 
 def runs_on_host(environment: Environment) -> TypeIs[HostEnvironment]:
-    """Whether an environment's engine is stepped outside of JAX."""
+    """Whether an environment is stepped outside of JAX."""
     return hasattr(environment, "open")

@@ -1,4 +1,4 @@
-"""What the agents of a team decide in a step, whatever library's spaces say so."""
+"""What the agents of a team decide at each step, whichever library's spaces describe it."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ from opspo.errors import ConfigError
 
 @dataclass(frozen=True)
 class Action:
-    """What one agent decides in a step."""
+    """What one agent decides at each step."""
 
     size: int
-    """How many numbers in [−1, 1], or how many decisions"""
+    """Number of values in [−1, 1], or number of decisions"""
     counts: tuple[int, ...]
-    """Choices of each decision; () where the action is numbers"""
+    """Number of choices in each decision; () for continuous actions"""
     decode: Callable[[Any], Any]
-    """([size] numbers or choices from 0) → the action as its engine takes it"""
+    """([size] values, or choices counted from 0) → the action in the engine's format"""
 
 
 def to_range(low: Any, high: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Centre and half-width of the interval that [−1, 1] is brought to.
+    """Centre and half-width of the interval that [−1, 1] is mapped to.
 
-    That is [low, high] where both are finite, else what lies next to the end that is: [low,
-    low + 2], [high − 2, high], and [−1, 1] where there is neither.
+    That interval is [low, high] if both are finite, [low, low + 2] or [high − 2, high] if only one
+    is, and [−1, 1] if neither is.
 
     Args:
-        low: [D].
-        high: [D].
+        low: [D] lower bounds, −inf for none.
+        high: [D] upper bounds, inf for none.
 
     Returns:
-        Two arrays [D]; the action is centre + half-width × number.
+        Two arrays [D]; the action is centre + half-width × value.
     """
     low, high = np.asarray(low, float), np.asarray(high, float)
     below, above = np.isfinite(low), np.isfinite(high)
@@ -49,10 +49,10 @@ def to_range(low: Any, high: Any) -> tuple[np.ndarray, np.ndarray]:
 
 
 def team_sizes(actions: Sequence[Action], name: str) -> dict[str, Any]:
-    """The fields of an `EnvironmentSpec` that say what its agents decide.
+    """The fields of an `EnvironmentSpec` that describe the agents' actions.
 
     Raises:
-        ConfigError: some choose and others give numbers.
+        ConfigError: some agents have discrete actions and others continuous ones.
     """
     kinds = {bool(action.counts) for action in actions}
     if len(kinds) != 1:
@@ -76,16 +76,16 @@ def team_sizes(actions: Sequence[Action], name: str) -> dict[str, Any]:
 
 
 def unless_equal(numbers: Sequence[int]) -> tuple[int, ...]:
-    """Each agent's number, or () where all have the same."""
+    """The numbers as a tuple, or () if all are equal."""
     return () if len(set(numbers)) == 1 else tuple(numbers)
 
 
 def choices_of(spec: EnvironmentSpec) -> np.ndarray:
-    """Which discrete choices the agents have at all.
+    """Which discrete choices each agent has at all.
 
     Returns:
-        [N, A] bool, or [N, D, A] of D decisions. A surplus choice is never available; a surplus
-        decision has choice 0 alone.
+        [N, A] bool, or [N, D, A] for D decisions. A surplus choice is never available; a surplus
+        decision has choice 0 only.
     """
     depth = spec.action_size or 1
     counts = [own + (1,) * (depth - len(own)) for own in spec.counts]
@@ -100,13 +100,16 @@ def random_action(
     *,
     lead: tuple[int, ...] = (),
 ) -> np.ndarray:
-    """Any available choices, int [..., N] or [..., N, D], or numbers in [−1, 1], [..., N, D].
+    """A uniformly random action for each agent.
 
     Args:
-        spec: of the environment.
-        available: [..., N, A] or [..., N, D, A]; of no matter with numbers.
-        rng: what is drawn from.
-        lead: with numbers, the shape that comes before N.
+        spec: the environment's specification.
+        available: [..., N, A] or [..., N, D, A] bool; ignored for continuous actions.
+        rng: the generator to draw from.
+        lead: for continuous actions, the shape in front of N.
+
+    Returns:
+        Available choices, int32 [..., N] or [..., N, D], or values in [−1, 1], float32 [..., N, D].
     """
     if not spec.num_actions:
         shape = (*lead, spec.num_agents, spec.action_size)
@@ -117,19 +120,19 @@ def random_action(
 
 
 def allowed(mask: Any, action: Action, depth: int, most: int) -> np.ndarray:
-    """An engine's own mask of one agent among all choices of the team.
+    """One agent's mask from the engine, padded to the team's decisions and choices.
 
     Args:
-        mask: an array for each decision, however nested, or all of them in one row.
-        action: the agent's.
-        depth: D.
-        most: A.
+        mask: one array per decision, however nested, or a single row of all of them.
+        action: the agent's own decisions.
+        depth: D, the most decisions of any agent.
+        most: A, the most choices in any decision.
 
     Returns:
         [D, A] bool.
 
     Raises:
-        ValueError: the mask has another length than the choices together.
+        ValueError: the mask does not have one entry for each of the agent's choices.
     """
     row = _row(mask)
     if row.size != sum(action.counts):
@@ -144,7 +147,7 @@ def allowed(mask: Any, action: Action, depth: int, most: int) -> np.ndarray:
 
 
 def _row(mask: Any) -> np.ndarray:
-    """All its entries in a row."""
+    """All entries, flattened."""
     if isinstance(mask, tuple | list) and mask:
         return np.concatenate([_row(part) for part in mask])
     return np.asarray(mask, bool).reshape(-1)

@@ -1,8 +1,8 @@
-"""Where an environment's arrays come in: one dtype, one reading of its flags, agents' numbers.
+"""Where an environment's arrays enter the library: dtypes, flags and agent numbers.
 
-Everything that trains or evaluates goes through `entered`, so that what an engine returns is
-brought into form once. Observations, states, rewards and outcomes become float32, whatever they
-are; flags become bool, and an end that is both is a termination.
+Training and evaluation wrap every environment with `entered`, so an engine's output is converted in
+one place. Observations, states, rewards and outcomes of any dtype become float32; flags become
+bool, and an end with both flags set is a termination.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ from opspo.types import Array
 
 
 def entered(environment: Environment, *, agent_id: bool) -> Environment:
-    """The environment as the library sees it; one that has entered before enters again.
+    """The environment as the library sees it.
 
     Args:
-        environment: as its author made it.
-        agent_id: append each agent's number, one-hot, to what it sees.
+        environment: as its author made it; one that is already wrapped is unwrapped first.
+        agent_id: append each agent's number, one-hot, to its observation.
     """
     environment = as_made(environment)
     if runs_on_host(environment):
@@ -51,18 +51,21 @@ def as_made(environment: Environment) -> Environment:
 
 
 def entered_spec(spec: EnvironmentSpec, *, agent_id: bool) -> EnvironmentSpec:
-    """The sizes after entry."""
+    """The specification after entry: with `agent_id`, observations are longer by N."""
     size = spec.observation_size + spec.num_agents * agent_id
     return dataclasses.replace(spec, observation_size=size)
 
 
 def with_agent_id(observation: Any, agents: int | Any, *, xp: Any = jnp) -> Any:
-    """What each agent sees, with its number appended, [..., N, d] → [..., N, d + M].
+    """Observations with each agent's number appended as a one-hot vector.
 
     Args:
         observation: [..., N, d].
-        agents: M, for all of them (N = M); or the one-hot rows of those that there are, [N, M].
-        xp: the module of the arrays, JAX's or NumPy.
+        agents: M if all agents are present (N = M), or the one-hot rows of those that are, [N, M].
+        xp: the array module, `jax.numpy` or `numpy`.
+
+    Returns:
+        [..., N, d + M].
     """
     number = xp.eye(agents) if isinstance(agents, int) else agents
     number = xp.broadcast_to(number, (*observation.shape[:-1], number.shape[-1]))
@@ -70,13 +73,13 @@ def with_agent_id(observation: Any, agents: int | Any, *, xp: Any = jnp) -> Any:
 
 
 def _own(value: Any, dtype: Any, xp: Any) -> Any:
-    """An array that nobody else writes to: an engine may fill the same one at each step, before
-    the one it was filled with is recorded. JAX's arrays never change."""
+    """An array of our own. An engine may refill the same NumPy array at each step, before we have
+    recorded what it held; JAX arrays never change."""
     return np.array(value, dtype) if xp is np else jnp.asarray(value, dtype)
 
 
 def _observation(seen: Observation, agents: int, xp: Any) -> Observation:
-    """`agents`: how many numbers to append; 0 for none."""
+    """`agents`: the length of the one-hot number to append; 0 for none."""
     observation = _own(seen.observation, np.float32, xp)
     available = seen.available_actions
     return Observation(
@@ -109,12 +112,12 @@ class JaxEntry:
         self._agents = made.spec.num_agents * agent_id
 
     def reset(self, key: Array) -> tuple[Any, Observation]:
-        """Start an episode."""
+        """Start an episode; return its state and the first observation."""
         state, seen = self.made.reset(key)
         return state, _observation(seen, self._agents, jnp)
 
     def step(self, key: Array, state: Any, action: Array) -> tuple[Any, Step]:
-        """Take the joint action."""
+        """Take the joint action, int [N] or [N, D], or float [N, D]."""
         state, step = self.made.step(key, state, action)
         return state, _step(step, self._agents, jnp)
 
@@ -126,10 +129,10 @@ class HostEntry:
         self.made = made
         self.spec = entered_spec(made.spec, agent_id=agent_id)
         self.agents = made.spec.num_agents * agent_id
-        """How many numbers are appended"""
+        """Length of the one-hot number appended to observations; 0 for none"""
         self.fitted = False
-        """Whether a step of it has fitted the specification: what does not from then on is a fault
-        that comes while something is learned"""
+        """Whether a step has matched the specification. A mismatch before that is an error in the
+        settings; after it, training has begun and what was learned must be saved"""
 
     def open(self, num_envs: int, seed: int) -> BatchEntry:
         """Start the engine."""
@@ -140,22 +143,23 @@ class HostEntry:
         return BatchEntry(batch, num_envs, self)
 
     def tried(self, call: Callable[[], Any], when: str) -> Any:
-        """As `tried`; but what ceases to fit loses nothing either."""
+        """As the function `tried`, but a mismatch after a step that matched is an `EngineError`,
+        so that the training state is saved."""
         try:
             return tried(call, when)
         except ConfigError as error:
             if not self.fitted:
                 raise
             raise EngineError(
-                f"The environment does not fit its specification any more {when}.\n{told(error)}"
+                f"The environment no longer fits its specification {when}.\n{told(error)}"
             ) from error
 
 
 class BatchEntry:
-    """A `HostBatch` after entry: what its environment raises is an `EngineError`.
+    """A `HostBatch` after entry: whatever its environment raises becomes an `EngineError`.
 
-    An episode that its engine lets run beyond the limit of the specification is cut there; what
-    comes after counts as a new one.
+    If the engine runs past the specification's episode limit, the episode is truncated there, and
+    the steps that follow count as a new one.
     """
 
     def __init__(self, made: HostBatch, num_envs: int, entry: HostEntry) -> None:
@@ -170,7 +174,7 @@ class BatchEntry:
         return _observation(self._entry.tried(self._made.reset, "at a reset"), self._agents, np)
 
     def step(self, action: np.ndarray) -> tuple[Step, Observation]:
-        """Take the joint actions."""
+        """Take the joint actions, int [E, N] or [E, N, D], or float [E, N, D]."""
         made, following = self._entry.tried(
             lambda: self._made.step(action), f"at step {self._steps}"
         )
@@ -186,13 +190,13 @@ class BatchEntry:
 
     @property
     def lost_episodes(self) -> int:
-        """As the engine counts them."""
+        """The engine's count of lost episodes."""
         return int(
-            self._entry.tried(lambda: self._made.lost_episodes, "when it was asked for them")
+            self._entry.tried(lambda: self._made.lost_episodes, "when asked for `lost_episodes`")
         )
 
     def close(self) -> None:
-        """Stop the engine. One that cannot even do that has nothing left to lose."""
+        """Stop the engine. An exception here is only a warning: nothing is left to save."""
         try:
             self._made.close()
         except Exception as error:
@@ -200,11 +204,15 @@ class BatchEntry:
 
 
 def tried(call: Callable[[], Any], when: str) -> Any:
-    """What a call of the environment gives.
+    """The result of a call into the environment.
+
+    Args:
+        call: the call.
+        when: for the message, such as "at step 3".
 
     Raises:
-        EngineError: it raised; the message is its own traceback.
-        ConfigError: what it returns does not fit its specification.
+        EngineError: the environment raised; the message has its traceback.
+        ConfigError: what it returned does not fit its specification.
     """
     with in_its_words(f"The environment raised {when}."):
         return call()
@@ -212,10 +220,12 @@ def tried(call: Callable[[], Any], when: str) -> Any:
 
 @contextmanager
 def in_its_words(what: str) -> Iterator[None]:
-    """What an environment raises in here becomes an `EngineError` that has its own traceback.
+    """Turn whatever an environment raises inside into an `EngineError` with its traceback.
+
+    `EngineError` and `ConfigError` pass unchanged.
 
     Args:
-        what: what has failed, as a sentence.
+        what: what failed, as a sentence.
     """
     try:
         yield

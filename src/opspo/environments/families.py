@@ -1,4 +1,4 @@
-"""The families of environments: what their tasks are called, what they need, who makes them."""
+"""The families of environments: their tasks, what they need, and how they are made."""
 
 from __future__ import annotations
 
@@ -28,34 +28,35 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Family:
-    """Environments of one engine, `<family>/<task>`. Nothing here loads the engine but `make`."""
+    """The environments of one engine, `<family>/<task>`. Only `make` loads the engine."""
 
     tasks: tuple[str, ...]
-    """Those that are listed."""
+    """The tasks that are listed."""
     make: Callable[[str], Environment]
-    """(task) → the environment; a `ConfigError` says what is wrong with the task."""
+    """(task) → the environment. Raises a `ConfigError` that says what is wrong with the task."""
     check: Callable[[str], object] | None = None
-    """Where other tasks than the listed are taken: raises a `ConfigError` for what is none."""
+    """For families that take more than the listed tasks: raises a `ConfigError` for a task that
+    does not exist."""
     modules: tuple[str, ...] = ()
-    """What must be importable."""
+    """Modules that must be importable."""
     game: Callable[[], str] | None = None
     """() → what else is missing, "" if nothing is."""
     install: str = ""
-    """The command that brings it."""
+    """The command that installs the engine, or where to find the instructions."""
 
     @property
     def missing(self) -> list[str]:
-        """What its engine lacks here."""
+        """What is missing on this machine: modules, then the game."""
         lacking = [module for module in self.modules if find_spec(module) is None]
         return [*lacking, *filter(None, [self.game() if self.game else ""])]
 
     @property
     def installed(self) -> bool:
-        """Whether its engine is there."""
+        """Whether the engine is installed."""
         return not self.missing
 
     def require(self, env: str) -> None:
-        """Raise a `ConfigError` with the command that installs the engine, if it is missing."""
+        """Raise a `ConfigError` that says how to install the engine, if it is missing."""
         missing = self.missing
         if missing:
             raise ConfigError(f"{env} needs {' and '.join(missing)}: {self.install}")
@@ -110,7 +111,7 @@ def _smac(task: str) -> Environment:
 
 
 def _missing_starcraft() -> str:
-    """On Linux the game is looked for in one folder; elsewhere it says itself where it is."""
+    """On Linux the game must be in a known folder; elsewhere the game itself says where it is."""
     folder = Path(os.environ.get("SC2PATH", "~/StarCraftII")).expanduser()
     there = sys.platform != "linux" or folder.is_dir()
     return "" if there else f"StarCraft II in {folder}"
@@ -134,9 +135,9 @@ def _anything(task: str) -> object:
 
 FAMILIES: dict[str, Family] = {
     "smax": Family(SMAX_MAPS, _smax),
-    # those without options, and without Brax
+    # listed: those that need neither options nor Brax
     "jaxmarl": Family(JAXMARL_TASKS, _jaxmarl, check=_check_jaxmarl),
-    # those of the paper; any other partition goes by the same form of id
+    # listed: the paper's; any other partition has an id of the same form
     "mamujoco": Family(
         MAMUJOCO_TASKS,
         _mamujoco,
@@ -151,7 +152,7 @@ FAMILIES: dict[str, Family] = {
         modules=("gfootball",),
         install="docs/environments/football.md says how (it is built from source)",
     ),
-    # those of the paper; SMAC has more
+    # listed: the paper's; SMAC has more
     "smac": Family(
         SMAC_MAPS,
         _smac,
@@ -160,7 +161,7 @@ FAMILIES: dict[str, Family] = {
         game=_missing_starcraft,
         install=INSTALL_STARCRAFT,
     ),
-    # an example; any module with a parallel_env goes by its name
+    # listed: an example; any module with a parallel_env works, by its name
     "pettingzoo": Family(
         PETTINGZOO_MODULES,
         _pettingzoo,

@@ -1,7 +1,7 @@
 """Google Research Football: `football/<scenario>[:simple115]`.
 
-Our team's outfield players are the agents; the keeper and their team are the engine's. Full time,
-or what else ends a scenario, is a true end. Each match runs in a process of its own.
+Our outfield players are the agents; the engine plays our keeper and the other team. Full time, or
+whatever else ends a scenario, is a termination. Each match runs in its own process.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from opspo.errors import ConfigError
 
 SIMPLE = "simple115"
 _KEEPER = 0
-"""Their role's number in the engine"""
+"""The engine's number for the role of goalkeeper"""
 
 
 def parse(name: str) -> tuple[str, bool]:
-    """The scenario, and whether agents see `simple115`, of `<scenario>[:simple115]`.
+    """Split `<scenario>[:simple115]` into the scenario and whether agents observe `simple115`.
 
     Raises:
         ConfigError: the scenario or the option does not exist.
@@ -68,7 +68,7 @@ class Football:
         )
 
     def open(self, num_envs: int, seed: int) -> JointBatch:
-        """Start a process for each match."""
+        """Start one process per match."""
         return JointBatch(self.spec, partial(Match, self), num_envs, seed, workers=True)
 
 
@@ -80,10 +80,10 @@ class Match(gymnasium.Env):
         self.observation_space, self.action_space = joint_spaces(environment.spec)
         self._engine: Any = None
         self.raw: dict[str, Any] = {}
-        """The engine's observation"""
+        """The engine's latest observation"""
 
     def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[Any, dict[str, Any]]:
-        """Kick off. Each match has a seed of its own, drawn from the first one's."""
+        """Kick off. Each match gets its own seed, drawn from the generator that `seed` starts."""
         super().reset(seed=seed)
         own = int(self.np_random.integers(2**31))
         if self._engine is None:
@@ -97,7 +97,7 @@ class Match(gymnasium.Env):
         return seen, {}
 
     def step(self, action: np.ndarray) -> tuple[Any, float, bool, bool, dict[str, Any]]:
-        """Take a joint action [N]."""
+        """Take a joint action, int [N]."""
         before = self.raw
         answer, _, done, _ = self._engine.step(np.asarray(action))
         seen = self._look(answer)
@@ -115,7 +115,7 @@ class Match(gymnasium.Env):
 
     def _look(self, answer: list[dict[str, Any]]) -> dict[str, Any]:
         self.raw = answer[0]
-        # after a sending-off the engine gives the last agents nobody to control
+        # after a player is sent off, the engine leaves the last agents without a player
         active = np.array([one["active"] for one in answer])
         alive = (active >= 0) & self.raw["left_team_active"][active]
         there = [one for one, plays in zip(answer, alive, strict=True) if plays]
@@ -156,7 +156,7 @@ def _simple115(answer: list[dict[str, Any]]) -> np.ndarray:
 
 
 def _config(scenario: str, agents: int) -> Any:
-    with redirect_stderr(io.StringIO()):  # Gym, which the engine imports, complains of its age
+    with redirect_stderr(io.StringIO()):  # the engine imports Gym, which warns that it is old
         from gfootball.env.config import Config  # noqa: PLC0415  (loads the engine)
 
     return Config(

@@ -1,8 +1,8 @@
-"""What footballers see, may do and are paid for, from the engine's raw observation.
+"""Football's observations, action masks and rewards, from the engine's raw observation.
 
-The sizes of A2PO's setting, in formulas of our own. Positions are the engine's: the pitch spans
-x in [−1, 1], from our goal to theirs, and y in [−0.42, 0.42]. L players are in our team (keeper
-included), R in theirs; N of ours are controlled.
+The sizes are those of A2PO's setting; the formulas are our own. Positions are the engine's: the
+pitch spans x in [−1, 1], from our goal to theirs, and y in [−0.42, 0.42]. Our team has L players
+(keeper included), theirs has R; N of ours are controlled.
 """
 
 from __future__ import annotations
@@ -13,57 +13,62 @@ from typing import Any
 import numpy as np
 
 Raw = Mapping[str, Any]
-"""The engine's observation; `active` and `sticky_actions` are those of one agent"""
+"""The engine's observation for one agent, whose `active` and `sticky_actions` it contains"""
 
 NUM_ACTIONS = 19
 IDLE, PASSES_AND_SHOT, SPRINT, RELEASE_DIRECTION = 0, slice(9, 13), 13, 14
 RELEASE_SPRINT, SLIDE, DRIBBLE, RELEASE_DRIBBLE = 15, 16, 17, 18
 
 NEAR = 0.03
-"""Within this of the ball a player can play it"""
+"""Largest distance from the ball at which a player can play it"""
 BOX_X, BOX_Y, MIDDLE_X = 0.64, 0.27, 0.2
-"""Where a penalty area begins, its half width, and where the middle of the pitch ends"""
+"""|x| where a penalty area begins, its half-width in y, and |x| where midfield ends"""
 POTENTIAL = np.array([-2.0, -1.0, 0.0, 1.0, 2.0])
-"""By zone: our penalty area, our third, the middle, their third, their penalty area"""
+"""By zone: our penalty area, our third, midfield, their third, their penalty area"""
 NUM_ROLES, NUM_MODES = 10, 7
 
 
 def observe_size(left: int, right: int) -> int:
-    """Features of one agent: 114 with teams of five."""
+    """Number of features that one agent observes: 114 with teams of five."""
     return 19 + 18 + 7 * left + 7 * (right + 1)
 
 
 def state_size(left: int, right: int) -> int:
-    """Features of the global state."""
+    """Number of features in the global state."""
     return 3 + 3 + 6 + 6 * (left + right) + 1 + NUM_MODES + 2
 
 
 def zone(ball: np.ndarray) -> int:
-    """Of the ball's position, beyond a line that from which it left: 0 to 4, see `POTENTIAL`."""
+    """The ball's zone, 0 to 4 (see `POTENTIAL`); out of play, that of the side it left on.
+
+    Args:
+        ball: [2] or [3], the ball's position.
+    """
     x, in_box = float(ball[0]), abs(float(ball[1])) < BOX_Y and abs(float(ball[0])) > BOX_X
     side = 0 if abs(x) <= MIDDLE_X else (2 if in_box else 1)
     return 2 + (side if x > 0 else -side)
 
 
 def in_play(ball: np.ndarray) -> bool:
-    """Whether the ball is over the pitch."""
+    """Whether the ball, at position [2] or [3], is over the pitch."""
     return bool(abs(ball[0]) <= 1 and abs(ball[1]) <= 0.42)
 
 
 def observe(raw: Raw, active: np.ndarray, sticky: np.ndarray) -> np.ndarray:
-    """Each agent's features.
+    """Each agent's observation.
 
     Args:
         raw: the engine's observation.
-        active: [N] int, whom each agent controls; no one twice, nobody who was sent off.
+        active: [N] int, the player each agent controls; all different, none sent off.
         sticky: [N, 10] the engine's sticky actions: eight directions, sprint, dribble.
 
     Returns:
-        [N, 19 + 18 + 7 L + 7 (R + 1)]: the player (position 2, direction × 100 2, speed × 100,
-        role 10, ball is far, tiredness, dribbling, sprinting); the ball (position 3, zone or out
-        of play 6, seen from the player 2, direction × 20 3, speed × 20, distance, owned, owned by
-        us); then for each team-mate, the closest one, each opponent and the closest one: position
-        2, direction × 100 2, speed × 100, distance × 2, tiredness.
+        [N, 19 + 18 + 7 L + 7 (R + 1)] float32. The player: position (2), direction × 100 (2),
+        speed × 100, role (10), whether the ball is far, tiredness, dribbling, sprinting. The ball:
+        position (3), zone or out of play (6), relative to the player (2), direction × 20 (3),
+        speed × 20, distance, whether anyone owns it, whether we do. Then each team-mate, the
+        closest one, each opponent and the closest one: position (2), direction × 100 (2),
+        speed × 100, distance × 2, tiredness.
     """
     ball, ball_direction = np.asarray(raw["ball"]), np.asarray(raw["ball_direction"])
     position, direction = raw["left_team"][active], raw["left_team_direction"][active] * 100
@@ -97,7 +102,7 @@ def _each(row: np.ndarray, agents: int) -> np.ndarray:
 
 
 def _others(raw: Raw, team: str, position: np.ndarray) -> np.ndarray:
-    """A team as each agent at `position` [N, 2] sees it: [N, players, 7]."""
+    """A team as seen by each agent at `position` [N, 2]: [N, players, 7]."""
     where, direction = raw[team], raw[f"{team}_direction"] * 100
     speed, tired = np.linalg.norm(direction, axis=1), raw[f"{team}_tired_factor"]
     fixed = np.concatenate([where, direction, speed[:, None]], axis=1)
@@ -108,17 +113,22 @@ def _others(raw: Raw, team: str, position: np.ndarray) -> np.ndarray:
 
 
 def _closest(group: np.ndarray) -> np.ndarray:
-    """[N, players, 7] → [N, 7]; zeros where there is nobody."""
+    """The closest player, [N, players, 7] → [N, 7]; zeros if there are no players."""
     if not group.shape[1]:
         return np.zeros((len(group), 7))
     return group[np.arange(len(group)), group[..., 5].argmin(axis=1)]
 
 
 def whole_pitch(raw: Raw, duration: int) -> np.ndarray:
-    """The global state [3 + 3 + 6 + 6 (L + R) + 1 + 7 + 2].
+    """The global state, float32 [3 + 3 + 6 + 6 (L + R) + 1 + 7 + 2].
 
-    Ball (position, direction × 20, zone or out of play), every player (position, direction × 100,
-    tiredness, has the ball), whether nobody has it, game mode, goal difference, share of time left.
+    The ball (position, direction × 20, zone or out of play), every player (position, direction ×
+    100, tiredness, whether it has the ball), whether nobody has the ball, game mode, goal
+    difference, and the fraction of time left.
+
+    Args:
+        raw: the engine's observation.
+        duration: steps in a match.
     """
     ball, owner = np.asarray(raw["ball"]), raw["ball_owned_team"]
     rows = [ball, np.asarray(raw["ball_direction"]) * 20]
@@ -135,10 +145,15 @@ def whole_pitch(raw: Raw, duration: int) -> np.ndarray:
 
 
 def available_actions(raw: Raw, active: np.ndarray, sticky: np.ndarray) -> np.ndarray:
-    """Which of the 19 actions do something, [N, 19] bool; idling and running are always there.
+    """Which of the 19 actions have an effect, [N, 19] bool; idling and running always do.
 
-    Passes, the shot and the dribble need the ball near and not in their possession; sliding needs
-    an opponent who has it nearby; what is on can only be released, and the other way round.
+    Passes, the shot and dribbling need the ball to be near and not in the opponents' possession;
+    sliding needs it near and in theirs. An action that is on can only be released, and vice versa.
+
+    Args:
+        raw: the engine's observation.
+        active: [N] int, the player each agent controls.
+        sticky: [N, 10] the engine's sticky actions.
     """
     ball = np.asarray(raw["ball"])[None, :2]
     near = np.linalg.norm(ball - raw["left_team"][active], axis=1) <= NEAR
@@ -157,14 +172,15 @@ def available_actions(raw: Raw, active: np.ndarray, sticky: np.ndarray) -> np.nd
 def reward(before: Raw, after: Raw, *, had_ball: int, done: bool) -> float:
     """The team's shaped reward for a step.
 
-    Goals × 5, a final lead × 5, yellow cards of theirs less ours, the change of the ball zone's
-    `POTENTIAL`, and 0.1 for possession won or lost.
+    The sum of: 5 × the change in goal difference; 5 × the lead at the end, if positive; their new
+    yellow cards minus ours; the change in the ball zone's `POTENTIAL`; +0.1 for winning possession
+    or −0.1 for losing it.
 
     Args:
         before: the engine's observation before the step.
-        after: that after it.
-        had_ball: the team that last had the ball before the step: 0 ours, 1 theirs, −1 nobody yet.
-        done: the match ended.
+        after: the one after it.
+        had_ball: the last team to have the ball before the step: 0 ours, 1 theirs, −1 none yet.
+        done: whether the match ended.
     """
     lead_before, lead = (raw["score"][0] - raw["score"][1] for raw in (before, after))
     total = 5.0 * (lead - lead_before) + (5.0 * max(lead, 0) if done else 0.0)

@@ -1,4 +1,4 @@
-"""Exceptions in a user's environment, cut to the frames that are the user's."""
+"""Exceptions in a user's environment, cut down to the user's own frames."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ import opspo
 from opspo.errors import ConfigError
 
 MOST_FRAMES = 5
-"""The innermost ones are shown"""
+"""Maximum number of frames shown, the innermost"""
 
 
 def _folder(module: ModuleType) -> Path:
@@ -31,9 +31,9 @@ _PYTHON = Path(sysconfig.get_paths()["stdlib"])
 
 
 def is_users(filename: str) -> bool:
-    """Whether a frame is neither of this library nor of what it stands on.
+    """Whether a frame belongs neither to this library nor to those it is built on.
 
-    An environment may be installed, so packages other than those count as the user's.
+    An environment may be an installed package, so all other packages count as the user's.
     """
     path = Path(filename)
     if not path.is_absolute():
@@ -44,10 +44,10 @@ def is_users(filename: str) -> bool:
 
 
 def user_frames(error: BaseException) -> str:
-    """The user's part of an exception's traceback, the innermost frame last; "" if there is none.
+    """The user's frames in an exception's traceback, the innermost last; "" if there are none.
 
-    A worker's exception and that of a callback have theirs as a text. Of one that this library
-    raised because of another, it is the other's.
+    Exceptions from a worker or a callback carry their traceback as text. For an exception that this
+    library raised because of another, the frames are those of the other.
     """
     for text in reversed(_CHAINED.split(str(error))):
         if found := _in_text(text):
@@ -59,7 +59,7 @@ def user_frames(error: BaseException) -> str:
 
 
 def _in_text(text: str) -> str:
-    """The user's frames of a traceback in words, those that this library's have called."""
+    """The user's frames in a traceback given as text: those called by this library's."""
     found = list(_FRAME.finditer(text))
     ours = [i for i, frame in enumerate(found) if _OURS in Path(frame["file"]).parents]
     kept = [frame[0] for frame in found[max(ours, default=-1) + 1 :] if is_users(frame["file"])]
@@ -71,9 +71,10 @@ _FRAME = re.compile(r'^  File "(?P<file>[^"]+)".*\n(?:    .*\n)*', flags=re.MULT
 
 
 def told(error: BaseException) -> str:
-    """The user's frames, then what was raised; of our own frames alone the innermost.
+    """An exception as a message: the user's frames, then what was raised.
 
-    A `ConfigError` needs none of ours: its message is all that it is about.
+    If there are no user frames, the innermost frame stands in for them; not for a `ConfigError`,
+    whose message says everything.
     """
     frames = user_frames(error)
     if isinstance(error, ConfigError):
@@ -86,7 +87,7 @@ def told(error: BaseException) -> str:
 def described(error: BaseException) -> str:
     """The exception's name and the first line of its message.
 
-    Of an exception whose message is a traceback, what that ends with.
+    If the message is itself a traceback, the exception that the traceback ends with.
     """
     lines = [line.rstrip() for line in str(error).splitlines() if line.strip()]
     begun = [i for i, line in enumerate(lines) if "Traceback (most recent call last)" in line]
@@ -97,13 +98,13 @@ def described(error: BaseException) -> str:
 
 
 _CONDITION = (
-    "Python's `if`, `while`, `and`, `assert`, `int()` and `float()` need a number, and there is "
-    "none while JAX compiles: use `jnp.where`, `jax.lax.cond` or `jax.lax.while_loop`."
+    "Python's `if`, `while`, `and`, `assert`, `int()` and `float()` need a concrete number, and "
+    "there is none while JAX compiles: use `jnp.where`, `jax.lax.cond` or `jax.lax.while_loop`."
 )
-_ARRAY = "NumPy needs numbers, and there are none while JAX compiles: use `jax.numpy`."
+_ARRAY = "NumPy needs concrete numbers, and there are none while JAX compiles: use `jax.numpy`."
 _LEAK = (
-    "A value of one call was kept (in an attribute, a list or a global) and used in another: keep "
-    "it in the state that `reset` and `step` return."
+    "A value from one call was kept (in an attribute, a list or a global) and used in another: "
+    "keep it in the state that `reset` and `step` return."
 )
 _TRACING: tuple[tuple[type[Exception], str], ...] = (
     (jax.errors.TracerArrayConversionError, _ARRAY),
@@ -118,5 +119,5 @@ _TRACING: tuple[tuple[type[Exception], str], ...] = (
 
 
 def tracing_fix(error: BaseException) -> str:
-    """What to do about an exception that JAX raises while it compiles; "" for any other."""
+    """How to fix an exception that JAX raises while it compiles; "" for any other."""
     return next((fix for kind, fix in _TRACING if isinstance(error, kind)), "")

@@ -1,4 +1,4 @@
-"""The environment that a run was trained for: kept in its folder, and compared with another."""
+"""The specification a run was trained for: stored in its folder and compared with another."""
 
 from __future__ import annotations
 
@@ -14,43 +14,43 @@ from opspo.run_folder import RunFolder
 
 SIZES = ("num_agents", "observation_size", "state_size", "num_actions", "action_size")
 OWN_SIZES = {"action_sizes": "action_size", "action_counts": "num_actions"}
-"""Each agent's own numbers, and the number that holds for all where there are none."""
+"""Per-agent field → the field that holds for all agents where the per-agent one is empty."""
 
 
 class HasSpec(Protocol):
-    """An environment, of which only the specification counts here."""
+    """Anything with a specification; the rest of the environment does not matter here."""
 
     @property
     def spec(self) -> EnvironmentSpec:
-        """The sizes."""
+        """The environment's specification."""
 
 
 @dataclass(frozen=True)
 class StoredSpec:
-    """A run's specification as its folder has it."""
+    """A run's specification as stored in its folder."""
 
     spec: EnvironmentSpec
     unknown: frozenset[str]
-    """Fields that the file does not have, because an older version wrote it."""
+    """Fields missing from the file because an older version wrote it."""
 
 
 def store_spec(folder: RunFolder, spec: EnvironmentSpec) -> None:
-    """Write the specification into a run's folder."""
+    """Write a specification into a run folder."""
     folder.environment.write_text(json.dumps(dataclasses.asdict(spec), indent=2) + "\n")
 
 
 def stored_spec(folder: RunFolder) -> StoredSpec:
-    """Read what `store_spec` wrote, now or in an older version.
+    """Read what `store_spec` wrote, in this version or an older one.
 
     Raises:
-        RunError: it is missing or cannot be read.
+        RunError: the file is missing or cannot be read.
     """
     fields = {field.name: field for field in dataclasses.fields(EnvironmentSpec)}
     try:
         found = json.loads(folder.environment.read_text())
         if strange := sorted(found.keys() - fields.keys()):
             raise ValueError(f"it has {', '.join(strange)}, so a later version of opspo wrote it")
-        # JSON has lists for tuples
+        # JSON stores tuples as lists
         values: dict[str, Any] = {
             name: _tuples(value) if fields[name].default == () else value
             for name, value in found.items()
@@ -59,16 +59,16 @@ def stored_spec(folder: RunFolder) -> StoredSpec:
     except (OSError, ValueError, TypeError, AttributeError) as error:
         raise RunError(
             f"{folder.environment} cannot be read: {error}. Put it back, or train again to have it "
-            "written."
+            "rewritten."
         ) from error
     return StoredSpec(spec, frozenset(fields.keys() - found.keys()))
 
 
 def differences(stored: StoredSpec, now: EnvironmentSpec) -> list[str]:
-    """What a policy of the one would get wrong in the other, each as a sentence's part.
+    """What a policy trained for one would get wrong in the other, as a list of clauses.
 
-    Names of the task, engines and limits may differ. What one of the two does not know (agents
-    without names, fields that an older version did not keep) is compared with nothing.
+    The name, engine and episode limit may differ. Whatever one of the two does not know (unnamed
+    agents, fields that an older version did not store) is not compared.
     """
     was = stored.spec
     said = [
@@ -89,24 +89,24 @@ def differences(stored: StoredSpec, now: EnvironmentSpec) -> list[str]:
 
 
 def check_same(folder: RunFolder, environment: HasSpec, stored: StoredSpec) -> None:
-    """Raise unless an environment is one that the run in a folder was trained for.
+    """Check that an environment is the one that the run in a folder was trained for.
 
     Raises:
-        RunError: it is another; the message lists every difference.
+        RunError: it is not; the message lists every difference.
     """
     found = differences(stored, environment.spec)
     if found:
         run = shlex.quote(str(folder.path))
         raise RunError(
             f"The environment {environment.spec.name} is not the one that {folder.path} was "
-            f"trained for ({stored.spec.name}): {'; '.join(found)}. Give it the environment that "
-            "it knows, with the agents in that order, or train a new run from its parameters: "
-            f"opspo train --init-from {run}"
+            f"trained for ({stored.spec.name}): {'; '.join(found)}. Use the environment that it "
+            "was trained for, with the agents in that order, or train a new run from its "
+            f"parameters: opspo train --init-from {run}"
         )
 
 
 def _same_but_for_decisions(was: EnvironmentSpec, now: EnvironmentSpec) -> bool:
-    """Whether as many agents take as many decisions, and some decision has another number."""
+    """Whether the number of decisions is the same but some have a different number of choices."""
     return (
         bool(was.decision_counts or now.decision_counts)
         and [len(own) for own in was.counts] == [len(own) for own in now.counts]

@@ -1,11 +1,11 @@
 """JaxMARL's cooperative environments: `jaxmarl/<id>[:option=value,...]`.
 
-For example `jaxmarl/MPE_simple_spread_v3`, `jaxmarl/overcooked:layout=coord_ring`. Options go to
-the engine. SMAX has an adapter of its own.
+For example `jaxmarl/MPE_simple_spread_v3`, `jaxmarl/overcooked:layout=coord_ring`. Options are
+passed to the engine. SMAX has its own adapter.
 
-Observations of unequal length end in zeros; surplus actions are never available, and surplus action
-dimensions or decisions do nothing. The team's reward is the mean over its agents, which is each
-one's where they share it.
+Shorter observations are padded with zeros; surplus actions are never available, and surplus action
+dimensions or decisions do nothing. The team's reward is the mean over its agents; where agents
+share a reward, that mean is the reward itself.
 """
 
 from __future__ import annotations
@@ -29,20 +29,21 @@ from opspo.types import Array
 
 @dataclass(frozen=True)
 class Kind:
-    """What the adapter has to know of an engine."""
+    """What the adapter needs to know about an engine."""
 
     limit: Callable[[Any], int]
-    """(engine) → most steps of an episode; 0 where it has no limit"""
+    """(engine) → maximum number of steps in an episode; 0 for no limit"""
     decided: Callable[[Array, Mapping[str, Any]], Array | bool]
-    """(the team's reward, info) → whether an episode that is over ended by itself, and was not cut
-    by the limit"""
+    """(the team's reward, info) → whether an episode that is over ended by itself, rather than
+    being cut by the limit"""
     options: Mapping[str, type] = field(default_factory=dict)
+    """Options of the id, with their types"""
     fixed: Mapping[str, Any] = field(default_factory=dict)
-    """Further arguments of the engine"""
+    """Further arguments passed to the engine"""
     team: str = "agents"
-    """The engine's attribute that lists who is to be controlled; the others' actions are ignored"""
+    """The engine's attribute that lists the agents to control; the actions of others are ignored"""
     whole: Callable[[Any, Any], Array] | None = None
-    """(engine, its state) → a state for the critic; None: the observations in a row"""
+    """(engine, its state) → [s] for the critic; None: the concatenated observations"""
 
 
 def _never(reward: Array, info: Mapping[str, Any]) -> bool:
@@ -50,7 +51,7 @@ def _never(reward: Array, info: Mapping[str, Any]) -> bool:
 
 
 def _mpe(**options: type) -> Kind:
-    # the engine tests the count before raising it
+    # the engine checks the step count before incrementing it
     return Kind(lambda engine: engine.max_steps + 1, _never, {"max_steps": int, **options})
 
 
@@ -75,7 +76,7 @@ def _brax(**fixed: Any) -> Kind:
         lambda engine: engine.episode_length,
         lambda reward, info: info["truncation"] == 0,
         {"backend": str, "episode_length": int},
-        {"auto_reset": False, **fixed},  # else even `step_env` resets
+        {"auto_reset": False, **fixed},  # otherwise even `step_env` resets
         whole=lambda engine, state: state.obs,
     )
 
@@ -100,9 +101,9 @@ KINDS: dict[str, Kind] = {
     "MPE_simple_facmac_9a_v1": _facmac(),
     "overcooked": _overcooked(),
     "overcooked_v2": _overcooked(agent_view_size=int),
-    # lives, cards and fireworks end it
+    # it ends when lives or cards run out, or the fireworks are complete
     "hanabi": Kind(lambda engine: 0, lambda reward, info: True, {"num_agents": int}),
-    # only who speaks is paid, and speaking ends it
+    # only the agent that speaks is rewarded, and speaking ends the episode
     "switch_riddle": Kind(
         lambda engine: engine.max_steps, lambda reward, info: reward != 0, {"num_agents": int}
     ),
@@ -113,9 +114,9 @@ KINDS: dict[str, Kind] = {
     "humanoid_9|8": _brax(),
     "walker2d_2x3": _brax(),
 }
-_SELFISH = "pays each agent for itself, and opspo trains one team"
-_GOALS = "gives each robot a goal and a reward of its own, and opspo trains one team"
-_SMAX = "is the engine of smax/<map>, such as smax/3m; take that"
+_SELFISH = "rewards each agent for itself, and opspo trains one team"
+_GOALS = "gives each robot its own goal and reward, and opspo trains one team"
+_SMAX = "is the engine of smax/<map>, such as smax/3m; use that"
 NOT_HERE: dict[str, str] = {
     **{f"MPE_{game}_v3": OPPONENTS for game in MPE_GAMES},
     "storm": _SELFISH,
@@ -127,14 +128,14 @@ NOT_HERE: dict[str, str] = {
     "HeuristicEnemySMAX": _SMAX,
     "LearnedPolicyEnemySMAX": _SMAX,
 }
-"""JaxMARL's other environments, and why each is not supported"""
+"""JaxMARL's other environments, and why each is unsupported"""
 
 
 def parse(name: str) -> tuple[str, dict[str, Any]]:
-    """The engine's id and its arguments, from `<id>[:option=value,...]`.
+    """Split `<id>[:option=value,...]` into the engine's id and its arguments.
 
     Raises:
-        ConfigError: there is no such id, it is not cooperative, or an option is wrong.
+        ConfigError: the id does not exist or is not cooperative, or an option is wrong.
     """
     task, _, given = name.partition(":")
     if task in NOT_HERE:
@@ -157,10 +158,10 @@ def parse(name: str) -> tuple[str, dict[str, Any]]:
 
 
 def _make_engine(task: str, options: dict[str, Any]) -> Any:
-    """JaxMARL's environment.
+    """Make JaxMARL's environment.
 
     Raises:
-        ConfigError: Brax is missing, or the engine refuses an option or is broken.
+        ConfigError: Brax is missing, the engine rejects an option, or it is broken.
     """
     with silenced():
         import jaxmarl  # noqa: PLC0415  (takes four seconds)
@@ -175,23 +176,23 @@ def _make_engine(task: str, options: dict[str, Any]) -> Any:
         engine = jaxmarl.make(task, **arguments)
     except ImportError as error:
         raise ConfigError(
-            f"jaxmarl/{task} needs Brax, and it is not there or does not load: "
+            f"jaxmarl/{task} needs Brax, which is missing or does not load: "
             f"pip install 'jaxmarl[mabrax]=={version('jaxmarl')}'"
         ) from error
     except (AssertionError, NotImplementedError, TypeError, ValueError) as error:
-        raise ConfigError(f"jaxmarl/{task} does not take {options}: {error}") from error
+        raise ConfigError(f"jaxmarl/{task} does not accept {options}: {error}") from error
     seen = getattr(engine, "agent_obs_mapping", {})
     if any(int(indices.max()) >= engine.env.observation_size for indices in seen.values()):
         raise ConfigError(
-            f"jaxmarl/{task}: JaxMARL lets agents see features beyond the "
-            f"{engine.env.observation_size} that this Brax has. Take a task of mamujoco/ instead, "
-            "such as mamujoco/Humanoid-9|8."
+            f"jaxmarl/{task}: JaxMARL gives agents features beyond the "
+            f"{engine.env.observation_size} that this version of Brax has. Use a task of mamujoco/ "
+            "instead, such as mamujoco/Humanoid-9|8."
         )
     return engine
 
 
 class JaxMARL:
-    """A `JaxEnvironment` of any cooperative environment of JaxMARL."""
+    """Any cooperative environment of JaxMARL, as a `JaxEnvironment`."""
 
     def __init__(self, name: str) -> None:
         task, options = parse(name)
@@ -208,7 +209,7 @@ class JaxMARL:
             action_of(engine.action_space(agent), f"{name}: agent '{agent}'")
             for agent in self.agents
         ]
-        # the spaces that JaxMARL declares are not always those of what it returns
+        # the sizes JaxMARL declares are not always those of the arrays it returns
         seen, state = jax.eval_shape(engine.reset, jax.random.PRNGKey(0))
         self.spec = EnvironmentSpec(
             name=name,
@@ -222,7 +223,7 @@ class JaxMARL:
         )
 
     def reset(self, key: Array) -> tuple[Any, Observation]:
-        """Start an episode."""
+        """Start an episode; return its state and the first observation."""
         seen, state = self.engine.reset(key)
         return state, self._observe(seen, state)
 
@@ -232,7 +233,7 @@ class JaxMARL:
             agent: own.decode(chosen.reshape(-1)[: own.size])
             for agent, chosen, own in zip(self.agents, action, self._actions, strict=True)
         }
-        # not `step`, which resets and so overwrites the last observation
+        # not `step`, which resets at the end and so overwrites the last observation
         seen, state, rewards, dones, info = self.engine.step_env(key, state, actions | self._idle)
         reward = jnp.stack([rewards[agent] for agent in self.agents]).mean()
         done = dones["__all__"]
@@ -256,7 +257,7 @@ class JaxMARL:
         )
 
     def _available(self, state: Any) -> Array:
-        """Of the engines here Hanabi alone says which actions can be taken."""
+        """The action mask; of these engines, only Hanabi has one of its own."""
         if not hasattr(self.engine, "get_legal_moves"):
             return jnp.asarray(choices_of(self.spec))
         legal = self.engine.get_legal_moves(state)

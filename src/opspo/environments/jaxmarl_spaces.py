@@ -1,4 +1,4 @@
-"""What is decided in the spaces of JaxMARL, told by their type. Its functions run within JAX."""
+"""JaxMARL's action spaces, told apart by their type, as functions that run inside JAX."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from opspo.errors import ConfigError
 
 
 def action_of(space: Any, who: str) -> Action:
-    """What is decided in a space; `decode` takes a JAX array.
+    """What an agent decides in one of JaxMARL's action spaces; `decode` takes a JAX array.
 
     Args:
-        space: JaxMARL's.
+        space: the space.
         who: for messages, such as "jaxmarl/overcooked: agent 'agent_0'".
 
     Raises:
-        ConfigError: it is none of Discrete, MultiDiscrete and Box.
+        ConfigError: the space is not Discrete, MultiDiscrete or Box.
     """
     with silenced():
         from jaxmarl.environments import spaces  # noqa: PLC0415  (takes four seconds)
@@ -42,6 +42,6 @@ def action_of(space: Any, who: str) -> Action:
             size, (), lambda own: (centre + half * jnp.clip(own, -1, 1)).reshape(space.shape)
         )
     raise ConfigError(
-        f"{who} acts in a {type(space).__name__}, and of JaxMARL's spaces opspo takes Discrete, "
+        f"{who} acts in a {type(space).__name__}; of JaxMARL's spaces, opspo supports Discrete, "
         "MultiDiscrete and Box."
     )

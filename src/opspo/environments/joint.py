@@ -1,9 +1,9 @@
-"""Teams in engines that hold one environment each, side by side: here, or a process for each.
+"""Batches of engines that hold one environment each, in this process or in one process each.
 
-Such an environment is a `gymnasium.Env` for the whole team. Its observation is a dictionary, in
-NumPy: `observation` [N, d], `state` [s], `alive` [N] and, with discrete actions,
-`available_actions` [N, A], or [N, D, A] of D decisions. Its info says `win`, and each of the
-specification's `outcomes`, where the episode ends.
+Such a joint environment is a `gymnasium.Env` for the whole team. Its observation is a dictionary of
+NumPy arrays: `observation` [N, d], `state` [s], `alive` [N] and, with discrete actions,
+`available_actions` [N, A], or [N, D, A] for D decisions. At the end of an episode, its info has
+`win` and each of the specification's `outcomes`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from gymnasium.wrappers import TimeLimit
 
 from opspo.environments.base import EnvironmentSpec, Observation, Step
 from opspo.environments.seeding import spread
-from opspo.environments.workers import Here, Make, Seat, Seen, Worker
+from opspo.environments.workers import Here, Make, Runner, Seen, Worker
 
 
 def joint_spaces(spec: EnvironmentSpec) -> tuple[spaces.Dict, spaces.Space]:
@@ -42,7 +42,7 @@ def _reals(*shape: int) -> spaces.Box:
 
 
 class JointBatch:
-    """A `HostBatch` of joint environments."""
+    """A `HostBatch` of joint environments, in this process or (`workers`) in one process each."""
 
     def __init__(
         self, spec: EnvironmentSpec, make: Make, num_envs: int, seed: int, *, workers: bool
@@ -50,21 +50,21 @@ class JointBatch:
         self._spec = spec
         if spec.episode_limit:
             make = partial(_limited, make, spec.episode_limit)
-        self._seats: list[Seat] = [(Worker if workers else Here)(make) for _ in range(num_envs)]
+        self._runners: list[Runner] = [(Worker if workers else Here)(make) for _ in range(num_envs)]
         self._seeds = spread(seed, num_envs)
         self.lost_episodes = 0
 
     def reset(self) -> Observation:
         """Start an episode in every environment."""
-        for seat, seed in zip(self._seats, self._seeds, strict=True):
-            seat.begin(seed)
-        return _stack([seat.first() for seat in self._seats])
+        for runner, seed in zip(self._runners, self._seeds, strict=True):
+            runner.begin(seed)
+        return _stack([runner.first() for runner in self._runners])
 
     def step(self, action: np.ndarray) -> tuple[Step, Observation]:
-        """Take the joint actions; what ended restarts."""
-        for seat, joint in zip(self._seats, action, strict=True):
-            seat.send(joint)
-        answers = [seat.receive() for seat in self._seats]
+        """Take the joint actions [E, N] or [E, N, D]; environments that ended restart."""
+        for runner, joint in zip(self._runners, action, strict=True):
+            runner.send(joint)
+        answers = [runner.receive() for runner in self._runners]
         lost = _column([answer.lost for answer in answers])
         self.lost_episodes += int(lost.sum())
         terminated = _column([answer.terminated for answer in answers])
@@ -83,13 +83,13 @@ class JointBatch:
         return step, _stack([answer.following for answer in answers])
 
     def close(self) -> None:
-        """Stop all."""
-        for seat in self._seats:
-            seat.close()
+        """Stop all environments."""
+        for runner in self._runners:
+            runner.close()
 
 
 def _limited(make: Make, episode_limit: int) -> gymnasium.Env:
-    """An environment that is cut at the limit, whether it looks at the clock itself or not."""
+    """An environment that is truncated at the limit, whether or not it does so itself."""
     return TimeLimit(make(), episode_limit)
 
 

@@ -1,12 +1,12 @@
-"""Multi-agent MuJoCo: a robot whose joints are moved by different agents, on EnvPool's engine.
+"""Multi-agent MuJoCo: a robot whose joints are moved by different agents, simulated by EnvPool.
 
 `mamujoco/<Task>-<partition>[:option,...]`, for example `mamujoco/HalfCheetah-6x1`,
 `mamujoco/Humanoid-9|8`, `mamujoco/Walker2d-6x1:obsk=1,v5`. Options:
 
-- `obsk=k`: an agent sees its own joints and those up to k joints away (Gymnasium-Robotics); by
-  default (`obsk=all`) it sees all of the robot and a one-hot number of its own, as in the paper;
-- `v5`: Gymnasium's v5 of the task. The default is v4, for Ant with the contact forces of v2.
-  Returns of different versions cannot be compared.
+- `obsk=k`: an agent sees its own joints and those up to k joints away (Gymnasium-Robotics). By
+  default (`obsk=all`) it sees the whole robot and its own number, one-hot, as in the paper;
+- `v5`: Gymnasium's v5 of the task. The default is v4; for Ant, v4 with the contact forces of v2.
+  Returns of different versions are not comparable.
 """
 
 from __future__ import annotations
@@ -38,37 +38,37 @@ TASKS = (
 )
 EPISODE_LIMIT = 1000
 VELOCITY_IN_BODIES = ("Ant", "Humanoid", "HumanoidStandup")
-"""Their v4 and v5 observations differ, and the map to local observations is that of v5"""
+"""Tasks whose v4 and v5 observations differ; the map to local observations is for v5"""
 
 
 @dataclass(frozen=True)
 class Robot:
-    """A task with its partition, as the id says."""
+    """A task with its partition, from an id."""
 
     task: str
     partition: str
     version: str = "v4"
     obsk: int | None = None
-    """how many joints away an agent sees; None: everything"""
+    """How many joints away an agent sees; None: the whole robot"""
 
     @property
     def engine_id(self) -> str:
-        """EnvPool's name for the task."""
+        """EnvPool's id of the task."""
         return f"{self.task}-{self.version}"
 
 
 def parse(name: str) -> Robot:
-    """The robot of `<Task>-<partition>[:option,...]`.
+    """Parse `<Task>-<partition>[:option,...]`.
 
     Raises:
-        ConfigError: the name or an option is not known.
+        ConfigError: the name or an option is unknown, or `obsk=k` needs `v5` for this task.
     """
     body, _, options = name.partition(":")
     task, _, partition = body.partition("-")
     if task not in TASKS or not partition:
         raise ConfigError(
             f"'mamujoco/{name}' is not <Task>-<partition>, such as mamujoco/HalfCheetah-6x1, with "
-            f"a task of {', '.join(TASKS)}."
+            f"one of the tasks {', '.join(TASKS)}."
         )
     version, obsk = "v4", None
     for option in filter(None, options.split(",")):
@@ -84,7 +84,7 @@ def parse(name: str) -> Robot:
             )
     if obsk is not None and version == "v4" and task in VELOCITY_IN_BODIES:
         raise ConfigError(
-            f"'mamujoco/{name}': local observations (obsk={obsk}) of {task} are those of v5; add "
+            f"'mamujoco/{name}': local observations (obsk={obsk}) of {task} exist only for v5; add "
             "',v5' to the id, or leave obsk out."
         )
     return Robot(task, partition, version, obsk)
@@ -93,18 +93,18 @@ def parse(name: str) -> Robot:
 def factorise(robot: Robot) -> dict[str, Any]:
     """Gymnasium-Robotics' `partition` (the joints of each agent), `edges` and `globals`.
 
-    Besides the partitions that it knows, `<agents>x<joints>` cuts the joints in the order of the
-    actuators.
+    A partition `<agents>x<joints>` that Gymnasium-Robotics does not know splits the joints in the
+    order of the actuators.
 
     Raises:
-        ConfigError: no such partition fits the robot.
+        ConfigError: the partition does not fit the robot.
     """
-    with redirect_stderr(io.StringIO()):  # its first import prints the package's news
+    with redirect_stderr(io.StringIO()):  # the first import prints the package's news
         from gymnasium_robotics.envs.multiagent_mujoco.obsk import (  # noqa: PLC0415
             get_parts_and_edges,
         )
 
-    # all from one call: an edge knows its joints by identity
+    # all three from one call: an edge refers to its joints by object identity
     names = ("partition", "edges", "globals")
     try:
         return dict(zip(names, get_parts_and_edges(robot.task, robot.partition), strict=True))
@@ -117,7 +117,7 @@ def factorise(robot: Robot) -> dict[str, Any]:
     if not cut or int(cut[1]) * int(cut[2]) != len(joints):
         raise ConfigError(
             f"mamujoco/{robot.task}-{robot.partition}: {robot.task} has {len(joints)} joints, so "
-            f"a partition is <agents>x<joints of each> with a product of {len(joints)}"
+            f"a partition is <agents>x<joints per agent> with a product of {len(joints)}"
             + (", or 9|8." if robot.task.startswith("Humanoid") else ".")
         )
     size = int(cut[2])
@@ -126,7 +126,7 @@ def factorise(robot: Robot) -> dict[str, Any]:
 
 
 def local_indices(robot: Robot) -> list[np.ndarray]:
-    """Which features of the whole observation each agent sees, with obsk = k."""
+    """For each agent, the indices of the whole observation that it sees with obsk = k."""
     from gymnasium_robotics import mamujoco_v1  # noqa: PLC0415
 
     environment = mamujoco_v1.parallel_env(
@@ -143,7 +143,7 @@ def local_indices(robot: Robot) -> list[np.ndarray]:
 
 
 class MAMuJoCo:
-    """A `HostEnvironment`."""
+    """A multi-agent MuJoCo task as a `HostEnvironment`."""
 
     def __init__(self, name: str) -> None:
         self.robot = parse(name)
@@ -169,7 +169,7 @@ class MAMuJoCo:
         return MuJoCoBatch(self, self.engine(num_envs, seed), num_envs)
 
     def observe(self, whole: np.ndarray) -> Observation:
-        """What the agents see [E, N, d] of the whole observation [E, s]."""
+        """The agents' observations [E, N, d] from the whole observation [E, s]."""
         num_envs, agents = len(whole), self.spec.num_agents
         if self.seen is None:
             number = np.broadcast_to(np.eye(agents), (num_envs, agents, agents))
@@ -185,14 +185,14 @@ class MAMuJoCo:
         return Observation(observation, state, None, alive)
 
     def engine(self, num_envs: int, seed: int, **options: Any) -> Any:
-        """EnvPool's robots; the options are those of its `make`."""
+        """EnvPool's robots; `options` are passed to its `make`."""
         import envpool  # noqa: PLC0415  (takes a second)
 
         if self.robot.engine_id == "Ant-v4":
             options["use_contact_force"] = True
-        # by default it takes a thread for each environment, and they crowd each other out
+        # by default it starts a thread per environment, more than there are cores
         threads = min(num_envs, len(os.sched_getaffinity(0)))
-        # of one number it would give each environment the next one up, which are other seeds' first
+        # given one number, it would count up from it, and so share seeds with the next numbers
         seeds = spread(seed, num_envs)
         return envpool.make_gymnasium(
             self.robot.engine_id, num_envs=num_envs, num_threads=threads, seed=seeds, **options
@@ -200,7 +200,7 @@ class MAMuJoCo:
 
 
 class MuJoCoBatch:
-    """Robots side by side. EnvPool steps them in its own threads."""
+    """A `HostBatch` of robots, which EnvPool steps in its own threads."""
 
     lost_episodes = 0
 
@@ -215,7 +215,7 @@ class MuJoCoBatch:
         return self._environment.observe(self._engine.reset()[0])
 
     def step(self, action: np.ndarray) -> tuple[Step, Observation]:
-        """Take actions [E, N, D] in [−1, 1]; what is beyond counts as the end of the range."""
+        """Take actions [E, N, D], clipped to [−1, 1]."""
         whole, reward, terminated, truncated, _ = self._engine.step(self._torques(action))
         seen, no_win = self._environment.observe(whole), np.zeros_like(terminated)
         outcome: tuple[Any, Any, Any] = (
@@ -238,7 +238,7 @@ class MuJoCoBatch:
         self._engine.close()
 
     def _torques(self, action: np.ndarray) -> np.ndarray:
-        """[E, N, D] → [E, actuators] in the actuators' range."""
+        """[E, N, D] in [−1, 1] → [E, actuators] in the actuators' range."""
         action = np.clip(action, -1, 1).astype(self._low.dtype)
         whole = np.zeros((self._num_envs, *self._low.shape), self._low.dtype)
         for i, actuators in enumerate(self._environment.actuators):

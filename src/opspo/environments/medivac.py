@@ -1,7 +1,7 @@
-"""SMAX with a medivac, which JaxMARL does not have, and a scripted enemy that flies one.
+"""SMAX with a medivac, which JaxMARL lacks, and a scripted enemy that flies one.
 
-A medivac heals instead of shooting: its attack actions address its own team's ground units, as in
-SMAC. It flies: it neither pushes nor is pushed, and only some weapons reach it. A side that has
+A medivac heals instead of shooting: its attack actions target its own team's ground units, as in
+SMAC. It flies: it neither pushes nor is pushed, and only some weapons can hit it. A side with
 nothing but medivacs left has lost.
 """
 
@@ -17,9 +17,9 @@ from jaxmarl.environments.smax.heuristic_enemy import create_heuristic_policy
 
 from opspo.types import Array
 
-# StarCraft II: Legacy of the Void, in seconds of game speed "faster", which the engine's numbers
-# for the marine are in too (Liquipedia, "Medivac (Legacy of the Void)": 150 health, speed 3.5,
-# sight 11, 12.6 health a second; StarCraft Wiki, "Heal": range 4).
+# StarCraft II: Legacy of the Void, in seconds at game speed "faster", as are the engine's numbers
+# for the marine (Liquipedia, "Medivac (Legacy of the Void)": 150 health, speed 3.5, sight 11,
+# 12.6 health a second; StarCraft Wiki, "Heal": range 4).
 HEALING_PER_SECOND = 12.6
 _STATISTICS = {
     "unit_type_velocities": 3.5,
@@ -28,13 +28,13 @@ _STATISTICS = {
     "unit_type_sight_ranges": 11.0,
     "unit_type_radiuses": 0.75,
     "unit_type_health": 150.0,
-    "unit_type_weapon_cooldowns": 1.0,  # divides a feature that stays 0: it has no weapon
+    "unit_type_weapon_cooldowns": 1.0,  # only divides a feature that stays 0: it has no weapon
 }
 _HITS_AIR = ("marine", "stalker", "hydralisk")
 
 
 def _unit_types() -> dict[str, Any]:
-    """The engine's unit types, and the medivac as the last."""
+    """The engine's unit types, followed by the medivac."""
     plain = SMAX()
     numbers = {name: jnp.append(getattr(plain, name), new) for name, new in _STATISTICS.items()}
     return numbers | {
@@ -46,13 +46,13 @@ def _unit_types() -> dict[str, Any]:
 class MedivacSMAX(SMAX):
     """The engine with a seventh unit type.
 
-    Allies come first, then enemies, as in the engine. n: units of both sides together.
+    Allies come first, then enemies, as in the engine; n is the number of units on both sides.
     """
 
     def __init__(self, scenario: Any) -> None:
         super().__init__(scenario=scenario, **_unit_types())
         self.hits_air = jnp.array([name in _HITS_AIR for name in self.unit_type_names])
-        # a medivac addresses its own team, which may be the larger one
+        # a medivac targets its own team, which may be the larger one
         self.num_slots = max(self.num_allies, self.num_enemies)
         self.num_ally_actions = self.num_enemy_actions = self.num_movement_actions + self.num_slots
         self.action_spaces = {
@@ -61,9 +61,9 @@ class MedivacSMAX(SMAX):
         self._addressed = self._addresses()
 
     def _addresses(self) -> Array:
-        """[team, is a medivac, slot] the unit that an attack action means, or −1.
+        """[team, is a medivac, slot] the unit that an attack action targets, or −1.
 
-        Both teams count in the order in which they see units: the enemies' is the reverse.
+        Each team numbers units in the order in which it sees them; the enemies' order is reversed.
         """
         units = np.arange(self.num_agents)
         allies, enemies = units[: self.num_allies], units[self.num_allies :]
@@ -74,19 +74,19 @@ class MedivacSMAX(SMAX):
         return jnp.asarray(means)
 
     def is_medivac(self, state: Any) -> Array:
-        """[n] bool."""
+        """Which units are medivacs, [n] bool."""
         return state.unit_types == self.unit_type_names.index("medivac")
 
     def fighting(self, state: Any) -> Array:
-        """[n] bool: alive and able to win a battle."""
+        """Which units are alive and able to win a battle, [n] bool."""
         return state.unit_alive & ~self.is_medivac(state)
 
     def _meant(self, state: Any) -> Array:
-        """[n, slot] what each unit's attack actions mean: a unit, or −1."""
+        """[n, slot] the target of each unit's attack actions: a unit, or −1."""
         return self._addressed[self.teams, self.is_medivac(state).astype(jnp.int32)]
 
     def _reach(self, state: Any) -> Array:
-        """[n, slot] bool: the unit can now shoot or heal the one that the action means."""
+        """[n, slot] bool, whether the unit can now shoot or heal the action's target."""
         meant = self._meant(state)
         unit = jnp.arange(self.num_agents)[:, None]
         away = state.unit_positions[unit] - state.unit_positions[meant]
@@ -102,14 +102,17 @@ class MedivacSMAX(SMAX):
         )
 
     def get_avail_actions(self, state: Any) -> dict[str, Array]:
-        """{agent: [A]}: the living move; all may stop; shots and healing where they reach."""
+        """Action masks, {agent: [A] uint8}.
+
+        Living units can move, every unit can stop, and shooting or healing needs a target in reach.
+        """
         move = jnp.repeat(state.unit_alive[:, None], self.num_movement_actions - 1, axis=1)
         stop = jnp.ones((self.num_agents, 1), bool)
         mask = jnp.concatenate([move, stop, self._reach(state)], axis=1).astype(jnp.uint8)
         return {agent: mask[i] for agent, i in self.agent_ids.items()}
 
     def _world_step(self, key: Array, state: Any, actions: tuple[Array, Array]) -> Any:
-        """The engine's step with the shots that reach, then healing."""
+        """The engine's step with only the shots that reach their target, then healing."""
         moves, attacks = actions
         unit = jnp.arange(self.num_agents)
         slot = jnp.maximum(attacks - self.num_movement_actions, 0)
@@ -118,15 +121,15 @@ class MedivacSMAX(SMAX):
         shots = jnp.where(reaches & ~medivac, attacks, 0)
         after = super()._world_step(key, state, (moves, shots))
         dose = jnp.where(reaches & medivac, HEALING_PER_SECOND * self.time_per_step, 0.0)
-        # the largest dose and not their sum: in StarCraft II healing does not stack
+        # the largest dose, not the sum: in StarCraft II healing does not stack
         dose = jnp.zeros(self.num_agents).at[self._meant(state)[unit, slot]].max(dose)
         full = self.unit_type_health[state.unit_types]
         health = jnp.minimum(after.unit_health + dose, full)
-        # one that a shot has just killed stays dead
+        # a unit that a shot has just killed stays dead
         return after.replace(unit_health=jnp.where(after.unit_health > 0, health, 0.0))
 
     def _push_units_away(self, state: Any, firmness: float = 1.0) -> Any:
-        """Ground units make room for one another; the engine lets the dead lie, here flyers too."""
+        """Ground units push each other apart. The engine exempts the dead; here flyers too."""
         pushed = super()._push_units_away(
             state.replace(unit_alive=self.fighting(state)), firmness=firmness
         )
@@ -135,9 +138,17 @@ class MedivacSMAX(SMAX):
     def compute_reward(
         self, state: Any, health_before: Array, health_after: Array
     ) -> dict[str, Array]:
-        """The other side's health lost, net of what was healed, and the bonus for a win.
+        """Each side's reward: the opponents' net health loss, plus the bonus for a win.
 
-        Healing is taken back: paying for damage alone would pay again for what grew back.
+        Healing is subtracted. Rewarding damage alone would pay twice for health that was restored.
+
+        Args:
+            state: the engine's.
+            health_before: [n] before the step.
+            health_after: [n] after it.
+
+        Returns:
+            {agent: []}.
         """
         lost = (health_before - health_after) / self.unit_type_health[state.unit_types]
         fighting = self.fighting(state)
@@ -151,7 +162,7 @@ class MedivacSMAX(SMAX):
         return {agent: both[i >= self.num_allies] for agent, i in self.agent_ids.items()}
 
     def is_terminal(self, state: Any) -> Array:
-        """One side cannot fight any more, or the time is up."""
+        """Whether one side can no longer fight, or time is up, [] bool."""
         fighting = self.fighting(state)
         both = fighting[: self.num_allies].any() & fighting[self.num_allies :].any()
         return ~both | (state.step >= self.max_steps)
@@ -162,7 +173,7 @@ class MedivacEnemySMAX(HeuristicEnemySMAX):
 
     def __init__(self, scenario: Any) -> None:
         super().__init__(scenario=scenario, **_unit_types())
-        # JaxMARL builds a plain SMAX, whatever it is given: ours, with the same units, replaces it
+        # JaxMARL always builds a plain SMAX: ours, with the same units, replaces it
         self._env = MedivacSMAX(scenario)
         self.action_spaces = {agent: self._env.action_spaces[agent] for agent in self.agents}
         self.heuristic_policy = create_heuristic_policy(self._env, 1)
@@ -170,11 +181,20 @@ class MedivacEnemySMAX(HeuristicEnemySMAX):
     def get_enemy_actions(
         self, key: Array, policy_state: Any, enemy_obs: Array
     ) -> tuple[dict[str, Array], Any]:
-        """JaxMARL's for those who shoot, ours for medivacs."""
+        """Enemy actions, {agent: [] int}: JaxMARL's script for units that shoot, ours for medivacs.
+
+        Args:
+            key: for the script.
+            policy_state: the script's.
+            enemy_obs: [enemies, d].
+
+        Returns:
+            The actions, and the script's next state.
+        """
         own = len(self._env.own_features)
         others = enemy_obs[:, :-own].reshape(self.num_enemies, -1, len(self._env.unit_features))
         types = enemy_obs[:, -self._env.unit_type_bits :]
-        # who cannot hit a medivac must not see one: the script would aim at it for ever
+        # units that cannot hit a medivac must not see one: the script would aim at it for ever
         blind = ~(types @ self._env.hits_air > 0)
         hidden = blind[:, None] & (others[..., -1] > 0)  # the last type bit
         targets = jnp.where(hidden[..., None], 0.0, others).reshape(self.num_enemies, -1)
@@ -192,8 +212,8 @@ class MedivacEnemySMAX(HeuristicEnemySMAX):
     def _heal_or_follow(self, index: Array, others: Array) -> Array:
         """The action of enemy `index`, a medivac that sees `others` [n − 1, features].
 
-        It heals the most hurt unit that it reaches; reaching none that is hurt, it flies to the
-        most hurt one in sight, or to the middle of its army.
+        It heals the most badly hurt unit in reach. If none is, it flies to the most badly hurt one
+        in sight, or to the middle of its army.
         """
         medivac = self._env.unit_type_names.index("medivac")
         reach = self._env.unit_type_attack_ranges[medivac]
@@ -205,7 +225,7 @@ class MedivacEnemySMAX(HeuristicEnemySMAX):
         near = hurt & (jnp.linalg.norm(offset, axis=-1) < reach)
 
         patient = jnp.argmin(jnp.where(near, health, jnp.inf))
-        # slots count the medivac itself, what it sees does not
+        # slots count the medivac itself; its observation does not
         slot = patient + (patient >= self.num_enemies - 1 - index)
 
         worst = offset[jnp.argmin(jnp.where(hurt, health, jnp.inf))]

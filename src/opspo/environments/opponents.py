@@ -1,4 +1,4 @@
-"""Games with opponents, which are no team: known by name, or by the rewards of random play."""
+"""Games with opponents rather than one team, recognised by name or by rewards in random play."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from itertools import combinations
 import numpy as np
 
 OPPONENTS = "has opponents that would have to learn too, and opspo trains one team"
-"""Why such a game is refused, in every adapter"""
+"""Why every adapter refuses such a game"""
 MPE_GAMES = ("simple_adversary", "simple_crypto", "simple_push", "simple_tag", "simple_world_comm")
-"""Those of the multi-agent particle environments"""
+"""The multi-agent particle environments that have opponents"""
 LEAST_STEPS = 8
-"""How often two agents must have been paid at once before their rewards say anything"""
+"""Number of steps that must reward both of two agents before their signs count as evidence"""
 LEAST_CORRELATION = -0.5
-"""What pays one agent must cost the other, over all steps at least to this degree"""
+"""Correlation of two agents' rewards at or below which they count as opposed"""
 
 
 def is_known_game(module: str) -> bool:
-    """Whether an environment whose class is from that module is one of `MPE_GAMES`."""
+    """Whether an environment whose class is defined in `module` is one of `MPE_GAMES`."""
     package, *rest = module.split(".")
     return package in ("mpe2", "pettingzoo") and bool(set(rest) & set(MPE_GAMES))
 
@@ -25,10 +25,10 @@ def is_known_game(module: str) -> bool:
 def opposed_pair(rewards: np.ndarray) -> tuple[int, int] | None:
     """Two agents whose rewards are opposed.
 
-    Their signs differ at every step that pays both, at `LEAST_STEPS` of them or more, and one's
-    gain goes with the other's loss: either they cancel at every step or their correlation over all
-    steps is at most `LEAST_CORRELATION`. Signs alone do not do: in a team where one agent is paid
-    for what is found and another pays for its fuel they differ, too.
+    Rewards are opposed if their signs differ at every step that rewards both, there are at least
+    `LEAST_STEPS` such steps, and one agent's gain is the other's loss: they cancel at every step,
+    or their correlation over all steps is at most `LEAST_CORRELATION`. Signs alone are not enough:
+    they also differ in a team where one agent is rewarded for finds and another pays for fuel.
 
     Args:
         rewards: [T, N], 0 for an agent that got none.
@@ -47,7 +47,7 @@ def opposed_pair(rewards: np.ndarray) -> tuple[int, int] | None:
 
 
 def _correlation(one: np.ndarray, other: np.ndarray) -> float:
-    """Pearson's; 0 where either does not vary."""
+    """Pearson's correlation; 0 if either is constant."""
     one, other = one - one.mean(), other - other.mean()
     scale = np.sqrt((one**2).sum() * (other**2).sum())
     return float((one * other).sum() / scale) if scale > 0 else 0.0

@@ -1,4 +1,4 @@
-"""One environment with PettingZoo's parallel API as a joint one; see `environments/joint.py`."""
+"""An environment with PettingZoo's parallel API as a joint one; see `environments/joint.py`."""
 
 from __future__ import annotations
 
@@ -16,42 +16,45 @@ from opspo.environments.spaces import MASK, View
 from opspo.errors import ConfigError
 
 NO_STATE = (
-    "pass own_state=False to opspo.from_pettingzoo: then the critic sees the observations in a row"
+    "pass own_state=False to opspo.from_pettingzoo: the critic then sees all observations, "
+    "concatenated"
 )
-"""What to do about a `state()` that is of no use"""
+"""The fix for a `state()` that cannot be used"""
 MakeParallel = Callable[[], Any]
 """() → a parallel environment"""
 
 
 class Parallel(Protocol):
-    """What is known of the environment before it is played."""
+    """What is known about the environment before it is played."""
 
     make: MakeParallel
     spec: EnvironmentSpec
     agents: list[Any]
-    """Its names of all who may take part"""
+    """The engine's names of all agents that may ever take part"""
     views: dict[Any, View]
     actions: dict[Any, Action]
     has_state: bool
-    """Whether the critic sees the engine's `state()`, and not the observations in a row"""
+    """Whether the critic sees the engine's `state()` rather than the concatenated observations"""
 
 
 class Joint(gymnasium.Env):
     """The agents of one parallel environment as a team.
 
-    **Ends.** An agent is out once it is terminated or truncated, whether the engine still lists it
-    or not, or once the engine no longer lists it; if the engine drops it and lists it again, it is
-    back. The episode ends when all who acted are out and nobody else is in. It is terminated if
-    none of them was truncated without being terminated too, else truncated. Who is still listed
-    gets an action, since an engine may look for one; who is out, always choice 0.
+    **Ends.** An agent is out once it is terminated or truncated, whether or not the engine still
+    lists it, or once the engine no longer lists it. If the engine drops it and lists it again, it
+    is back in. The episode ends when every agent that acted is out and nobody else is in. It is
+    truncated if any of them was truncated without also being terminated, and terminated otherwise.
+    Every listed agent gets an action, since an engine may look for one; an agent that is out always
+    gets choice 0.
 
-    **Reward.** The mean over the agents that acted in the step and were paid.
+    **Reward.** The mean over the agents that acted in the step and were given a reward.
 
-    **The last observation.** Those who were there at the end count as alive in it, and are seen:
-    a truncated episode's value is that of its true last state. What an engine does not say of it
-    (an observation left out, a `state()` that raises or has another size, as that of multiwalker
-    does once nobody is left) is as it was one step before. The observations in a row would have
-    another meaning and size there than everywhere else.
+    **The last observation.** The agents present at the end count as alive in it and keep their
+    observations, since the value of a truncated episode is that of its true last state. Whatever
+    the engine does not provide there (an observation is left out; `state()` raises or has a
+    different size, as in multiwalker once nobody is left) is taken from one step before. The
+    concatenated observations would not do for the state: there they would have a different meaning
+    and size than everywhere else.
     """
 
     def __init__(self, environment: Parallel, engine: Any = None) -> None:
@@ -60,17 +63,18 @@ class Joint(gymnasium.Env):
         self._engine = engine
         self._choices = choices_of(environment.spec) if environment.spec.num_actions else None
         self._out: set[Any] = set()
-        """Who is out but listed"""
+        """Agents that are out but still listed"""
         self._seen = np.zeros((0, 0), np.float32)
         self._state = np.zeros(0, np.float32)
         self.rewards: dict[Any, float] = {}
-        """What each agent that acted was paid in the last step"""
+        """Reward in the last step of each agent that acted"""
 
     def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[Any, dict[str, Any]]:
         """Start an episode.
 
         Raises:
-            ConfigError: nobody is there to play it.
+            ConfigError: no agent is listed, or an unknown one is; or an observation, a mask or the
+                state does not fit.
         """
         if self._engine is None:
             self._engine = self._environment.make()
@@ -78,14 +82,18 @@ class Joint(gymnasium.Env):
         self._out, present = set(), self._listed()
         if not present:
             raise ConfigError(
-                f"{self._environment.spec.name}: agents is empty after reset(), so that the "
-                "episode would be over before it begins. Set it there to who takes part: "
+                f"{self._environment.spec.name}: agents is empty after reset(), so the episode "
+                "would be over before it begins. Let reset() set it to the agents that take part: "
                 "self.agents = self.possible_agents[:]."
             )
         return self._look(observation, info, present=present, over=False), {}
 
     def step(self, joint: np.ndarray) -> tuple[Any, float, bool, bool, dict[str, Any]]:
-        """Take a joint action, [N] or [N, D]."""
+        """Take a joint action, int [N] or [N, D], or float [N, D].
+
+        Raises:
+            ConfigError: an unknown agent is listed, or an observation, mask or state does not fit.
+        """
         listed = self._listed()
         acting = [agent for agent in listed if agent not in self._out]
         observation, reward, terminated, truncated, info = self._engine.step(
@@ -106,7 +114,7 @@ class Joint(gymnasium.Env):
         return seen, mean, over and not by_limit, by_limit, {}
 
     def render(self) -> Any:
-        """The engine's own picture."""
+        """The engine's own rendering."""
         return self._engine.render()
 
     def close(self) -> None:
@@ -115,10 +123,10 @@ class Joint(gymnasium.Env):
             self._engine.close()
 
     def _listed(self) -> list[Any]:
-        """Whom the engine lists now.
+        """The agents that the engine lists now.
 
         Raises:
-            ConfigError: somebody unknown among them.
+            ConfigError: one of them is unknown.
         """
         listed = list(self._engine.agents)
         known = self._environment.agents
@@ -126,7 +134,7 @@ class Joint(gymnasium.Env):
         if unknown:
             raise ConfigError(
                 f"{self._environment.spec.name}: agents {unknown} are not among its "
-                f"possible_agents {known}. List everybody there who may ever take part."
+                f"possible_agents {known}. List there every agent that may ever take part."
             )
         return listed
 
@@ -139,7 +147,7 @@ class Joint(gymnasium.Env):
     def _look(
         self, observation: Mapping[str, Any], info: Mapping[str, Any], *, present: Any, over: bool
     ) -> dict[str, Any]:
-        """What those who are there observe, padded; zeros and choice 0 for the others."""
+        """Padded observations of the agents present; zeros and choice 0 for the others."""
         environment, spec = self._environment, self._environment.spec
         seen = np.zeros((spec.num_agents, spec.observation_size), np.float32)
         masks = np.zeros((spec.num_agents, spec.action_size or 1, spec.num_actions), np.int8)
@@ -157,7 +165,7 @@ class Joint(gymnasium.Env):
             else:
                 raise ConfigError(
                     f"{spec.name}: agent {agent!r} is among the agents, but has no observation. "
-                    "Give one for everybody in it."
+                    "Return one for every agent in it."
                 )
         self._seen, self._state = seen, self._see_state(seen, over)
         whole = {"observation": seen, "state": self._state, "alive": alive}
@@ -166,7 +174,7 @@ class Joint(gymnasium.Env):
         return whole | {"available_actions": masks.reshape(-1, *spec.choices)}
 
     def _one(self, agent: Any, observed: Any, info: Mapping[str, Any]) -> tuple[np.ndarray, Any]:
-        """The vector [d], and the mask [D, A] if there is one in the observation or the info.
+        """The vector [d], and the mask [D, A] if the observation or the info has one.
 
         Raises:
             ConfigError: they do not fit the agent's spaces.
@@ -184,19 +192,19 @@ class Joint(gymnasium.Env):
         except (KeyError, TypeError, ValueError) as error:
             raise ConfigError(
                 f"{spec.name}: what agent {agent!r} observed does not fit its spaces: "
-                f"{type(error).__name__}: {error}. Make the environment give what its "
-                f"observation_space and action_space say; it gave {observed}."
+                f"{type(error).__name__}: {error}. Make the environment return what its "
+                f"observation_space and action_space declare; it returned {observed}."
             ) from error
         return vector, mask
 
     def _see_state(self, seen: np.ndarray, over: bool) -> np.ndarray:
-        """[s]: the engine's state, or all observations without their padding."""
+        """[s] the engine's state, or all observations without their padding."""
         environment = self._environment
         if not environment.has_state:
             sizes = (view.size for view in environment.views.values())
             return np.concatenate([seen[i, :size] for i, size in enumerate(sizes)])
         try:
-            # a copy: it may have to do for the end, and the engine may write into its own
+            # a copy: it may be needed for the end, and the engine may overwrite its own array
             state = np.array(self._engine.state(), np.float32).reshape(-1)
         except Exception as error:
             if over:
@@ -206,20 +214,31 @@ class Joint(gymnasium.Env):
             return state
         if over:
             return self._state
-        raise self._no_state(f"gave {state.size} numbers, and {environment.spec.state_size} before")
+        raise self._no_state(
+            f"returned {state.size} numbers, and {environment.spec.state_size} before"
+        )
 
     def _no_state(self, why: str) -> ConfigError:
         return ConfigError(
             f"{self._environment.spec.name}: state() {why}, in the middle of an episode. Let it "
-            f"give a vector of one size throughout, or {NO_STATE}."
+            f"return a vector of one size throughout, or {NO_STATE}."
         )
 
 
 def random_rewards(joint: Joint, agents: list[Any], *, steps: int, seconds: float) -> np.ndarray:
-    """What each agent is paid, [T, N], in some steps of random play.
+    """Each agent's reward, [T, N], in random play.
 
-    Fewer than `steps` where they would take longer than `seconds`, or where the engine raises:
-    that is for the training to report.
+    T is less than `steps` if they would take longer than `seconds`, or if the engine raises:
+    training will report that.
+
+    Args:
+        joint: the environment to play.
+        agents: the order of axis N.
+        steps: most steps to play.
+        seconds: time after which play stops.
+
+    Raises:
+        ConfigError: the environment does not fit its spaces.
     """
     spec, rng = joint._environment.spec, np.random.default_rng(0)
     rewards = np.zeros((steps, len(agents)))

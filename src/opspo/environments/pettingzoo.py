@@ -1,9 +1,9 @@
 """Cooperative environments with PettingZoo's parallel API: `pettingzoo/<module>`.
 
-The agents may have observations of unequal length (the shorter ones end in zeros), unequal numbers
+Agents may have observations of unequal length (shorter ones are padded with zeros), unequal numbers
 of actions (the surplus is never available) or of action dimensions (the surplus does nothing), and
-may leave early (they then count as dead). `spaces.py` says what becomes of Gymnasium's spaces,
-`parallel.py` how ends and rewards are read.
+may leave early (they then count as dead). `spaces.py` describes how Gymnasium's spaces are
+converted, `parallel.py` how ends and rewards are read.
 """
 
 from __future__ import annotations
@@ -24,14 +24,17 @@ from opspo.environments.spaces import AN_IMAGE, action_of, has_image_shape, is_i
 from opspo.errors import ConfigError
 
 PROBE_STEPS, PROBE_SECONDS = 100, 5.0
-"""Random play of a new environment, to see whether its agents are opponents; at most this long"""
+"""Limits on the random play of a new environment that tells whether its agents are opponents"""
 
 
 def from_module(name: str) -> PettingZoo:
-    """The environment of `<module>.parallel_env`, such as `mpe2.simple_spread_v3`.
+    """The environment that a module's `parallel_env` makes.
+
+    Args:
+        name: the module, such as `mpe2.simple_spread_v3`; also without a leading `pettingzoo.`.
 
     Raises:
-        ConfigError: there is no such module, or no parallel environment of one team in it.
+        ConfigError: there is no such module, or it has no parallel environment of one team.
     """
     for path in (name, f"pettingzoo.{name}"):
         try:
@@ -52,32 +55,32 @@ def from_module(name: str) -> PettingZoo:
 def from_pettingzoo(
     make: MakeParallel, *, name: str = "", workers: bool = False, own_state: bool = True
 ) -> PettingZoo:
-    """An environment of your own with PettingZoo's parallel API, for `opspo.train`.
+    """Your own environment with PettingZoo's parallel API, for `opspo.train`.
 
     Args:
-        make: gives a new environment at each call.
-        name: for messages and the run's files; by default the environment's own.
-        workers: step each in a process of its own, which is started again if it dies. Worth it
-            from about a millisecond a step. A script that does this keeps what it runs under
-            `if __name__ == "__main__":`, since every worker imports it.
-        own_state: let the critic see the environment's `state()` where it has one, and not the
-            observations in a row.
+        make: returns a new environment at each call.
+        name: for messages and the run's files; by default the environment's own name.
+        workers: step each environment in its own process, which is restarted if it dies. Worthwhile
+            from about a millisecond per step. The script that does this must keep what it runs
+            under `if __name__ == "__main__":`, since every worker imports it.
+        own_state: whether the critic sees the environment's `state()`, if it has one, rather than
+            the concatenated observations.
 
     Raises:
-        ConfigError: its spaces or its agents are not what opspo can train.
+        ConfigError: opspo cannot train its spaces or its agents.
     """
     return PettingZoo(make, name, workers=workers, own_state=own_state)
 
 
 def _package(module: str) -> str:
-    """The package that a module is from, with its version; the module itself if it is from none."""
+    """A module's package and version, or the module's own name if it is in no package."""
     top = module.partition(".")[0]
     distributions = packages_distributions().get(top, [])
     return f"{distributions[0]} {version(distributions[0])}" if distributions else module
 
 
 class PettingZoo:
-    """A `HostEnvironment` of any parallel environment."""
+    """Any parallel environment as a `HostEnvironment`."""
 
     def __init__(
         self,
@@ -116,12 +119,12 @@ class PettingZoo:
             probe.close()
 
     def open(self, num_envs: int, seed: int) -> JointBatch:
-        """Make the environments; each has a seed of its own."""
+        """Make the environments; each gets its own seed."""
         make = partial(Joint, self)
         return JointBatch(self.spec, make, num_envs, seed, workers=self.workers)
 
     def _refuse_opponents(self, probe: Any) -> None:
-        """Raise a `ConfigError` if the agents are known, or seen, to play against each other."""
+        """Raise a `ConfigError` if the agents are opponents, by name or by their rewards."""
         if is_known_game(type(getattr(probe, "unwrapped", probe)).__module__):
             raise ConfigError(f"{self.spec.name} {OPPONENTS}.")
         joint = Joint(self, probe)
@@ -130,10 +133,10 @@ class PettingZoo:
         if pair is not None:
             one, other = (self.agents[i] for i in pair)
             raise ConfigError(
-                f"{self.spec.name} {OPPONENTS}: in {len(rewards)} steps of random play, what paid "
-                f"{one!r} was paid by {other!r}. Give one side a fixed policy within the "
+                f"{self.spec.name} {OPPONENTS}: in {len(rewards)} steps of random play, what "
+                f"{one!r} gained {other!r} lost. Give one side a fixed policy within the "
                 "environment and leave it out of its possible_agents; or, if they are one team, "
-                "pay each agent the team's mean, which is what opspo trains on."
+                "give each agent the team's mean reward, which is what opspo trains on."
             )
 
 
@@ -141,21 +144,21 @@ def _all_agents(engine: Any, name: str) -> list[Any]:
     agents = list(getattr(engine, "possible_agents", []))
     if not agents:
         raise ConfigError(
-            f"{name} has no possible_agents, so there is no saying who takes part. Set it to the "
+            f"{name} has no possible_agents, so opspo cannot know who takes part. Set it to the "
             "list of all agents that may ever be in agents."
         )
     return agents
 
 
 def _state_size(engine: Any, name: str) -> int | None:
-    """The length of the engine's `state()`, None if it has none.
+    """The length of the engine's `state()`, or None if it has none.
 
     Raises:
-        ConfigError: it is an image, or no array.
+        ConfigError: the state is an image, or not an array.
     """
     try:
         state = engine.state()
-    except Exception:  # PettingZoo's own raises NotImplementedError, others whatever they like
+    except Exception:  # PettingZoo's raises NotImplementedError, others whatever they like
         return None
     if state is None:
         return None
@@ -164,12 +167,13 @@ def _state_size(engine: Any, name: str) -> int | None:
         size = numbers.astype(np.float32).size
     except (TypeError, ValueError) as error:
         raise ConfigError(
-            f"{name}: state() must give an array, not {state}. Let it; or {NO_STATE}."
+            f"{name}: state() must return an array, but returned {state}. Change that, or "
+            f"{NO_STATE}."
         ) from error
     seen_as_image = has_image_shape(numbers.shape, of_bytes=numbers.dtype == np.uint8)
     if seen_as_image or is_image(getattr(engine, "state_space", None)):
         raise ConfigError(
-            f"{name}: state() gives an image, {list(numbers.shape)}, and opspo's networks take "
-            f"vectors. Let it give a vector of features, or {NO_STATE}. ({AN_IMAGE}.)"
+            f"{name}: state() returns an image, {list(numbers.shape)}, and opspo's networks take "
+            f"vectors. Let it return a vector of features, or {NO_STATE}. ({AN_IMAGE}.)"
         )
     return size

@@ -1,4 +1,4 @@
-"""What a probe is: a game given by three functions of its state."""
+"""The probe: a game defined by three functions of its state."""
 
 from __future__ import annotations
 
@@ -17,30 +17,30 @@ State = dict[str, Array]
 
 @dataclass(frozen=True)
 class Probe:
-    """A game given by three functions of its state.
+    """A game defined by three functions of its state, as a `JaxEnvironment`.
 
-    The state always has the clock `t` and the game's `draw`, a random number of each agent in
-    [0, 1) drawn at the reset; `update` may add to it.
+    The state always has the clock `t` and `draw` [N], one random number per agent in [0, 1), drawn
+    at the reset; `start` and `update` may add to it.
     """
 
     spec: EnvironmentSpec
     optimal_return: float
     """Expected undiscounted return of an episode under the best joint policy."""
     start: Callable[[Array], State]
-    """State of a new episode from the draw [N]."""
+    """Draw [N] → the state of a new episode, without the clock and the draw."""
     observe: Callable[[State], Observation]
-    """What the agents see."""
+    """State → what the agents see."""
     update: Callable[[State, Array], tuple[State, Array, Array]]
-    """State, joint action → next state (the clock aside), reward, terminated."""
+    """State, joint action → next state (apart from the clock), reward [], terminated []."""
 
     def reset(self, key: Array) -> tuple[Any, Observation]:
-        """Start an episode."""
+        """Start an episode; return its state and the first observation."""
         draw = jax.random.uniform(key, (self.spec.num_agents,))
         state = self.start(draw) | {"t": jnp.array(0), "draw": draw}
         return state, self.observe(state)
 
     def step(self, key: Array, state: Any, action: Array) -> tuple[Any, Step]:
-        """Play the joint action; at the limit the episode is truncated."""
+        """Take the joint action; the episode is truncated at the limit."""
         del key
         state, reward, terminated = self.update(state, action)
         state = state | {"t": state["t"] + 1}
@@ -55,7 +55,14 @@ class Probe:
 
 
 def spec(name: str, size: int, limit: int, **sizes: Any) -> EnvironmentSpec:
-    """Two agents, unless said."""
+    """A probe's specification.
+
+    Args:
+        name: without `probe/`.
+        size: d, and s unless `sizes` says otherwise.
+        limit: the episode limit.
+        **sizes: further fields; two agents unless `num_agents` says otherwise.
+    """
     return EnvironmentSpec(
         name=f"probe/{name}",
         num_agents=sizes.pop("num_agents", 2),
@@ -70,7 +77,14 @@ def spec(name: str, size: int, limit: int, **sizes: Any) -> EnvironmentSpec:
 def view(
     features: Array, num_actions: int, state: Array | None = None, **given: Array
 ) -> Observation:
-    """Both agents see `features` [d] or [2, d]; every action is available unless said."""
+    """An observation of two agents.
+
+    Args:
+        features: [d] that both see, or [2, d].
+        num_actions: A.
+        state: [s]; by default what agent 0 sees.
+        **given: `available` [2, A] bool and `alive` [2] bool; by default all true.
+    """
     observation = jnp.broadcast_to(features, (2, features.shape[-1])).astype(jnp.float32)
     return Observation(
         observation=observation,
@@ -81,6 +95,6 @@ def view(
 
 
 def nothing(draw: Array) -> State:
-    """A state without anything of its own."""
+    """A start state with nothing but the clock and the draw."""
     del draw
     return {}

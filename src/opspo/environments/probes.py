@@ -1,8 +1,8 @@
 """Tiny games whose optimum is known in closed form, each built to catch one kind of bug.
 
-Every probe is two agents (or so) and a few steps, so that an algorithm which is right learns it
-in seconds, and one with the bug that the probe is built for cannot. Those about agents that stand
-in each other's way are in `team_games`.
+A probe has two agents or slightly more and lasts a few steps. A correct algorithm learns it in
+seconds; one with the bug that the probe was built for cannot. Probes in which agents get in each
+other's way are in `team_games`.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ def _credit() -> Probe:
 
 
 def _leaving(name: str, terminal: bool, optimum: float) -> Probe:
-    """Bootstrapping: stay for 1 a step, or leave (both must) for 2.5 and be done; three steps.
+    """Bootstrapping: stay for 1 a step, or leave (both must) for 2.5 and finish; three steps.
 
-    Where the limit is a truncation, staying is worth 1 / (1 - γ) and is always right; a learner
-    that takes the cut for the end leaves at the last step. Where it is a true end, leaving at the
+    If the limit is a truncation, staying is worth 1 / (1 - γ) and always right; a learner that
+    takes the cut for a true end leaves at the last step. If the limit is a true end, leaving at the
     last step is right; a learner that bootstraps past the end leaves at the first.
     """
     limit = 3
@@ -56,9 +56,9 @@ def _leaving(name: str, terminal: bool, optimum: float) -> Probe:
 
 
 def _masks() -> Probe:
-    """Action masks: only one half of the actions is available, which half is drawn each time.
+    """Action masks: only half of the actions are available; which half varies.
 
-    The best available action pays 1, the other 0; an action that is not available costs 10.
+    The better available action pays 1, the other 0; an unavailable action costs 10.
     """
 
     def observe(state: State) -> Observation:
@@ -77,10 +77,10 @@ def _masks() -> Probe:
 
 
 def _death() -> Probe:
-    """Dead agents: agent 1 dies after one step, and the team's reward then hangs on agent 0.
+    """Dead agents: agent 1 dies after one step, and the team's reward then depends on agent 0.
 
-    The dead agent has no choice left (only action 0) and sees zeros. Agent 0 must play 0 first
-    and 1 afterwards, agent 1 must play 1 while it lives.
+    The dead agent has no choice left (only action 0) and sees zeros. Agent 0 must play 0 first and
+    1 afterwards; agent 1 must play 1 while it is alive.
     """
 
     def observe(state: State) -> Observation:
@@ -100,9 +100,9 @@ def _death() -> Probe:
 
 
 def _memory() -> Probe:
-    """Memory: a cue is shown once, and must be answered three steps later.
+    """Memory: a cue is shown once and must be answered three steps later.
 
-    With memory the return is 1; without, at most 0.5.
+    With memory the return is 1; without it, at most 0.5.
     """
     limit = 4
 
@@ -122,16 +122,16 @@ def _memory() -> Probe:
 
 
 def _continuous() -> Probe:
-    """Continuous actions: each agent steers to a target of its own that it can see.
+    """Continuous actions: each agent steers towards its own target, which it can see.
 
-    Reward 1 - Σ_i (a_i - target_i)² / 2, so that the optimum is 1 a step.
+    The reward is 1 - Σ_i (a_i - target_i)² / 2, so the optimum is 1 per step.
     """
 
     def target(state: State) -> Array:
         return state["draw"] - 0.5
 
     def observe(state: State) -> Observation:
-        # constants beside it, since a layer norm would leave nothing of one lone feature
+        # constants beside it, since a layer norm would erase a single feature
         constants = jnp.array([1.0, -1.0])
         rows = jnp.concatenate([target(state)[:, None], jnp.tile(constants, (2, 1))], axis=1)
         seen = view(rows, 1, state=jnp.concatenate([target(state), constants]))
@@ -160,5 +160,5 @@ _PROBES: dict[str, Callable[[], Probe]] = {
 
 
 def make_probe(name: str) -> Probe:
-    """The probe of that name (`opspo.environments.families.PROBES`)."""
+    """The probe with that name (one of `opspo.environments.tasks.PROBES`)."""
     return _PROBES[name]()

@@ -1,4 +1,4 @@
-"""Importing what prints."""
+"""Importing libraries that print."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def silenced() -> Iterator[None]:
-    """Nothing is printed on standard output inside.
+    """Suppress standard output inside the block.
 
-    JaxMARL prints remarks while it is imported, and in between sets stdout back to __stdout__;
-    `opspo eval` prints JSON and nothing else.
+    JaxMARL prints remarks while it is imported, and in between resets stdout to __stdout__, but
+    `opspo eval` must print JSON and nothing else.
     """
     stdout, sys.__stdout__ = sys.__stdout__, io.StringIO()  # type: ignore[assignment,misc]
     try:

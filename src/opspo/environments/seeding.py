@@ -1,4 +1,4 @@
-"""Seeds of environments side by side."""
+"""Seeds for a batch of environments."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import numpy as np
 
 
 def spread(seed: int, count: int) -> list[int]:
-    """Seeds for `count` environments, in [0, 2³¹), that those of no other seed are likely to share.
+    """`count` seeds in [0, 2³¹) that are unlikely to occur under any other `seed`.
 
-    Counting on from the seed instead would have environment 1 of seed 0 play the episodes of
+    Counting up from `seed` instead would make environment 1 of seed 0 play the same episodes as
     environment 0 of seed 1.
     """
     words = np.random.SeedSequence(seed).generate_state(count)

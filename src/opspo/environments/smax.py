@@ -1,7 +1,7 @@
 """SMAX, StarCraft micromanagement in JAX (JaxMARL), against its heuristic enemy.
 
-Kept apart, which JaxMARL's `step` does not: the true last observation, a win from a mere end, and
-the time limit (`truncated`) from a battle decided (`terminated`).
+Unlike JaxMARL's `step`, this keeps the true last observation, tells a win from any other end, and
+tells the time limit (`truncated`) from a decided battle (`terminated`).
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from opspo.environments.base import EnvironmentSpec, Observation, Step
 from opspo.environments.medivac import MedivacEnemySMAX
 from opspo.types import Array
 
-# The longest weapon cooldown in seconds. JaxMARL lets cooldowns run on below zero while a weapon
+# The longest weapon cooldown in seconds. JaxMARL lets cooldowns run below zero while a weapon
 # rests, to about -50; all that matters is whether it may fire.
 _LONGEST_COOLDOWN = 1.87
 
-# The engine's numbers for the types of unit, and ours.
+# The engine's numbers for the unit types, and ours.
 _MARINE, _MARAUDER, _ZEALOT, _ZERGLING, _MEDIVAC = 0, 1, 3, 4, 6
-# SMAC's maps that JaxMARL does not have: allies and enemies. They are handed to the engine and not
-# registered with it, so its own list stays what it is.
+# SMAC's maps that JaxMARL lacks: allies and enemies. They are passed to the engine rather than
+# registered with it, so its own list does not change.
 _MORE_MAPS = {
     "8m_vs_9m": ([_MARINE] * 8, [_MARINE] * 9),
     "corridor": ([_ZEALOT] * 6, [_ZERGLING] * 24),
@@ -39,7 +39,7 @@ _MORE_MAPS = {
 
 
 def _make_engine(map_name: str) -> HeuristicEnemySMAX:
-    """JaxMARL's engine for a map, ours where there are medivacs."""
+    """JaxMARL's engine for a map, or ours if there are medivacs."""
     if map_name not in _MORE_MAPS:
         return HeuristicEnemySMAX(scenario=map_name_to_scenario(map_name))
     allies, enemies = _MORE_MAPS[map_name]
@@ -51,7 +51,10 @@ def _make_engine(map_name: str) -> HeuristicEnemySMAX:
 
 
 class SMAX:
-    """One map. Reward: share of the enemies' health lost in the step, plus 1 for a win."""
+    """One map, as a `JaxEnvironment`.
+
+    The reward is the fraction of the enemies' health lost in the step, plus 1 for a win.
+    """
 
     def __init__(self, map_name: str) -> None:
         self._env = _make_engine(map_name)
@@ -66,18 +69,18 @@ class SMAX:
             state_size=self._num_units * (self._own_size + 2),
             num_actions=engine.num_ally_actions,
             agents=tuple(self._env.agents),
-            episode_limit=engine.max_steps + 1,  # the engine tests the count before raising it
+            episode_limit=engine.max_steps + 1,  # it checks the count before incrementing
             has_win=True,
             engine=f"jaxmarl {version('jaxmarl')}",
         )
 
     def reset(self, key: Array) -> tuple[Any, Observation]:
-        """Place both armies."""
+        """Place both armies; return the state and the first observation."""
         obs, state = self._env.reset(key)
         return state, self._observe(obs, state)
 
     def step(self, key: Array, state: Any, action: Array) -> tuple[Any, Step]:
-        """Eight world steps under the allies' actions and the heuristic enemy's."""
+        """Eight world steps under the allies' actions, int [N], and the heuristic enemy's."""
         actions = {agent: action[i] for i, agent in enumerate(self._env.agents)}
         obs, state, reward, done, _ = self._env.step_env(key, state, actions)
         num_allies = self.spec.num_agents
@@ -93,7 +96,7 @@ class SMAX:
         )
 
     def _fighting(self, units: Any) -> Array:
-        """[units] bool: alive, and not a medivac, with which alone no battle is won."""
+        """[units] bool, alive and not a medivac: medivacs alone cannot win a battle."""
         if isinstance(self._env, MedivacEnemySMAX):
             return self._env.fighting(units)
         return units.unit_alive
@@ -108,14 +111,14 @@ class SMAX:
         )
 
     def _normalised_state(self, world_state: Array) -> Array:
-        """Every feature of the engine's state brought into [-1, 1], in its own order.
+        """The engine's state [s] with every feature scaled to [-1, 1], in the same order.
 
-        Each unit has health (a fraction), position in map units, seconds until its weapon may
-        fire, and a one-hot type; then come all teams and all types.
+        Each unit has its health (a fraction), position in map units, seconds until its weapon may
+        fire, and one-hot type; then come the teams and the types of all units.
         """
         split = self._num_units * self._own_size
         unit = world_state[:split].reshape(self._num_units, self._own_size)
-        # a unit that is pushed over the edge stands outside until the next world step kills it
+        # a unit pushed over the edge stays outside until the next world step kills it
         position = jnp.clip(unit[:, 1:3] / self._extent, 0, 1)
         cooldown = jnp.clip(unit[:, 3:4] / _LONGEST_COOLDOWN, -1, 1)
         unit = jnp.concatenate([unit[:, :1], position, cooldown, unit[:, 4:]], axis=1)

@@ -1,9 +1,10 @@
-"""Gymnasium's spaces as vectors for networks to see, and as numbers or choices for them to make.
+"""Gymnasium's spaces as input vectors for networks, and as the numbers or choices they output.
 
-A space is told by its type. Observations: `Box` and `MultiBinary` of any shape in a row, `Discrete`
-and `MultiDiscrete` as one-hot vectors, `Dict` and `Tuple` part by part. Actions: `Box`, each
-element a dimension; `Discrete`, `MultiDiscrete` and `MultiBinary`, each element a decision; `Dict`
-and `Tuple` of one of these kinds. Everything else is refused.
+Spaces are told apart by their type. Observations: `Box` and `MultiBinary` of any shape are
+flattened, `Discrete` and `MultiDiscrete` become one-hot vectors, `Dict` and `Tuple` are converted
+part by part. Actions: each element of a `Box` is a dimension; each element of a `Discrete`,
+`MultiDiscrete` or `MultiBinary` is a decision; `Dict` and `Tuple` may hold one of these two kinds.
+Everything else is refused.
 """
 
 from __future__ import annotations
@@ -21,16 +22,17 @@ from opspo.environments.decisions import Action, to_range
 from opspo.errors import ConfigError
 
 MASK = "action_mask"
-"""The key of an observation, or of an info, that says which actions can be taken"""
+"""The key of an observation or an info that says which actions are available"""
 IMAGE_SIDE = 20
-"""Pixels from which on an axis is long: the largest boards have 19 points, the smallest images 28
-pixels"""
+"""Length from which an axis counts as long: the largest boards have 19 points, the smallest images
+28 pixels"""
 AN_IMAGE = (
-    "Of three axes or more, that is what holds bytes (uint8, or from 0 to 255) or has two axes of "
-    f"{IMAGE_SIDE} or more; of two axes, what has both. A grid that is none can be given as one row"
+    "With three axes or more, an image is what holds bytes (uint8, or from 0 to 255) or has two "
+    f"axes of {IMAGE_SIDE} or more; with two axes, what does both. Flatten a grid that is not an "
+    "image to one row"
 )
 _UNBOUNDED = float(np.finfo(np.float32).max)
-"""Bounds from here on count as none"""
+"""Bounds of this size or more count as no bounds"""
 
 
 @dataclass(frozen=True)
@@ -39,24 +41,25 @@ class View:
 
     size: int
     encode: Callable[[Any], np.ndarray]
-    """(observation) → [size] float32; a ValueError, TypeError or KeyError if it does not fit"""
+    """(observation) → [size] float32; raises a ValueError, TypeError or KeyError if it does not
+    fit"""
 
 
 def view_of(space: Any, who: str) -> View:
-    """How what is observed in a space becomes a vector, without its action mask.
+    """How observations from a space become vectors, without the action mask.
 
     Args:
-        space: Gymnasium's.
+        space: one of Gymnasium's.
         who: for messages, such as "spread: agent 'a'".
 
     Raises:
-        ConfigError: it is an image, has no fixed size, has a mask elsewhere than among its own
-            keys, or nothing is left of it.
+        ConfigError: the space is an image, has no fixed size, has a mask anywhere but among its
+            top-level keys, or has nothing but a mask.
     """
     if isinstance(space, spaces.Dict) and MASK in space.spaces:
         rest = {key: part for key, part in space.spaces.items() if key != MASK}
         if not rest:
-            raise ConfigError(f"{who} observes nothing but its {MASK}. Add what it sees.")
+            raise ConfigError(f"{who} observes nothing but its {MASK}. Add an observation.")
         return _parts({k: _view(part, _within(who, f"'{k}'")) for k, part in rest.items()})
     view = _view(space, who)
     if isinstance(space, spaces.Dict):
@@ -65,7 +68,7 @@ def view_of(space: Any, who: str) -> View:
 
 
 def _without_mask(value: Any) -> Any:
-    """What is seen, where a mask comes along that the space does not mention."""
+    """The observation alone, if a mask comes with it that the space does not mention."""
     if isinstance(value, Mapping) and set(value) == {"observation", MASK}:
         return value["observation"]
     return value
@@ -75,7 +78,7 @@ def _view(space: Any, who: str) -> View:
     if is_image(space):
         raise ConfigError(
             f"{who} observes an image, {space}, and opspo's networks take vectors. Wrap the "
-            f"environment so that it gives a vector of features. ({AN_IMAGE}.)"
+            f"environment so that it returns a vector of features. ({AN_IMAGE}.)"
         )
     if isinstance(space, spaces.Box | spaces.MultiBinary):
         size = math.prod(space.shape)
@@ -87,9 +90,8 @@ def _view(space: Any, who: str) -> View:
     if isinstance(space, spaces.Dict):
         if MASK in space.spaces:
             raise ConfigError(
-                f"{who} has an {MASK} within what it observes, where it would be a feature and "
-                "mask nothing. Put it beside the other keys of the whole observation, or in the "
-                "info."
+                f"{who} has an {MASK} nested in its observation, where it would be a feature and "
+                "mask nothing. Put it among the top-level keys of the observation, or in the info."
             )
         return _parts({k: _view(part, _within(who, f"'{k}'")) for k, part in space.spaces.items()})
     if isinstance(space, spaces.Tuple):
@@ -97,19 +99,19 @@ def _view(space: Any, who: str) -> View:
             {i: _view(part, _within(who, f"part {i}")) for i, part in enumerate(space.spaces)}
         )
     raise ConfigError(
-        f"{who} observes a {space}, which does not become a vector of fixed size. There are Box, "
-        "Discrete, MultiDiscrete, MultiBinary, and Dict and Tuple of them; wrap the environment so "
-        "that it gives one of these."
+        f"{who} observes a {space}, which cannot become a vector of fixed size. opspo supports "
+        "Box, Discrete, MultiDiscrete, MultiBinary, and Dict and Tuple of them; wrap the "
+        "environment so that it uses one of these."
     )
 
 
 def _within(who: str, part: str) -> str:
-    """A part of what somebody observes, as the subject of a sentence."""
+    """A part of an agent's observation, as the subject of a sentence."""
     return f"{who.removesuffix(',')}, {part},"
 
 
 def is_image(space: Any) -> bool:
-    """Whether a space, of any kind, holds images, as `AN_IMAGE` says."""
+    """Whether a space, of any kind, holds images, as `AN_IMAGE` defines them."""
     if not isinstance(space, spaces.Box | spaces.MultiBinary):
         return False
     of_bytes = space.dtype == np.uint8
@@ -119,13 +121,13 @@ def is_image(space: Any) -> bool:
 
 
 def has_image_shape(shape: Sequence[int], *, of_bytes: bool) -> bool:
-    """Whether an array of a shape is an image, as `AN_IMAGE` says."""
+    """Whether an array of that shape is an image, as `AN_IMAGE` defines it."""
     solid, large = len(shape) >= 3, sum(side >= IMAGE_SIDE for side in shape) >= 2
     return solid + large + of_bytes >= 2
 
 
 def _parts(views: Mapping[Any, View]) -> View:
-    """Those of a Dict or Tuple in a row."""
+    """The views of a Dict's or Tuple's parts, concatenated."""
 
     def encode(value: Any) -> np.ndarray:
         return np.concatenate([view.encode(value[key]) for key, view in views.items()])
@@ -138,28 +140,28 @@ def _row(value: Any, size: int) -> np.ndarray:
         raise TypeError("it is None")
     row = np.asarray(value, np.float32).reshape(-1)
     if row.size != size:
-        raise ValueError(f"it has {row.size} numbers and not {size}")
+        raise ValueError(f"it has {row.size} numbers, not {size}")
     return row
 
 
 def _one_hot(space: Any, value: Any, counts: Any) -> np.ndarray:
     number = np.asarray(value).reshape(space.shape)
     choice = number - space.start
-    # numbers below would count from the end
+    # negative numbers would count from the end
     if not ((choice >= 0) & (choice < counts) & (choice == choice.astype(int))).all():
-        raise ValueError(f"{value} is outside of it")
+        raise ValueError(f"{value} is outside the space")
     return np.asarray(flatten(space, number.astype(int)), np.float32)
 
 
 def action_of(space: Any, who: str) -> Action:
-    """What is decided in a space.
+    """What an agent decides in an action space.
 
     Args:
-        space: Gymnasium's.
+        space: one of Gymnasium's.
         who: for messages, such as "spread: agent 'a'".
 
     Raises:
-        ConfigError: its kind is none of those above, or it mixes choices with numbers.
+        ConfigError: the space is of none of the kinds above, or mixes choices with numbers.
     """
     if isinstance(space, spaces.Discrete):
         return Action(1, (int(space.n),), lambda own: int(own[0]) + int(space.start))
@@ -180,8 +182,8 @@ def action_of(space: Any, who: str) -> Action:
     if isinstance(space, spaces.Tuple):
         return _several(space.spaces, space, who)
     raise ConfigError(
-        f"{who} acts in a {space}, which is neither numbers nor a fixed number of choices. There "
-        "are Box, Discrete, MultiDiscrete, MultiBinary, and Dict and Tuple of them; wrap the "
+        f"{who} acts in a {space}, which is neither numbers nor a fixed number of choices. opspo "
+        "supports Box, Discrete, MultiDiscrete, MultiBinary, and Dict and Tuple of them; wrap the "
         "environment so that it takes one of these."
     )
 
@@ -205,11 +207,11 @@ def _numbers(space: spaces.Box) -> Action:
 
 
 def _several(parts: Sequence[Any], space: Any, who: str) -> Action:
-    """All of a Tuple; `decode` gives a tuple."""
+    """All parts of a Tuple as one action; `decode` returns a tuple."""
     actions = [action_of(part, who) for part in parts]
     if len({bool(action.counts) for action in actions}) != 1:
         raise ConfigError(
-            f"{who} acts in a {space}, which has no part, or choices beside numbers. Wrap the "
+            f"{who} acts in a {space}, which has no parts, or mixes choices and numbers. Wrap the "
             "environment so that it takes only choices (Discrete, MultiDiscrete, MultiBinary) or "
             "only numbers (Box)."
         )

@@ -1,7 +1,6 @@
-"""StarCraft II: `smac/<map>`, and whatever has the API of SMAC's `StarCraft2Env`.
+"""StarCraft II: `smac/<map>`, and anything with the API of SMAC's `StarCraft2Env`.
 
-Each battle runs in a process of its own. An engine that crashes is started again there, and its
-episode is lost.
+Each battle runs in its own process. An engine that crashes is restarted, and its episode is lost.
 """
 
 from __future__ import annotations
@@ -20,26 +19,26 @@ from opspo.environments.tasks import INSTALL_STARCRAFT
 from opspo.errors import ConfigError, unknown_name
 
 MakeSMAC = Callable[[int], Any]
-"""(seed) → an engine with the API of `StarCraft2Env`; one is made in every process, and one here
-that is only asked for its sizes"""
+"""(seed) → an engine with the API of `StarCraft2Env`. One is made in every process, and one in this
+process, only to read its sizes"""
 
 
 def from_map(map_name: str) -> StarCraft:
-    """SMAC's environment of that map.
+    """SMAC's environment for that map.
 
     Raises:
         ConfigError: SMAC cannot be loaded, or has no such map.
     """
     try:
         module = import_module("smac.env.starcraft2.maps.smac_maps")
-    except Exception as error:  # a wrong protobuf raises a TypeError, another `smac` anything
+    except Exception as error:  # a wrong protobuf raises a TypeError; another `smac`, anything
         raise ConfigError(
-            f"smac/{map_name}: there is a package 'smac', but SMAC does not load: {error}\n"
+            f"smac/{map_name}: a package 'smac' is installed, but SMAC does not load: {error}\n"
             f"To fix it: {INSTALL_STARCRAFT}"
         ) from error
     maps = module.get_smac_map_registry()
     if map_name not in maps:
-        raise unknown_name("map of SMAC", map_name, maps)
+        raise unknown_name("SMAC map", map_name, maps)
     return StarCraft(partial(_start, map_name), f"smac/{map_name}")
 
 
@@ -48,19 +47,20 @@ def _start(map_name: str, seed: int) -> Any:
 
 
 def from_smac(make: MakeSMAC, *, name: str = "", workers: bool = True) -> StarCraft:
-    """An environment of your own with the API of SMAC's `StarCraft2Env`, for `opspo.train`.
+    """Your own environment with the API of SMAC's `StarCraft2Env`, for `opspo.train`.
 
     Args:
-        make: gives a new engine for a seed, such as `lambda seed: StarCraft2Env("3m", seed=seed)`.
-            It is sent to other processes, so what it uses must be importable there.
-        name: for messages and the run's files; by default the class's.
-        workers: whether each engine has a process of its own. Without, a crash ends the training.
+        make: returns a new engine for a seed, such as
+            `lambda seed: StarCraft2Env("3m", seed=seed)`. It is sent to other processes, so what it
+            uses must be importable there.
+        name: for messages and the run's files; by default the name of the engine's class.
+        workers: whether each engine runs in its own process. If not, a crash ends the training.
     """
     return StarCraft(make, name, workers=workers)
 
 
 class StarCraft:
-    """A `HostEnvironment` of any engine with that API."""
+    """Any engine with that API, as a `HostEnvironment`."""
 
     def __init__(self, make: MakeSMAC, name: str = "", *, workers: bool = True) -> None:
         self.make, self.workers = make, workers
@@ -83,7 +83,7 @@ class StarCraft:
         )
 
     def open(self, num_envs: int, seed: int) -> JointBatch:
-        """Start a process for each battle."""
+        """Start the battles, with `workers` in one process each."""
         make = partial(Battle, self)
         return JointBatch(self.spec, make, num_envs, seed, workers=self.workers)
 
@@ -98,7 +98,7 @@ class Battle(gymnasium.Env):
         self._steps = 0
 
     def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[Any, dict[str, Any]]:
-        """Start a battle. Engines take a seed when they are made, so a new seed makes a new one."""
+        """Start a battle. An engine is seeded when it is made, so a new seed needs a new engine."""
         super().reset(seed=seed)
         if self._engine is None or seed is not None:
             self.close()
@@ -108,14 +108,18 @@ class Battle(gymnasium.Env):
         return self._look(), {}
 
     def step(self, action: np.ndarray) -> tuple[Any, float, bool, bool, dict[str, Any]]:
-        """Take a joint action [N]."""
+        """Take a joint action, int [N].
+
+        Raises:
+            RuntimeError: the engine crashed.
+        """
         reward, ended, info = self._engine.step([int(one) for one in action])
         if ended and not info:
             raise RuntimeError("StarCraft II crashed: the engine ended the battle without a word.")
         self._steps += 1
         seen = self._look()
         won = bool(info.get("battle_won", False))
-        # the engines call the time limit an end, or do not have one
+        # the engines report the time limit as an end, or have no limit
         decided = won or not seen["alive"].any()
         cut = self._steps >= self._environment.spec.episode_limit and not decided
         numbers = {name: float(info[name]) for name in self._environment.spec.outcomes}
@@ -129,7 +133,7 @@ class Battle(gymnasium.Env):
 
     def _look(self) -> dict[str, Any]:
         available = np.asarray(self._engine.get_avail_actions(), np.int8)
-        alive: Any = available[:, 1:].any(axis=1)  # action 0 is all that the dead can do
+        alive: Any = available[:, 1:].any(axis=1)  # the dead can take action 0 only
         seen = np.asarray(self._engine.get_obs(), np.float32)
         return {
             "observation": np.where(alive[:, None], seen, np.float32(0)),
@@ -140,20 +144,20 @@ class Battle(gymnasium.Env):
 
 
 class SMAClite:
-    """SMAClite, a remake of SMAC in Python, with the API of SMAC's `StarCraft2Env`."""
+    """SMAClite, a reimplementation of SMAC in Python, with the API of SMAC's `StarCraft2Env`."""
 
     def __init__(self, environment: Any, *, episode_limit: int) -> None:
         """Wrap an environment.
 
         Args:
             environment: such as `gymnasium.make("smaclite/2s3z-v0", seed=seed)`.
-            episode_limit: most steps of a battle; SMAClite has no limit of its own.
+            episode_limit: maximum number of steps in a battle; SMAClite has no limit of its own.
         """
         self._environment = environment.unwrapped
         self._episode_limit = episode_limit
 
     def get_env_info(self) -> dict[str, int]:
-        """Sizes."""
+        """The sizes: agents, observation, state, actions and episode limit."""
         own = self._environment
         return {
             "n_agents": own.n_agents,
@@ -168,10 +172,10 @@ class SMAClite:
         self._environment.reset()
 
     def step(self, actions: list[int]) -> tuple[float, bool, dict[str, Any]]:
-        """Take a joint action."""
+        """Take a joint action [N]; return the reward, whether the battle ended, and the info."""
         own = self._environment
         _, reward, terminated, truncated, info = own.step(actions)
-        # it forgets who is dead
+        # SMAClite drops the dead from its lists
         dead = {
             "dead_allies": own.n_agents - len(own.agents),
             "dead_enemies": own.n_enemies - len(own.enemies),
@@ -179,17 +183,17 @@ class SMAClite:
         return reward, terminated or truncated, info | dead
 
     def get_obs(self) -> Any:
-        """[N, d]"""
+        """The agents' observations, [N, d]."""
         return self._environment.get_obs()
 
     def get_state(self) -> Any:
-        """[s]"""
+        """The global state, [s]."""
         return self._environment.get_state()
 
     def get_avail_actions(self) -> Any:
-        """[N, A]"""
+        """The action masks, [N, A]."""
         return self._environment.get_avail_actions()
 
     def close(self) -> None:
-        """Stop."""
+        """Close the environment."""
         self._environment.close()

@@ -1,4 +1,4 @@
-"""The tasks that are listed, by family, and what to install where an engine is missing."""
+"""The listed tasks of each family, and how to install StarCraft II."""
 
 from __future__ import annotations
 
@@ -79,6 +79,6 @@ SMAC_MAPS = (
 INSTALL_STARCRAFT = (
     "install StarCraft II with SMAC's maps, in ~/StarCraftII or in the folder that SC2PATH names, "
     "and SMAC from its repository, github.com/oxwhirl/smac (PyPI's 'smac' is another program). "
-    "docs/environments/starcraft.md says how."
+    "docs/environments/starcraft.md has instructions."
 )
 PETTINGZOO_MODULES = ("mpe2.simple_spread_v3",)

@@ -1,4 +1,4 @@
-"""One environment for a whole team: in this process, or in one of its own."""
+"""One joint environment, in this process or in its own."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from opspo.environments.frames import told
 from opspo.errors import EngineError, WorkerFailure
 
 Make = Callable[[], gymnasium.Env]
-"""() → a joint environment. In worker processes it is made there, and once here for its sizes, so
-the engine should start at the first reset"""
+"""() → a joint environment. A worker process makes its own, and this process makes one more to read
+the sizes, so the engine should not start before the first reset"""
 Seen = Mapping[str, Any]
 
 MOST_DEATHS = 3
-"""A worker that dies so often without finishing an episode is not started again"""
+"""A worker that dies this often without finishing an episode is not restarted"""
 PATIENCE = 300.0
 """Seconds without an answer after which a worker counts as dead"""
 GRACE = 5.0
-"""Seconds that it then has to close its engine"""
+"""Seconds that a worker then has to close its engine"""
 
 
 class Outcome(NamedTuple):
-    """What one environment answers to a joint action."""
+    """One environment's answer to a joint action."""
 
     seen: Seen
     reward: float
@@ -40,27 +40,28 @@ class Outcome(NamedTuple):
     truncated: bool
     info: Mapping[str, Any]
     following: Seen
-    """The first of a new episode where this one ended, else `seen`"""
+    """The first observation of a new episode if this one ended, else `seen`"""
     lost: bool = False
 
 
-class Seat(Protocol):
-    """One environment of a batch. Calls come in pairs, so that all can work between them."""
+class Runner(Protocol):
+    """One environment of a batch. Calls come in pairs, so that all environments work in parallel
+    between the two."""
 
     def begin(self, seed: int) -> None:
-        """Let it start the first episode."""
+        """Ask for the first episode."""
 
     def first(self) -> Seen:
-        """How that starts."""
+        """Its first observation."""
 
     def send(self, action: np.ndarray) -> None:
-        """Let it take a joint action, [N] or [N, D]."""
+        """Ask for a step with a joint action, [N] or [N, D]."""
 
     def receive(self) -> Outcome:
-        """What came of it; what ended restarts."""
+        """The outcome of that step; an episode that ended restarts."""
 
     def close(self) -> None:
-        """Stop it."""
+        """Stop the environment."""
 
 
 class Here:
@@ -75,7 +76,7 @@ class Here:
         self._pending = seed
 
     def first(self) -> Seen:
-        """Reset."""
+        """Reset the environment with the seed from `begin`."""
         return self._environment.reset(seed=self._pending)[0]
 
     def send(self, action: np.ndarray) -> None:
@@ -83,7 +84,7 @@ class Here:
         self._pending = action
 
     def receive(self) -> Outcome:
-        """Step."""
+        """Step the environment with the action from `send`."""
         seen, reward, terminated, truncated, info = self._environment.step(self._pending)
         following = seen
         if terminated or truncated:
@@ -92,26 +93,26 @@ class Here:
         return Outcome(seen, float(reward), terminated, truncated, info, following)
 
     def close(self) -> None:
-        """Close it."""
+        """Close the environment."""
         self._environment.close()
 
 
 class Worker:
-    """A joint environment in a process of its own, which is started again when it dies."""
+    """A joint environment in its own process, which is restarted when it dies."""
 
     def __init__(self, make: Make) -> None:
         self._make = partial(_made_in_worker, make, os.getpid())
         self._process: Any = None
         self._failure: Exception | None = None
-        """Why it could not be sent what it should do"""
+        """Why the last request could not be sent"""
         self._busy = False
         self._seeds = np.random.SeedSequence(0)
         self._seen: Seen = {}
         self._deaths = 0
-        """since it last finished an episode"""
+        """Since it last finished an episode"""
 
     def begin(self, seed: int) -> None:
-        """Start it; the seeds of what comes after a death follow from this one."""
+        """Start the process; the seeds after any restart derive from this one."""
         self._seeds = np.random.SeedSequence(seed)
         try:
             self._start(seed)
@@ -127,7 +128,7 @@ class Worker:
         return self._seen
 
     def send(self, action: np.ndarray) -> None:
-        """Send the action; the worker goes to work at once."""
+        """Send the action; the worker starts immediately."""
         self._busy = True
         try:
             self._process.step_async(action[None])
@@ -135,7 +136,11 @@ class Worker:
             self._failure = error
 
     def receive(self) -> Outcome:
-        """Wait for the worker; if it is dead, its episode is lost and another one begins."""
+        """Wait for the worker; if it died, its episode is lost and a new one begins.
+
+        Raises:
+            EngineError: it has died `MOST_DEATHS` times without finishing an episode.
+        """
         try:
             seen, reward, terminated, truncated, info = self._answer(AsyncVectorEnv.step_wait)
         except Exception as error:
@@ -157,12 +162,12 @@ class Worker:
             if self._busy:
                 raise TimeoutError
             process.close(timeout=GRACE)
-        except Exception:  # it is dead, or has something better to do
+        except Exception:  # it is dead or busy
             _end(process)
 
     def _start(self, seed: int) -> None:
         multiprocessing.set_forkserver_preload([__name__])
-        # a process that is to start the next episode by itself saves a question and an answer
+        # a process that starts the next episode by itself saves a round trip
         self._process = AsyncVectorEnv(
             [self._make], context="forkserver", autoreset_mode=AutoresetMode.SAME_STEP
         )
@@ -173,7 +178,7 @@ class Worker:
         return _only(self._answer(AsyncVectorEnv.reset_wait)[0])
 
     def _answer(self, wait: Callable[..., Any]) -> Any:
-        """What the worker says; raises whatever keeps it from that."""
+        """The worker's answer; raises whatever prevented it."""
         failure, self._failure = self._failure, None
         if failure is not None:
             raise failure
@@ -182,7 +187,7 @@ class Worker:
         return answer
 
     def _start_again(self, error: Exception) -> Seen:
-        """The first observation of a new process's first episode.
+        """Restart the process; return its first observation.
 
         Raises:
             EngineError: it has died too often.
@@ -206,7 +211,7 @@ class Worker:
 
 
 def _end(vector: AsyncVectorEnv) -> None:
-    """End a worker that is dead or busy; what it runs gets a moment to close its engine."""
+    """End a worker that is dead or busy, after a moment for it to close its engine."""
     vector.closed = True
     for process in vector.processes:
         process.terminate()
@@ -220,19 +225,19 @@ def _end(vector: AsyncVectorEnv) -> None:
 
 
 def _copied(seen: Seen) -> Seen:
-    """An end that stays what it is: the engine may write the next start into the same arrays."""
+    """A copy of a last observation: the engine may write the next first one into its arrays."""
     return {name: np.array(values) for name, values in seen.items()}
 
 
 class _InWorker(gymnasium.Wrapper):
-    """Sends the traceback along with what an environment raises in a worker, and true ends."""
+    """Adds the traceback to whatever an environment raises in a worker, and copies true ends."""
 
     def reset(self, **arguments: Any) -> Any:
-        """As the environment's."""
+        """Reset the environment."""
         return self._tried(self.env.reset, **arguments)
 
     def step(self, action: Any) -> Any:
-        """As the environment's; the worker resets before it sends the end."""
+        """Step the environment; a last observation is copied, since the worker then resets."""
         seen, reward, terminated, truncated, info = self._tried(self.env.step, action)
         if terminated or truncated:
             seen = _copied(seen)
@@ -246,27 +251,27 @@ class _InWorker(gymnasium.Wrapper):
 
 
 def _made_in_worker(make: Make, trainer: int) -> gymnasium.Env:
-    """Called in the worker, and once in the trainer's process, for the sizes."""
+    """Make the environment: in the worker, and once in the trainer's process for the sizes."""
     if os.getpid() != trainer:
         # Ctrl-C reaches the workers too; the trainer finishes its iteration with them
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        # so that what closes the engine runs; a game of its own would go on
+        # exit normally so that the engine is closed; a separate game process would keep running
         signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     return _InWorker(make())
 
 
 def _reason(error: Exception) -> str:
-    """The worker's traceback, or what else is known."""
+    """The worker's traceback, or whatever else is known."""
     if isinstance(error, WorkerFailure):
         return told(error)
     if isinstance(error, multiprocessing.TimeoutError):
         return f"it did not answer within {PATIENCE:.0f} seconds"
     return (
-        f"its process is gone, without a word ({type(error).__name__}). In a script of your own, "
-        'what it runs must stand under `if __name__ == "__main__":`, since workers import it.'
+        f"its process ended without an error message ({type(error).__name__}). A script of your "
+        'own must keep what it runs under `if __name__ == "__main__":`, since workers import it.'
     )
 
 
 def _only(batch: Mapping[str, Any]) -> dict[str, Any]:
-    """The single row of a batch of one."""
+    """The only row of a batch of one."""
     return {name: values[0] for name, values in batch.items()}

@@ -1,4 +1,4 @@
-"""The ratio of an action of several dimensions; the value of the setting `action_ratio` names one.
+"""The ratio of an action with several dimensions; the setting `action_ratio` names a function here.
 
 Ratios of probabilities between policies are kept as logarithms.
 """
@@ -12,13 +12,13 @@ from opspo.types import Array
 
 
 def product(log_prob: Array, behaviour_log_prob: Array, dimensions: Array | None = None) -> Array:
-    """log of one agent's ratio π̄^i / π^i for one whole action: the product over its dimensions.
+    """Log of one agent's ratio π̄^i / π^i for a whole action: the product over its dimensions.
 
     Args:
-        log_prob: [..., D] under the policy in question, for each dimension of the action.
-        behaviour_log_prob: [..., D] under the policy that acted.
-        dimensions: [..., D] bool, which are the agent's own; the others are padding and do not
-            count. None: all are.
+        log_prob: [..., D] log-probability of each dimension under the policy in question.
+        behaviour_log_prob: [..., D] the same under the policy that acted.
+        dimensions: [..., D] bool, true for the agent's own; the others are padding and are not
+            counted. None: all are its own.
 
     Returns:
         [...].
@@ -27,15 +27,15 @@ def product(log_prob: Array, behaviour_log_prob: Array, dimensions: Array | None
 
 
 def mean(log_prob: Array, behaviour_log_prob: Array, dimensions: Array | None = None) -> Array:
-    """log of the mean over an action's dimensions of their ratios.
+    """Log of the mean of the ratios of an action's dimensions.
 
-    OPSPO's choice for MA-MuJoCo (Section 5). It is no ratio of two policies' probabilities, save of
-    a policy that changed one dimension, drawn at random; with one dimension it is the plain
-    log-ratio.
+    This is OPSPO's choice for MA-MuJoCo (Section 5). It is not a ratio of two policies'
+    probabilities, except for a policy that changes one dimension, drawn at random. With one
+    dimension it is the plain log-ratio.
 
     Args:
         log_prob, behaviour_log_prob, dimensions: as in `product`; at least one dimension
-            is the agent's own.
+            must be the agent's own.
 
     Returns:
         [...].

@@ -1,7 +1,8 @@
-"""Advantage estimators, each one reverse scan; the value of the setting `advantage` names one.
+"""Advantage estimators, each a single reverse scan; the setting `advantage` names a function here.
 
-`traces` says what the arrays are. In AEC r is the joint ratio of the other agents, `log_ratio` its
-logarithm, and c_t = `trace_decay`(log_ratio_t) what a trace keeps at step t (`trace_decays`).
+`traces` describes the arrays. In AEC, r is the joint ratio of the other agents, `log_ratio` its
+logarithm, and c_t = `trace_decay`(log_ratio_t) the factor that a trace keeps at step t
+(`trace_decays`).
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ def gae(
 
 
 def td(reward: Array, value: Array, next_value: Array, *, gamma: float) -> Array:
-    """AEC as printed, Eq. 15: A_t = δ_t. The ratios and λ shape the value target only.
+    """AEC as printed, Eq. 15: A_t = δ_t. The ratios and λ only affect the value target.
 
     Args:
         reward, value, next_value: [T, ...], see `traces`.
@@ -64,10 +65,10 @@ def vtrace_next(
     trace_clip: float = 1.0,
     trace_decay: TraceDecay = factor,
 ) -> Array:
-    """AEC as IMPALA has it (Espeholt et al. 2018): A_t = r_t + γ v_{t+1} − V(s_t).
+    """AEC in IMPALA's form (Espeholt et al. 2018): A_t = r_t + γ v_{t+1} − V(s_t).
 
-    v_t = V(s_t) + Σ_{k≥t} γ^{k−t} (Π_{j=t..k−1} c_j) ρ_k δ_k with ρ_k = min(c̄, r_k), without λ:
-    erratum E3. Past an end, v_{t+1} is `next_value`.
+    v_t = V(s_t) + Σ_{k≥t} γ^{k−t} (Π_{j=t..k−1} c_j) ρ_k δ_k with ρ_k = min(c̄, r_k), without λ
+    (erratum E3). At the end of an episode, v_{t+1} is `next_value`.
 
     Args:
         reward, value, next_value, done, log_ratio: [T, ...], see `traces`.
@@ -100,9 +101,9 @@ def trace(
 ) -> Array:
     """AEC as a full trace, A2PO's preceding-agent form (Wang et al. 2023).
 
-    A_t = δ_t + Σ_{k≥1} γ^k (Π_{j=1..k} c_{t+j}) δ_{t+k}. The first term carries neither λ nor r_t,
-    since the action at t is given. It equals r_t + γ V_target(s_{t+1}) − V(s_t) with the target of
-    Eq. 14, and GAE where every ratio is at least c̄ = 1.
+    A_t = δ_t + Σ_{k≥1} γ^k (Π_{j=1..k} c_{t+j}) δ_{t+k}. The first term has neither λ nor r_t,
+    since the action at t is given. A_t equals r_t + γ V_target(s_{t+1}) − V(s_t) with the target of
+    Eq. 14, and GAE if every ratio is at least c̄ = 1.
 
     Args:
         reward, value, next_value, done, log_ratio: [T, ...], see `traces`.

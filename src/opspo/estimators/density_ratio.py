@@ -1,35 +1,35 @@
 """The learned state weight ω(s) = d^{π̂}(s) / d^{mix}(s): Eq. 16 to 18 and 33 of the paper.
 
-**The equation.** Samples (s, a, s') of a behaviour policy have weights w (γ^t with t the steps
-since the episode began for the discounted distribution, 1 for the stationary one; 0 leaves a
-sample out), `continues` c (0 where s' lies past a termination, else 1) and ratios
-ρ = π̂(a|s) / π_mix(a|s); s0 are states in which episodes begin. A state is reached from the one
-before it with probability γ c, and otherwise by a fresh start. The state distributions of both
-policies are fixed points of that, so for every function f
+**The equation.** Samples (s, a, s') of a behaviour policy have weights w (for the discounted
+distribution γ^t, with t the steps since the episode began; for the stationary one 1; 0 leaves a
+sample out), `continues` c (0 if s' comes after a termination, else 1) and ratios
+ρ = π̂(a|s) / π_mix(a|s); s0 are the states in which episodes begin. A state is reached from its
+predecessor with probability γ c, and otherwise by a fresh start. The state distributions of both
+policies are fixed points of this process, so for every function f
 
     γ E[c (ω(s') − ω(s) ρ) f(s')]  +  β_1 E_0[ω(s0) f(s0)]  −  β_ω E_0[f(s0)]  =  0,
     β_ω = 1 − γ + γ E[ω(s) ρ (1 − c)],    β_1 the same at ω ρ = 1,    E[ω] = 1.
 
 With c = 1 this is Eq. 33, γ E[Δ f(s')] − (1 − γ) E_0[(1 − ω(s0)) f(s0)] = 0. With γ = 1 it is the
-stationary form of erratum E11, in which an ended episode leads into the next one: either by
-c = 0, or by c = 1 with s' the first state of the next episode, where no initial state is needed.
-Two things speak for the paper's form over Liu et al.'s (2018), which has E[ω(s) f(s)] in place of
-γ E[c ω(s') f(s')] + β_1 E_0[ω(s0) f(s0)]: where nobody moved (ρ = 1), ω = 1 solves it on any
-batch, without noise; and rollouts cut off before the episode's end leave no remainder.
+stationary form of erratum E11, in which the end of an episode leads to the next one: either with
+c = 0, or with c = 1 and s' the first state of the next episode, and then no initial state is
+needed. The paper's form has two advantages over that of Liu et al. (2018), which has E[ω(s) f(s)]
+in place of γ E[c ω(s') f(s')] + β_1 E_0[ω(s0) f(s0)]. If nobody moved (ρ = 1), ω = 1 solves it on
+any batch, without noise. And rollouts cut off before the episode's end leave no remainder.
 
 **A further erratum.** Eq. 33 adds the squares of its two expectations. At the true ratio they are
-equal and not zero, so that sum does not vanish there and has its minimum elsewhere; the square of
-their difference (Algorithm 2's loss, squared) does vanish. That one is used here; `printed=True`
-gives the sum of squares.
+equal but not zero, so the sum does not vanish there and has its minimum elsewhere. The square of
+their difference (Algorithm 2's loss, squared) does vanish, and is used here; `printed=True` gives
+the sum of squares.
 
-**Several behaviour policies.** The paper's π_mix is the plain mean of their action probabilities.
-In pooled data an action's frequency in a state is that mean weighted by how often each policy
-visits the state. So ω of the equation is off by the product of how far the policies differ in
-their actions and in their states: second order, 3 to 8 % of E|ω − 1| in random problems with four
-behaviour policies as far from each other as the target is from them. The ratio π̂ / π_m to the
-policy that acted, in place of ρ, has no such bias, and more variance.
+**Several behaviour policies.** The paper's π_mix is the unweighted mean of their action
+probabilities. In pooled data, an action's frequency in a state is a mean weighted by how often each
+policy visits the state. The ω of the equation is therefore off by the product of the policies'
+differences in actions and in states. This is a second-order error: 3 to 8 % of E|ω − 1| in random
+problems with four behaviour policies as far from each other as the target is from them. The ratio
+π̂ / π_m to the policy that acted, in place of ρ, has no such bias but more variance.
 
-Values on the points where f is looked at come in pairs: on the successors [S], on the initial
+Values at the points where f is evaluated come in pairs: at the successors [S] and at the initial
 states [S0].
 """
 
@@ -43,18 +43,18 @@ from opspo.estimators.products import product
 from opspo.types import Array
 
 Pair = tuple[Array, Array]
-"""On the successors [S, ...] and on the initial states [S0, ...]"""
+"""At the successors [S, ...] and at the initial states [S0, ...]"""
 
 
 def mixture_log_ratio(log_prob: Array, behaviour_log_prob: Array) -> Array:
-    """log of π̂(a|s) / π_mix(a|s), with π_mix the mean over the M behaviour policies.
+    """Log of π̂(a|s) / π_mix(a|s), with π_mix the mean over the M behaviour policies.
 
     Args:
-        log_prob: [S] or [S, K] log-probability of the joint action.
-        behaviour_log_prob: [M, S] under each behaviour policy.
+        log_prob: [S] or [S, K] log-probability of the joint action under π̂.
+        behaviour_log_prob: [M, S] the same under each behaviour policy.
 
     Returns:
-        In the shape of `log_prob`.
+        An array of the shape of `log_prob`.
     """
     policies = jnp.asarray(behaviour_log_prob.shape[0], behaviour_log_prob.dtype)
     mixture = jax.nn.logsumexp(behaviour_log_prob, axis=0) - jnp.log(policies)
@@ -62,20 +62,21 @@ def mixture_log_ratio(log_prob: Array, behaviour_log_prob: Array) -> Array:
 
 
 def shares(weight: Array) -> Array:
-    """Weights [S] scaled to sum 1; all 0 if they are."""
+    """Weights [S] scaled to sum 1; all 0 if all weights are."""
     return weight / jnp.maximum(weight.sum(), jnp.finfo(weight.dtype).tiny)
 
 
 def arrival_masses(weight: Array, continues: Array, initial_weight: Array, *, gamma: float) -> Pair:
-    """The behaviour's state distribution as one over successors and initial states.
+    """The behaviour's state distribution, as a distribution over successors and initial states.
 
     Args:
-        weight: [S].
-        continues: [S].
-        initial_weight: [S0].
+        weight: [S] w.
+        continues: [S] c.
+        initial_weight: [S0] w_0, of the initial states.
+        gamma: γ.
 
     Returns:
-        γ c w / Σ w [S] and β_1 w_0 / Σ w_0 [S0], together of sum 1.
+        γ c w / Σ w [S] and β_1 w_0 / Σ w_0 [S0], which together have sum 1.
     """
     arrival = gamma * continues * shares(weight)
     return arrival, (1 - arrival.sum()) * shares(initial_weight)
@@ -92,19 +93,20 @@ def residual_masses(
     *,
     gamma: float,
 ) -> Pair:
-    """The signed measure whose integral over f is the left side of the equation.
+    """The signed measure whose integral of f is the left-hand side of the equation.
 
     Args:
         omega: [S] ω(s).
         successor_omega: [S] ω(s').
         initial_omega: [S0] ω(s0).
         ratio: [S] ρ.
-        weight: [S].
-        continues: [S].
-        initial_weight: [S0].
+        weight: [S] w.
+        continues: [S] c.
+        initial_weight: [S0] w_0.
+        gamma: γ.
 
     Returns:
-        Masses on the successors [S] and on the initial states [S0].
+        Masses at the successors [S] and at the initial states [S0].
     """
     arrival, start = arrival_masses(weight, continues, initial_weight, gamma=gamma)
     moved = shares(weight) * omega * ratio
@@ -119,19 +121,19 @@ def minimax_objective(mass: Pair, arrival: Pair, test: Pair, *, printed: bool = 
     """The squared residual for one test function, scaled to unit root mean square (erratum E5).
 
     Args:
-        mass: of `residual_masses`.
-        arrival: of `arrival_masses`.
-        test: values of f.
-        printed: add the squares of the two expectations, as Eq. 33 does, instead of squaring the
-            sum. Not zero at the true ratio.
+        mass: from `residual_masses`.
+        arrival: from `arrival_masses`.
+        test: the values of f.
+        printed: add the squares of the two expectations, as in Eq. 33, instead of squaring their
+            sum. That is not zero at the true ratio.
 
     Returns:
-        []. Its largest value over all f of the points is the χ² distance of the two sides.
+        []. Its maximum over all functions f of the points is the χ² distance of the two sides.
     """
     first, second = product(mass[0], test[0]), product(mass[1], test[1])
     square = product(arrival[0], test[0] ** 2) + product(arrival[1], test[1] ** 2)
     tiny = jnp.finfo(square.dtype).tiny
-    # Eq. 33 weighs the squares by γ and 1 − γ; both masses have their factor inside
+    # Eq. 33 weights the squares by γ and 1 − γ; the masses already include these factors
     value = (
         first**2 / jnp.maximum(arrival[0].sum(), tiny)
         + second**2 / jnp.maximum(arrival[1].sum(), tiny)
@@ -151,10 +153,10 @@ def kernel_objective(mass: Pair, points: Pair, *, bandwidth: float | Array) -> A
     """The largest squared residual over the unit ball of a Gaussian kernel's space.
 
     Σ_ij m_i k(x_i, x_j) m_j over successors and initial states: the maximum over f in closed form.
-    Both cost and memory are (S + S0)²: meant for minibatches.
+    Time and memory are of order (S + S0)², so this is meant for minibatches.
 
     Args:
-        mass: of `residual_masses`.
+        mass: from `residual_masses`.
         points: successors [S, d] and initial states [S0, d].
         bandwidth: h of k(x, y) = exp(−‖x − y‖² / 2 h²).
 
@@ -167,7 +169,10 @@ def kernel_objective(mass: Pair, points: Pair, *, bandwidth: float | Array) -> A
 
 
 def positive_mean_one(omega: Array, weight: Array, *, floor: float = 1e-3) -> Array:
-    """ω [S, ...] kept above a small number, then scaled to mean 1 under the weights [S], if any."""
+    """ω [S, ...], bounded below by `floor`, then scaled to mean 1 under the weights [S].
+
+    It is not scaled if all weights are 0.
+    """
     omega = jnp.maximum(omega, floor)
     mean = jnp.tensordot(shares(weight), omega, axes=1, precision=lax.Precision.HIGHEST)
     return omega / jnp.where(mean > 0, mean, 1)[None]

@@ -1,4 +1,4 @@
-"""The state weight as one regularised linear solve: ω and f linear in given features."""
+"""The state weight by one regularised linear solve, with ω and f linear in given features."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from opspo.types import Array
 
 @struct.dataclass
 class Equation:
-    """What the estimating equation is to any target policy: all of it but the ratios."""
+    """The parts of the estimating equation that do not depend on the target policy's ratios."""
 
     whitening: Array
-    """[p + 1, r] from features with a constant to r white ones"""
+    """[p + 1, r] maps features with an appended constant to r white features"""
     now: Array
     """[S, r] white features φ"""
     surprise: Array
-    """[S, r] landing φ̂ less what the state alone predicts of it"""
+    """[S, r] landing φ̂ minus its prediction from the state"""
     matrix: Array
-    """[r, r] of the equation at ρ = 1"""
+    """[r, r] the matrix of the equation at ρ = 1"""
     share: Array
-    """[S] weights of sum 1"""
+    """[S] weights with sum 1"""
 
 
 def linear_equation(
@@ -40,22 +40,24 @@ def linear_equation(
 ) -> Equation:
     """The moments that do not depend on the target policy, for `solve_equation`.
 
+    `density_ratio` defines the symbols.
+
     Args:
         features: [S, p] φ(s); a constant is appended here.
         successor_features: [S, p] φ(s').
-        weight: [S].
-        continues: [S].
-        initial_features: [S0, p] φ(s0); None with γ = 1 and c = 1, where no term has them.
-        initial_weight: [S0], default 1.
+        weight: [S] w.
+        continues: [S] c.
+        initial_features: [S0, p] φ(s0); None if γ = 1 and c = 1, where no term has them.
+        initial_weight: [S0] w_0; 1 by default.
         gamma: γ; 1 for the stationary form.
-        size: r, how many white features to keep, those of the largest variance first (each
-            feature scaled to unit size before); None: all.
+        size: r, the number of white features to keep, those with the largest variance (after
+            scaling each feature to unit size); None: all.
     """
     if initial_features is None:
         initial_features = features[:0]
     if initial_weight is None:
         initial_weight = jnp.ones_like(initial_features[:, 0])
-    # a GPU's default of ten bits in matrix products is too coarse for a solve
+    # a GPU's default of ten bits in matrix products is too coarse for solving equations
     with jax.default_matmul_precision("highest"):
         states = [_with_constant(x) for x in (features, successor_features, initial_features)]
         arrival = arrival_masses(weight, continues, initial_weight, gamma=gamma)
@@ -71,19 +73,19 @@ def linear_equation(
 
 
 def solve_equation(equation: Equation, ratio: Array, *, ridge: float) -> Array:
-    """Coefficients of ω = 1 + φᵀα solving the equation of `density_ratio` for f in the span of φ.
+    """Coefficients of ω = 1 + φᵀα that solve `density_ratio`'s equation for f in the span of φ.
 
-    With M = E[φ φᵀ] and A α − b the residual, linear in α, it minimises
+    With M = E[φ φᵀ] and A α − b the residual, which is linear in α, they minimise
 
-        (b − A α)ᵀ M⁻¹ (b − A α)  +  ridge · αᵀ M α,
+        (b − A α)ᵀ M⁻¹ (b − A α)  +  ridge · αᵀ M α.
 
-    the maximum over f of unit root mean square, plus a prior: the last term is ridge · E[(ω − 1)²].
-    Any invertible linear map of the features gives the same ω.
+    The first term is the maximum over f with unit root mean square, the second a prior,
+    ridge · E[(ω − 1)²]. Any invertible linear map of the features gives the same ω.
 
     Args:
-        equation: of the states.
+        equation: from `linear_equation`.
         ratio: [S, K] ρ for each of K targets.
-        ridge: > 0. Without it the stationary form leaves the scale of ω open.
+        ridge: > 0. Without it, the stationary form leaves the scale of ω undetermined.
 
     Returns:
         α [p + 1, K], for `linear_omega`.
@@ -97,7 +99,7 @@ def solve_equation(equation: Equation, ratio: Array, *, ridge: float) -> Array:
 
 
 def linear_omega(features: Array, coefficients: Array) -> Array:
-    """1 + φᵀα for features [..., p] and coefficients [p + 1, K]: [..., K], of either sign."""
+    """ω = 1 + φᵀα for features [..., p] and coefficients [p + 1, K]: [..., K], of either sign."""
     return 1 + product(_with_constant(features), coefficients)
 
 
@@ -106,9 +108,9 @@ def _with_constant(features: Array) -> Array:
 
 
 def _whitening(features: Array, mass: Array) -> Array:
-    """[p, p] W with E[(φW)ᵀ(φW)] = 1, and 0 in directions in which the features do not vary.
+    """W [p, p] with E[(φW)ᵀ(φW)] = 1, and 0 in directions in which the features do not vary.
 
-    Columns in rising order of variance.
+    The columns are in ascending order of variance.
     """
     scale = jnp.sqrt(jnp.maximum(mass @ features**2, jnp.finfo(mass.dtype).tiny))
     features = features / scale[None, :]
@@ -119,12 +121,12 @@ def _whitening(features: Array, mass: Array) -> Array:
 
 
 def _moments(now: Array, landing: Array, share: Array) -> tuple[Array, Array]:
-    """The surprise [S, r], and the matrix of A α = b at ρ = 1 [r, r].
+    """The surprise [S, r], and the matrix [r, r] of A α = b at ρ = 1.
 
-    For targets of ratio ρ, A = 1 − E[ρ φ̂ φᵀ] and b = E[(ρ − 1) φ̂], with φ̂ the landing: γ φ(s'),
-    or γ times the mean initial state's features after an end. E[ρ − 1 | s] = 0, so what the state
-    alone predicts of the landing is taken off wherever it meets ρ − 1. Expectations stay what they
-    are, and the noise of ρ falls, most of all where states change slowly.
+    For targets with ratio ρ, A = 1 − E[ρ φ̂ φᵀ] and b = E[(ρ − 1) φ̂], where φ̂ is the landing:
+    γ φ(s'), or after an end γ times the mean features of the initial states. E[ρ − 1 | s] = 0, so
+    the part of the landing that the state predicts is subtracted wherever it multiplies ρ − 1. That
+    leaves expectations unchanged and reduces the noise of ρ, most where states change slowly.
     """
     weighted = share[:, None] * now
     second = weighted.T @ now
@@ -135,7 +137,7 @@ def _moments(now: Array, landing: Array, share: Array) -> tuple[Array, Array]:
 
 
 def _ridge_solve(matrix: Array, vector: Array, ridge: float) -> Array:
-    """argmin ‖A x − b‖² + ridge ‖x‖² for A [K, p, p], b [K, p]: [K, p]."""
+    """argmin_x ‖A x − b‖² + ridge ‖x‖² for A [K, p, p] and b [K, p]: [K, p]."""
     transposed = matrix.mT
     normal = transposed @ matrix + ridge * jnp.eye(matrix.shape[-1], dtype=matrix.dtype)[None]
     return jnp.linalg.solve(normal, transposed @ vector[..., None])[..., 0]
@@ -144,7 +146,14 @@ def _ridge_solve(matrix: Array, vector: Array, ridge: float) -> Array:
 def draw_frequencies(
     key: Array, state_size: int, count: int, *, bandwidth: float
 ) -> tuple[Array, Array]:
-    """Frequencies [d, p] and phases [p] of `fourier_features` for a Gaussian kernel."""
+    """Draw frequencies [d, p] and phases [p] of `fourier_features` for a Gaussian kernel.
+
+    Args:
+        key: the random key.
+        state_size: d.
+        count: p.
+        bandwidth: h of the kernel exp(−‖x − y‖² / 2 h²).
+    """
     frequency_key, phase_key = jax.random.split(key)
     frequency = jax.random.normal(frequency_key, (state_size, count)) / bandwidth
     return frequency, jax.random.uniform(phase_key, (count,), maxval=2 * jnp.pi)
@@ -153,7 +162,7 @@ def draw_frequencies(
 def fourier_features(state: Array, frequency: Array, phase: Array) -> Array:
     """Random Fourier features √2 cos(xᵀ frequency + phase) (Rahimi and Recht 2007).
 
-    The mean over p of products of the features of x and y is near exp(−‖x − y‖² / 2 h²).
+    The mean over p of the products of two states' features approximates exp(−‖x − y‖² / 2 h²).
 
     Args:
         state: [..., d].

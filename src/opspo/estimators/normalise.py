@@ -1,4 +1,4 @@
-"""Scaling of advantages, and running statistics of the value targets and of what is seen."""
+"""Normalising advantages, and running statistics of value targets and observations."""
 
 from __future__ import annotations
 
@@ -11,23 +11,30 @@ from opspo.types import Array, ValueStatistics
 
 
 def masked_means(values: Mapping[str, Array], mask: Array) -> dict[str, Array]:
-    """Means of some quantities over the samples of the mask; 0 if there are none.
+    """Means of several quantities over the samples in the mask; 0 if there are none.
 
-    All are added up at once, with the number of samples: one message where the samples are divided
-    over devices.
+    All are summed together, with the number of samples. That takes a single message if samples are
+    divided over devices.
 
     Args:
-        values: arrays of one shape and dtype.
-        mask: bool, of the same shape.
+        values: arrays of the same shape and dtype, by name.
+        mask: bool, of that shape.
+
+    Returns:
+        Means [], by name.
     """
     *sums, count = masked_sums(list(values.values()), mask)
     return dict(zip(values, (each / jnp.maximum(count, 1) for each in sums), strict=True))
 
 
 def masked_sums(values: Sequence[Array], mask: Array) -> Array:
-    """Sums over the samples of the mask, and last the number of these, [n + 1].
+    """Sums of n arrays over the samples in the mask, then the number of samples: [n + 1].
 
-    All in the dtype of the values, which in 32 bits counts exactly up to 16 million samples.
+    All are in the dtype of the values; 32 bits count exactly up to 16 million samples.
+
+    Args:
+        values: n arrays of the same shape and dtype.
+        mask: bool, of that shape.
     """
     rows = jnp.stack(
         [*(jnp.where(mask, x, 0) for x in values), mask.astype(values[0].dtype)],
@@ -36,12 +43,21 @@ def masked_sums(values: Sequence[Array], mask: Array) -> Array:
 
 
 def masked_mean(x: Array, mask: Array) -> Array:
-    """Mean of x over the samples of the mask (bool, same shape); 0 if there are none."""
+    """Mean [] of x over the samples in the mask (bool, same shape); 0 if there are none."""
     return masked_means({"x": x}, mask)["x"]
 
 
 def standardise(x: Array, mask: Array, *, epsilon: float = 1e-5) -> Array:
-    """x scaled to zero mean and unit variance over the samples of the mask; 0 outside it."""
+    """Scale x to zero mean and unit variance over the samples in the mask; 0 outside it.
+
+    Args:
+        x: any shape.
+        mask: bool, of that shape.
+        epsilon: added to the standard deviation.
+
+    Returns:
+        An array of the shape of `x`.
+    """
     total, count = masked_sums([x], mask)
     count = jnp.maximum(count, 1)
     centred = jnp.where(mask, x - total / count, 0)
@@ -51,17 +67,17 @@ def standardise(x: Array, mask: Array, *, epsilon: float = 1e-5) -> Array:
 def merge_moments(
     mean: Array, variance: Array, count: Array, x: Array, mask: Array
 ) -> tuple[Array, Array, Array]:
-    """Moments of all samples so far, from those of the earlier ones and a new batch (Chan et al.).
+    """Update the moments of earlier samples with a new batch (Chan et al.).
 
     Args:
         mean: [d] of the earlier samples.
-        variance: [d], divided by their number.
-        count: [] their number.
+        variance: [d] of the earlier samples, with division by their number.
+        count: [] number of earlier samples.
         x: [n, d] new samples.
-        mask: [n] bool, which of them count.
+        mask: [n] bool, true for those that count.
 
     Returns:
-        The three, updated.
+        Mean [d], variance [d] and number [] of all samples.
     """
     counts = mask.astype(x.dtype)
     new_count = counts.sum()
@@ -75,7 +91,7 @@ def merge_moments(
 
 
 def fresh_statistics(variance: float = 1.0) -> ValueStatistics:
-    """Statistics of nothing yet: mean 0, and by default deviation 1."""
+    """Statistics before any target: mean 0, the given variance and weight 0."""
     zero = jnp.zeros(())
     return ValueStatistics(mean=zero, rest=zero, variance=zero + variance, weight=zero)
 
@@ -83,23 +99,23 @@ def fresh_statistics(variance: float = 1.0) -> ValueStatistics:
 def update_statistics(
     statistics: ValueStatistics, target: Array, mask: Array | None = None, *, decay: float
 ) -> ValueStatistics:
-    """Moments of all targets so far, each batch's share falling by `decay` with every later one.
+    """Update the running moments with a batch; each later batch reduces its weight by `decay`.
 
-    With w_b = decay^(age of batch b) these are the weighted mean and variance of all the targets,
-    free of a bias towards the start. Everything is kept about the mean, so that an offset far
-    larger than the deviation takes nothing away from it (E[x²] − E[x]² would: at an offset of 2,000
-    a deviation of 1 is gone in 32 bits).
+    With w_b = decay^(age of batch b), these are the weighted mean and variance of all targets,
+    without bias towards the start. Everything is kept relative to the mean, so an offset much
+    larger than the standard deviation costs no precision (with E[x²] − E[x]² it would: in 32 bits,
+    an offset of 2,000 swallows a deviation of 1).
 
     Args:
         statistics: of the batches so far.
-        target: any shape, one batch.
-        mask: bool of that shape, which of them count; None: all. At least one does.
+        target: one batch, any shape.
+        mask: bool of that shape, true for targets that count, at least one; None: all count.
         decay: in [0, 1).
     """
     mask = jnp.ones_like(target, bool) if mask is None else mask
     near = masked_mean(target, mask)
     off = target - near
-    # what rounding has left of the mean, and the mean square about it
+    # the rounding error of the mean, and the mean square about it
     correction, square = masked_means({"off": off, "square": off**2}, mask).values()
     variance = square - correction**2
 
@@ -112,7 +128,7 @@ def update_statistics(
 
 
 def from_raw_moments(mean: Array, mean_square: Array, weight: Array) -> ValueStatistics:
-    """Statistics from decayed sums of means and of mean squares, as runs once kept them.
+    """Statistics from decayed sums of means and mean squares, which older runs stored.
 
     Args:
         mean, mean_square, weight: Σ w_b E_b[x], Σ w_b E_b[x²], Σ w_b, of one shape.
@@ -130,10 +146,10 @@ def from_raw_moments(mean: Array, mean_square: Array, weight: Array) -> ValueSta
 
 
 def two_sum(a: Array, b: Array) -> tuple[Array, Array]:
-    """a + b rounded, and exactly what rounding has taken away (Knuth 1969).
+    """a + b, rounded, and its exact rounding error (Knuth 1969).
 
-    Without the second a running mean stands still where its steps are below half a unit in its last
-    place, however many there are.
+    Without the error term, a running mean would stop moving once its steps are smaller than half a
+    unit in its last place, however many there are.
     """
     total = a + b
     of_b = total - a
@@ -143,8 +159,8 @@ def two_sum(a: Array, b: Array) -> tuple[Array, Array]:
 def mean_and_deviation(
     statistics: ValueStatistics, *, epsilon: float = 1e-2
 ) -> tuple[Array, Array]:
-    """Mean and standard deviation; 0 and 1 at first.
+    """Mean [] and standard deviation [] of the targets; 0 and 1 for `fresh_statistics()`.
 
-    The deviation is kept above `epsilon`, so that a constant target does not blow up.
+    The deviation is at least `epsilon`, so that dividing a constant target by it does not blow up.
     """
     return statistics.mean, jnp.sqrt(jnp.maximum(statistics.variance, epsilon**2))

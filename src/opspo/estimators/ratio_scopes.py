@@ -1,4 +1,4 @@
-"""Whose ratios count; the values of the settings `trace_agents` and `weight_agents` name one."""
+"""Whose ratios count; the settings `trace_agents` and `weight_agents` name functions here."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from opspo.types import Array
 
 
 def others(log_ratios: Array, agents: Array) -> Array:
-    """log of the joint ratio of all the other agents, for each of a group of agents.
+    """Log of the joint ratio of all other agents, for each of a group of agents.
 
-    While agents are updated in turn with separate parameters, those still to come have ratio 1,
-    so this is r^{i−1} of the preceding agents. With shared parameters everybody moves at every
-    step, and it is the product over all j ≠ i under the current policy (erratum E9).
+    In sequential updates with separate parameters, agents not yet updated have ratio 1, so this is
+    r^{i−1} of the preceding agents. With shared parameters all agents move at every step, and it is
+    the product over all j ≠ i under the current policy (erratum E9).
 
     Args:
         log_ratios: [..., N] of each agent, 0 where it is dead.
@@ -26,15 +26,15 @@ def others(log_ratios: Array, agents: Array) -> Array:
 
 
 def preceding(log_ratios: Array, agents: Array, rank: Array) -> Array:
-    """log of the joint ratio of the agents before each one in the order (the paper's r^{i−1}).
+    """Log of the joint ratio of the preceding agents in the order (the paper's r^{i−1}).
 
-    With shared parameters the other reading of erratum E9: those that come later have moved as
-    well, and are left out.
+    With shared parameters this is the other reading of erratum E9: later agents have moved too, but
+    are left out.
 
     Args:
         log_ratios: [..., N] of each agent, 0 where it is dead.
         agents: [K] int.
-        rank: [N] int, each agent's place in the order.
+        rank: [N] int, each agent's position in the order.
 
     Returns:
         [..., K].
@@ -44,7 +44,7 @@ def preceding(log_ratios: Array, agents: Array, rank: Array) -> Array:
 
 
 def all(log_ratios: Array, agents: Array) -> Array:
-    """log of the joint ratio of all agents, each one's own among them (A2PO's public code).
+    """Log of the joint ratio of all agents, including each one's own (A2PO's public code).
 
     Args:
         log_ratios: [..., N] of each agent, 0 where it is dead.

@@ -1,4 +1,4 @@
-"""What ratios of probabilities between policies say: how far off-policy data are."""
+"""Diagnostics from ratios of probabilities between policies: how off-policy the data are."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from opspo.types import Array
 
 
 def effective_sample_size(log_weight: Array, mask: Array) -> Array:
-    """(Σ w)² / (n Σ w²) over the samples of the mask, in (0, 1]: 1 where all weights are equal.
+    """(Σ w)² / (n Σ w²) [] over the samples in the mask, in (0, 1]; 1 if all weights are equal.
 
     Args:
-        log_weight: log w; only differences count, so no weight overflows.
+        log_weight: log w, any shape; only differences matter, so no weight overflows.
         mask: bool, of the same shape.
     """
     log_weight = jnp.where(mask, log_weight, -jnp.inf)
@@ -24,9 +24,9 @@ def effective_sample_size(log_weight: Array, mask: Array) -> Array:
 
 
 def kl_from_log_ratio(log_ratio: Array) -> Array:
-    """Per-sample estimate of KL(π ‖ π̄) from actions of π: r − 1 − log r.
+    """Per-sample estimate of KL(π ‖ π̄) from actions of π: r − 1 − log r, in nats, any shape.
 
-    Never negative, and unbiased where r is the whole action's ratio, the product over its
+    It is never negative, and unbiased if r is the ratio of the whole action, the product over its
     dimensions (Schulman 2020, "Approximating KL divergence").
     """
     return jnp.expm1(log_ratio) - log_ratio

@@ -1,4 +1,4 @@
-"""Weights of states, ω(s) = d^{π̂^{i−1}}(s) / d^π(s): the state distribution correction."""
+"""State weights ω(s) = d^{π̂^{i−1}}(s) / d^π(s) by step-wise importance sampling."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from opspo.types import Array
 
 
 def steps_since_start(first: Array) -> Array:
-    """Steps since the episode began, or since the batch did where it began before that.
+    """Steps since the episode began, or since the batch began if the episode started earlier.
 
     Args:
         first: [T, E] bool, true on the first step of an episode.
@@ -30,18 +30,20 @@ def stepwise_wis(
 ) -> Array:
     """Step-wise weighted importance sampling (Section 3.2), normalised to mean 1.
 
-    ω_j(s_t) = Π_{k<t} r_{j,k} / Z_t, where the product runs over the earlier steps of the episode
-    and Z_t is the mean of the product over the trajectories j that have a sample t steps after
-    their start. Two deviations from the print (erratum E6): Z_t is the mean, not the sum, so that
-    min(ω, 1) does not scale the objective by 1/m; and the product ends before t, since s_t does
-    not depend on a_t. `inclusive` runs it to k = t and `normaliser="sum"` makes Z_t the sum, both
-    as printed.
+    ω_j(s_t) = Π_{k<t} r_{j,k} / Z_t, where the product is over the earlier steps of the episode and
+    Z_t is the mean of the product over the trajectories j that have a sample t steps after their
+    start. Two deviations from the paper as printed (erratum E6): Z_t is the mean, not the sum, so
+    min(ω, 1) does not scale the objective by 1/m; and the product ends before t, since s_t does not
+    depend on a_t. `inclusive` extends it to k = t and `normaliser="sum"` makes Z_t the sum, both as
+    printed.
 
-    What happened before the batch began is not known: there, ω = 1 at the first step.
+    The steps before the batch began are unknown: an episode cut there starts with ω = 1.
 
     Args:
         log_ratio: [T, E, K] log of the joint ratio.
-        first: [T, E] bool.
+        first: [T, E] bool, true on the first step of an episode.
+        inclusive: whether the product includes step t.
+        normaliser: `mean` or `sum`.
 
     Returns:
         [T, E, K].

@@ -1,7 +1,7 @@
-"""How the traces of AEC fade; the value of the setting `trace_decay` names one.
+"""How AEC's traces decay; the setting `trace_decay` names a function here.
 
-`factor`, `bound` and `twice` say what a trace keeps at a step, c as a function of log r. `running`
-is no matter of single steps: it is a whole advantage estimator, and stands in for `trace`.
+`factor`, `bound` and `twice` compute the factor c that a trace keeps at a step, from log r.
+`running` does not act on single steps: it is a whole advantage estimator and replaces `trace`.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from opspo.types import Array
 
 
 class TraceDecay(Protocol):
-    """What a trace keeps at a step: log r [T, ...] → c [T, ...]."""
+    """The factor that a trace keeps at each step: log r [T, ...] → c [T, ...]."""
 
     def __call__(self, log_ratio: Array, *, gae_lambda: float, trace_clip: float) -> Array:
-        """C of each step."""
+        """The factor c of each step."""
 
 
 def factor(log_ratio: Array, *, gae_lambda: float, trace_clip: float) -> Array:
@@ -38,7 +38,7 @@ def factor(log_ratio: Array, *, gae_lambda: float, trace_clip: float) -> Array:
 
 
 def bound(log_ratio: Array, *, gae_lambda: float, trace_clip: float) -> Array:
-    """c = min(λ c̄, r): λ outside, so that a ratio in [λ c̄, 1] does not shorten the trace again.
+    """c = min(λ c̄, r): λ is part of the bound, so ratios in [λ c̄, 1] do not shorten it further.
 
     Args:
         log_ratio: [T, ...] log r.
@@ -57,12 +57,12 @@ def twice(
     """c = λ² min(c̄, r), and λ in the first stage, as in A2PO's public code.
 
     There (`some_agent_compute_returns_from_current_policy` in onpolicy/utils/shared_buffer.py) the
-    rates are (γλ)^k and the ratios λ min(c̄, r), unless `speedup_trace` is set. Where nobody has
-    moved this is not GAE, so the public code takes GAE for the first stage: c = λ.
+    rates are (γλ)^k and the ratios λ min(c̄, r), unless `speedup_trace` is set. When nobody has
+    moved yet this is not GAE, so the public code uses GAE in the first stage: c = λ.
 
     Args:
         log_ratio: [T, ...] log r.
-        stage: [] int, which of the update's stages this is, from 0.
+        stage: [] int, the number of the update's stage, from 0.
         gae_lambda: λ.
         trace_clip: c̄.
 
@@ -84,12 +84,12 @@ def running(
     gae_lambda: float,
     trace_clip: float = 1.0,
 ) -> Array:
-    """An advantage whose running product of ratios is bounded, and not each ratio.
+    """An advantage that bounds the running product of ratios rather than each ratio.
 
     A_t = Σ_{k≥t} (γλ)^{k−t} R_{t,k} δ_k with R_{t,t} = 1 and R_{t,k} = min(c̄, r_k R_{t,k−1}), so
-    that a large ratio makes up for small ones before it. A2PO's public code has it with c̄ = 1 where
-    `speedup_trace` is set (onpolicy/utils/shared_buffer.py). R depends on where it starts, so this
-    takes O(T²) operations, in a memory of O(T).
+    a large ratio can make up for small ones before it. A2PO's public code does this with c̄ = 1 if
+    `speedup_trace` is set (onpolicy/utils/shared_buffer.py). Since R depends on where it starts,
+    this takes O(T²) operations, with O(T) memory.
 
     Args:
         reward, value, next_value, done, log_ratio: [T, ...], see `traces`.
@@ -105,7 +105,7 @@ def running(
     most = math.log(trace_clip)
 
     def step(sums: Any, now: Any) -> tuple[Any, None]:
-        """Take step k into the sums of all starts; those that come later have weight 0."""
+        """Add step k to the sums of all starts; those that come later have weight 0."""
         log_product, weight, total = sums
         k, delta, before, log_ratio = now
         log_product = jnp.where(starts == k, 0.0, jnp.minimum(log_product + log_ratio[None], most))
@@ -120,5 +120,5 @@ def running(
 
 
 def _bounded(log_ratio: Array, trace_clip: float) -> Array:
-    """min(c̄, r), of the logarithm, so that a long ratio does not overflow."""
+    """min(c̄, r), computed in the logarithm so that a large ratio does not overflow."""
     return jnp.exp(jnp.minimum(log_ratio, math.log(trace_clip)))

@@ -1,12 +1,12 @@
-"""What advantages and value targets are made of: TD errors, and sums that fade over time.
+"""The building blocks of advantages and value targets: TD errors, and sums that decay over time.
 
 Shapes, here and in `advantages`, `value_targets` and `trace_decays`: every array has time on its
-first axis, and the rest broadcast against each other; in training they are [T, E, 1] or [T, E, K].
-Index t of `reward`, `value` and `done` is the step at which the action was taken; `next_value[t]`
-is V(s_{t+1}) of the true successor, which is 0 past a termination and the value of the last state
-at a truncation. `done[t]` says that the episode ended after step t, by either: no trace crosses it.
-`log_ratio[t]` is log r_t, the joint ratio π̂^{i−1}(a_t|s_t) / π(a_t|s_t). Rewards and values are in
-the reward's own unit.
+first axis, and the other axes broadcast; in training, arrays are [T, E, 1] or [T, E, K]. Index t of
+`reward`, `value` and `done` is the step at which the action was taken. `next_value[t]` is
+V(s_{t+1}) of the true successor: 0 after a termination, and the value of the last state at a
+truncation. `done[t]` says that the episode ended after step t, by either, so no trace crosses it.
+`log_ratio[t]` is log r_t, with the joint ratio π̂^{i−1}(a_t|s_t) / π(a_t|s_t). Rewards and values
+are in the unit of the reward.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def discounted_sum(x: Array, coefficient: Array) -> Array:
 
     Args:
         x: [T, ...].
-        coefficient: [T, ...], of the shape of `x`.
+        coefficient: [T, ...], the same shape as `x`.
 
     Returns:
         y [T, ...].
@@ -51,10 +51,10 @@ def td_error(reward: Array, value: Array, next_value: Array, *, gamma: float) ->
 
 
 def going_on(done: Array, like: Array) -> Array:
-    """1 where the episode goes on after step t, else 0: [T, ...] in the dtype of `like`."""
+    """1 where the episode continues after step t, else 0: [T, ...] in the dtype of `like`."""
     return 1 - done.astype(like.dtype)
 
 
 def shifted(x: Array) -> Array:
-    """x_{t+1} at index t, and 0 after the last: [T, ...]."""
+    """x [T, ...] shifted by one step: x_{t+1} at index t, and 0 at the last."""
     return jnp.concatenate([x[1:], jnp.zeros_like(x[:1])])

@@ -1,6 +1,6 @@
-"""Targets of the critic; the value of the setting `value_target` names one.
+"""The critic's targets; the setting `value_target` names a function here.
 
-`traces` says what the arrays are. A target is in the reward's unit.
+`traces` describes the arrays. Targets are in the unit of the reward.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from opspo.types import Array
 
 
 def advantage(value: Array, advantage: Array) -> Array:
-    """V(s_t) + A_t, with the advantage that the actors learn from.
+    """V(s_t) + A_t, with the actors' advantage.
 
     Args:
         value: [T, ...].
@@ -35,7 +35,7 @@ def gae(
     gamma: float,
     gae_lambda: float,
 ) -> Array:
-    """The λ-return V(s_t) + A_t with A by GAE, whatever the actors learn from.
+    """The λ-return V(s_t) + A_t with A from GAE, whatever advantage the actors use.
 
     Args:
         reward, value, next_value, done: [T, ...], see `traces`.
@@ -61,10 +61,10 @@ def printed(
     trace_clip: float = 1.0,
     trace_decay: TraceDecay = factor,
 ) -> Array:
-    """The target of Eq. 14, with δ_k for the misprinted δ_t (erratum E2).
+    """The target of Eq. 14, with δ_k in place of the misprinted δ_t (erratum E2).
 
     V_target(s_t) = V(s_t) + Σ_{k≥t} γ^{k−t} (Π_{j=t..k} c_j) δ_k. Its first term is
-    λ min(c̄, r_t) δ_t: even on-policy it moves by λ of the TD error only (erratum E3).
+    λ min(c̄, r_t) δ_t: even on-policy it moves by only λ times the TD error (erratum E3).
 
     Args:
         reward, value, next_value, done, log_ratio: [T, ...], see `traces`.

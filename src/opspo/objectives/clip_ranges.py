@@ -1,7 +1,7 @@
-"""Weights and clip ranges: what an algorithm makes of its team-mates' ratio r = r^{i−1}.
+"""Weights and clip ranges, as functions of the team-mates' ratio r = r^{i−1}.
 
-The value of the setting `clip_range` names a function here. Each returns the weight and the two
-ends of the range as `surrogate.clipped_surrogate` takes them.
+The setting `clip_range` names a function here. Each returns the weight and the two ends of the
+range for `surrogate.clipped_surrogate`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ def ppo(log_ratio: Array, *, clip: float) -> tuple[Array, Array, Array]:
     """PPO's range 1 ± ε and weight 1, whatever the team-mates' ratio (MAPPO, IPPO).
 
     Args:
-        log_ratio: any shape; only its shape counts.
+        log_ratio: any shape; only its shape matters.
         clip: ε.
 
     Returns:
@@ -41,12 +41,12 @@ def ratio(log_ratio: Array, *, clip: float) -> tuple[Array, Array, Array]:
 
 
 def joint(log_ratio: Array, *, clip: float) -> tuple[Array, Array, Array]:
-    """HAPPO's range in A2PO's public code: the product with the own ratio is what is clipped.
+    """HAPPO's range in A2PO's public code, which clips the product with the agent's own ratio.
 
         min( r r^i A, clip(r r^i, 1 ± ε) A )  =  r · min( r^i A, clip(r^i, (1 ± ε) / r) A )
 
     (`clip_before_prod` at its default, False, in onpolicy/algorithms/r_mappo/r_mappo.py). HAPPO's
-    paper and HARL have `ratio`.
+    paper and HARL use `ratio`.
 
     Args:
         log_ratio: log r, any shape.
@@ -62,9 +62,9 @@ def joint(log_ratio: Array, *, clip: float) -> tuple[Array, Array, Array]:
 def double(
     log_ratio: Array, *, clip: float | Array, others_clip: float
 ) -> tuple[Array, Array, Array]:
-    """CoPPO's double clip (Wu et al. 2021, Eq. 12), and A2PO's with a clip for each agent.
+    """CoPPO's double clip (Wu et al. 2021, Eq. 12), and A2PO's if `clip` varies by agent.
 
-    g = clip(r, 1 ± ε2) enters the product with the own ratio before that is clipped to 1 ± ε1:
+    g = clip(r, 1 ± ε2) multiplies the agent's own ratio, and the product is clipped to 1 ± ε1:
 
         min( g r^i A, clip(g r^i, 1 ± ε1) A )  =  g · min( r^i A, clip(r^i, (1 ± ε1) / g) A ).
 
@@ -124,8 +124,8 @@ def corrected(log_ratio: Array, *, clip: float, others_clip: float) -> tuple[Arr
         r̃ = clip(r, 1 − ε1, 1 + ε1)
 
     The further the team-mates have moved (r away from 1 on either side), the narrower the range,
-    down to 1 ± ε2; at r = 1 it is 1 ± ε1. The paper multiplies ratio and range by r̃, which comes
-    to the weight r̃ here: see `surrogate.clipped_surrogate`.
+    down to 1 ± ε2; at r = 1 it is 1 ± ε1. The paper multiplies ratio and range by r̃, which is the
+    same as the weight r̃ here: see `surrogate.clipped_surrogate`.
 
     Args:
         log_ratio: log r, any shape.

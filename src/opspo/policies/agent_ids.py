@@ -1,7 +1,7 @@
-"""Agents' numbers in a trained network's first layer: put in another order, or taken out of it.
+"""The agents' numbers in a trained network's first layer: reordering or removing them.
 
 A shared network sees [observation, one-hot number] (`policy.agent_id`). Arrays are those of one
-member, by their path in it: `params.torso.Dense_0.kernel` [d + N, h], `params.torso.Dense_0.bias`
+member, keyed by their path: `params.torso.Dense_0.kernel` [d + N, h], `params.torso.Dense_0.bias`
 [h], and with running normalisation `statistics.torso.input.mean` and `….variance` [d + N].
 """
 
@@ -18,7 +18,7 @@ MEAN, VARIANCE = "statistics.torso.input.mean", "statistics.torso.input.variance
 
 
 def renumbered(arrays: Mapping[str, np.ndarray], order: Sequence[int]) -> dict[str, np.ndarray]:
-    """The network that does for agent i what it did for agent `order[i]`."""
+    """The network that does for agent i what the given one does for agent `order[i]`."""
     moved = {}
     for name in (KERNEL, MEAN, VARIANCE):
         if name in arrays:
@@ -30,12 +30,16 @@ def renumbered(arrays: Mapping[str, np.ndarray], order: Sequence[int]) -> dict[s
 def numbers_to_biases(
     arrays: Mapping[str, np.ndarray], agents: int
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """A network for each agent that does without its number what one did with it, exactly.
+    """Networks without numbers, one per agent, that do exactly what the one with numbers does.
 
-    Not for a layer norm over the input, which mixes the number with what is seen.
+    Not for networks with a layer norm over the input, which mixes the number with the observation.
+
+    Args:
+        arrays: those of the network with numbers.
+        agents: N.
 
     Returns:
-        What is the same for all, and what has a leading axis [N].
+        The arrays that are the same for all agents, and those that have a leading axis [N].
     """
     size = len(arrays[KERNEL]) - agents
     numbers = np.eye(agents, dtype=arrays[KERNEL].dtype)

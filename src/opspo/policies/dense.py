@@ -1,7 +1,7 @@
-"""A linear layer along sequences, with gradients of its own making.
+"""A linear layer along sequences, with hand-written gradients.
 
-They are what JAX would compute, in an order that XLA's CPU compiler is good at; benchmarks/notes.md
-has the figures.
+They equal JAX's own, computed in an order that suits XLA's CPU compiler; benchmarks/notes.md has
+the figures.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def _forward(x: Array, kernel: Array, bias: Array) -> tuple[Array, tuple[Array, 
 def _backward(kept: tuple[Array, Array], error: Array) -> tuple[Array, Array, Array]:
     x, kernel = kept
     gradients = kernel_gradient(x, error), bias_gradient(error)
-    # parameters may be narrower than what goes through
+    # parameters may have a narrower dtype than the inputs
     for_kernel, for_bias = (gradient.astype(kernel.dtype) for gradient in gradients)
     return (error @ kernel.T).astype(x.dtype), for_kernel, for_bias
 
@@ -47,25 +47,25 @@ linear.defvjp(_forward, _backward)
 
 
 def kernel_gradient(x: Array, error: Array) -> Array:
-    """Σ x eᵀ over the samples, of inputs [L, B, i] and errors of the outputs [L, B, o]: [i, o].
+    """Σ x eᵀ over the samples: [i, o], for inputs x [L, B, i] and output errors e [L, B, o].
 
     The barrier keeps the transposition out of the product, which would take twice as long with both
-    its factors transposed.
+    factors transposed.
     """
     product = lax.dot_general(error, x, (((0, 1), (0, 1)), ((), ())))
     return lax.optimization_barrier(product).T
 
 
 def bias_gradient(error: Array) -> Array:
-    """Σ e over the samples, of errors [L, B, o]: [o].
+    """Σ e over the samples: [o], for output errors e [L, B, o].
 
-    One axis after the other: over both at once, the sum is made in small windows.
+    The axes are summed one after the other: a sum over both is done in small windows.
     """
     return lax.optimization_barrier(error.sum(1)).sum(0)
 
 
 class Dense(nn.Module):
-    """`linear` with parameters of its own, named as those of `flax.linen.Dense`."""
+    """`linear` as a module, with the same parameter names as `flax.linen.Dense`."""
 
     size: int
     kernel_init: Callable[..., Array]

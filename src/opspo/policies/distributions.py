@@ -1,7 +1,7 @@
 """Action distributions as functions of a network's output.
 
-`log_prob` and `entropy` keep the action's dimensions apart, [..., D]: agents may have fewer than
-D of their own, and the paper averages the ratios of the dimensions (`estimators.ratios`).
+`log_prob` and `entropy` are given for each dimension of the action, [..., D]: agents may have fewer
+than D dimensions, and the paper averages the dimensions' ratios (`estimators.action_ratios`).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _UNAVAILABLE = -1e9  # finite, so that a row without any available action gives 
 
 
 class Distribution(Protocol):
-    """What the rollout and the objectives need of an action distribution."""
+    """What the rollout and the objectives need from an action distribution."""
 
     def sample(self, key: Array, output: Array, available: Array | None) -> Array:
         """Draw an action."""
@@ -36,7 +36,7 @@ class Distribution(Protocol):
 
 @dataclass(frozen=True)
 class MaskedCategorical:
-    """Discrete actions; those not available have probability 0. Output: logits [..., A]."""
+    """Discrete actions; unavailable ones have probability 0. Output: logits [..., A]."""
 
     def _log_probs(self, output: Array, available: Array | None) -> Array:
         logits = output if available is None else jnp.where(available, output, _UNAVAILABLE)
@@ -51,22 +51,22 @@ class MaskedCategorical:
         return self._log_probs(output, available).argmax(axis=-1)
 
     def log_prob(self, output: Array, action: Array, available: Array | None) -> Array:
-        """[..., 1]."""
+        """Log-probability of an action [...]: [..., 1]."""
         log_probs = self._log_probs(output, available)
-        # a sum over the chosen one: the gradient of a gather is a scatter
+        # a masked sum rather than a gather, whose gradient is a scatter
         index = jax.lax.broadcasted_iota(action.dtype, log_probs.shape, log_probs.ndim - 1)
         chosen = index == action[..., None]
         return jnp.where(chosen, log_probs, 0).sum(axis=-1, keepdims=True)
 
     def entropy(self, output: Array, available: Array | None) -> Array:
-        """[..., 1]."""
+        """Entropy in nats: [..., 1]."""
         log_probs = self._log_probs(output, available)
         return -(jnp.exp(log_probs) * log_probs).sum(axis=-1, keepdims=True)
 
 
 @dataclass(frozen=True)
 class Decisions:
-    """Several discrete decisions at one step, each independent of the others given what was seen.
+    """Several discrete decisions at one step, independent of each other given the observation.
 
     Output: logits [..., D · A]; `available` [..., D, A]; actions int [..., D].
     """
@@ -82,11 +82,11 @@ class Decisions:
         return _CHOICE.mode(self._apart(output), available)
 
     def log_prob(self, output: Array, action: Array, available: Array | None) -> Array:
-        """[..., D]."""
+        """Log-probability of each decision of an action [..., D]: [..., D]."""
         return _CHOICE.log_prob(self._apart(output), action, available)[..., 0]
 
     def entropy(self, output: Array, available: Array | None) -> Array:
-        """[..., D]."""
+        """Entropy of each decision in nats: [..., D]."""
         return _CHOICE.entropy(self._apart(output), available)[..., 0]
 
     def _apart(self, output: Array) -> Array:
@@ -99,7 +99,7 @@ _CHOICE = MaskedCategorical()
 
 @dataclass(frozen=True)
 class DiagonalGaussian:
-    """Continuous actions. Output: means and log standard deviations, joined, [..., 2 D].
+    """Continuous actions. Output: means, then log standard deviations, [..., 2 D].
 
     Actions are not squashed: the environment clips them, as in the paper's baselines.
     """
@@ -116,14 +116,14 @@ class DiagonalGaussian:
         return jnp.split(output, 2, axis=-1)[0]
 
     def log_prob(self, output: Array, action: Array, available: Array | None) -> Array:
-        """[..., D]."""
+        """Log density of each dimension of an action [..., D]: [..., D]."""
         del available
         mean, log_std = jnp.split(output, 2, axis=-1)
         z = (action - mean) * jnp.exp(-log_std)
         return -0.5 * z**2 - log_std - 0.5 * math.log(2 * math.pi)
 
     def entropy(self, output: Array, available: Array | None) -> Array:
-        """[..., D]."""
+        """Entropy of each dimension in nats: [..., D]."""
         del available
         log_std = jnp.split(output, 2, axis=-1)[1]
         return log_std + 0.5 * math.log(2 * math.pi * math.e)

@@ -1,8 +1,8 @@
-"""The gated recurrent unit along a sequence, with gradients of its own making.
+"""The gated recurrent unit along a sequence, with hand-written gradients.
 
 JAX would differentiate the scan step by step: every step of the backward pass adds a small outer
-product to each weight's gradient. Here the backward scan hands out the gates' errors alone, and
-each weight's gradient is one product over all the steps, after the scan.
+product to each weight's gradient. Here the backward scan only returns the gates' errors, and each
+weight's gradient is a single product over all steps, after the scan.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from opspo.types import Array
 
 
 class Gates(NamedTuple):
-    """One array or weight for each gate, so that nothing is sliced inside a scan."""
+    """One array or weight per gate, so that nothing is sliced inside a scan."""
 
     reset: Array
     update: Array
@@ -25,7 +25,7 @@ class Gates(NamedTuple):
 
 
 class _Kept(NamedTuple):
-    """What the backward pass needs of the forward one."""
+    """What the backward pass needs from the forward pass."""
 
     kernels: Gates
     gates: Gates
@@ -33,23 +33,23 @@ class _Kept(NamedTuple):
     candidate: Array
     """[L, B, h] the recurrent part of the new gate, before the reset gate"""
     before: Array
-    """[L, B, h] the state each step started from, zero where an episode begins"""
+    """[L, B, h] the state before each step, zero where an episode begins"""
     first: Array
 
 
 @jax.custom_vjp
 def gru(inputs: Gates, kernels: Gates, bias: Array, memory: Array, first: Array) -> Array:
-    """States of a gated recurrent unit (Cho et al. 2014, the reset gate after the product).
+    """States of a gated recurrent unit (Cho et al. 2014, with the reset gate after the product).
 
         r = σ(x_r + h W_r)    u = σ(x_u + h W_u)    n = tanh(x_n + r ⊙ (h W_n + b))
         h' = (1 − u) ⊙ n + u ⊙ h,    h = 0 at the first step of an episode
 
     Args:
-        inputs: x, the gates' input parts of all steps, [L, B, h] each.
+        inputs: x, the input part of each gate at all steps, [L, B, h] each.
         kernels: W, [h, h] each.
         bias: b, [h].
         memory: [B, h] the state before the first step.
-        first: [L, B] bool, an episode begins.
+        first: [L, B] bool, true where an episode begins.
 
     Returns:
         The state after each step, [L, B, h].
@@ -75,7 +75,7 @@ def _forward(
 
 
 def _backward(kept: _Kept, error: Array) -> tuple[Gates, Gates, Array, Array, None]:
-    """The gradients for an error [L, B, h] of the states."""
+    """The gradients for errors [L, B, h] of the states."""
     transposed = Gates(*(kernel.T for kernel in kept.kernels))
 
     def step(carry: Array, now: Any) -> tuple[Array, tuple[Array, ...]]:

@@ -1,7 +1,7 @@
-"""Layer norm along sequences, with sums along rows that are matrix products.
+"""Layer norm along sequences, with row sums computed as matrix products.
 
-XLA's CPU compiler adds up a row of features in a quarter of the speed of a product with a column of
-ones; benchmarks/notes.md has the figures. It was not measured elsewhere.
+On a CPU, XLA sums a row of features at a quarter of the speed of a product with a column of ones;
+benchmarks/notes.md has the figures. Other devices were not measured.
 """
 
 from __future__ import annotations
@@ -19,11 +19,10 @@ EPSILON = 1e-6
 def layer_norm(x: Array) -> Array:
     """(x − μ) / √(σ² + 10⁻⁶), with mean and variance over each sample's own features.
 
-    Without scale and offset of its own: a linear layer follows each one and can take up both, so
-    nothing is lost; their gradients are column sums over the whole batch, which cost more than the
-    layer's matrix products. σ² is the mean of the squares about the mean. Flax takes the mean
-    square less the squared mean, of which 32 bits leave nothing where the features share a large
-    offset.
+    There is no learned scale or offset. Nothing is lost, since the linear layer that follows can
+    absorb both; and their gradients are column sums over the whole batch, which cost more than the
+    layer's matrix products. σ² is the mean square about the mean. Flax uses the mean square minus
+    the squared mean, which has no correct digit in 32 bits if the features share a large offset.
 
     Args:
         x: [..., d].
@@ -42,7 +41,7 @@ def _forward(x: Array) -> tuple[Array, tuple[Array, Array]]:
 
 
 def _backward(kept: tuple[Array, Array], error: Array) -> tuple[Array]:
-    """What of the error changes neither the mean nor the variance, scaled."""
+    """The part of the error that changes neither the mean nor the variance, scaled."""
     normal, scale = kept
     return (scale * (error - _row_mean(error) - normal * _row_mean(error * normal)),)
 
@@ -51,6 +50,6 @@ layer_norm.defvjp(_forward, _backward)
 
 
 def _row_mean(x: Array) -> Array:
-    """[..., d] → [..., 1]; in full precision also where products have less by default."""
+    """[..., d] → [..., 1], in full precision even where products have less by default."""
     ones = jnp.ones((x.shape[-1], 1), x.dtype)
     return jnp.matmul(x, ones, precision=lax.Precision.HIGHEST) / x.shape[-1]

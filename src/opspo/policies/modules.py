@@ -1,8 +1,8 @@
 """Actor and critic networks: layer norm, hidden layers, optionally a GRU.
 
-Every network maps a sequence: [L, B, d] with the recurrent state [B, h] before its first step,
-and a flag [L, B] where an episode begins (the state is zeroed there). A feed-forward network
-has h = 0 and passes the empty state through.
+Every network maps a sequence [L, B, d], given the recurrent state [B, h] before its first step and
+a flag [L, B] that is true where an episode begins (the state is zeroed there). A feed-forward
+network has h = 0 and passes the empty state through.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ ACTIVATIONS: dict[str, tuple[Callable[[Array], Array], float]] = {
     "relu": (nn.relu, 2.0**0.5),
     "tanh": (nn.tanh, 5.0 / 3.0),
 }
-"""Non-linearity and the gain that keeps its variance (the paper's baselines use these)."""
+"""Name → non-linearity and the gain that preserves variance (as in the paper's baselines)."""
 
 
 def dense(size: int, gain: float, name: str | None = None) -> Dense:
-    """A linear layer with orthogonal weights scaled by `gain`, and a zero bias."""
+    """A linear layer with orthogonal weights scaled by `gain`, and zero bias."""
     init = nn.initializers.orthogonal(gain)
     return Dense(size, kernel_init=init, name=name)
 
@@ -34,15 +34,14 @@ def dense(size: int, gain: float, name: str | None = None) -> Dense:
 class GRU(nn.Module):
     """Gated recurrent unit; `policies.gru` has the formula.
 
-    The input products of all steps are formed in one matrix product before the scan; only the
-    recurrent ones are inside it.
+    The input products of all steps are computed before the scan, which has only the recurrent ones.
     """
 
     size: int
 
     @nn.compact
     def __call__(self, x: Array, memory: Array, first: Array) -> tuple[Array, Array]:
-        """[L, B, d], [B, h], [L, B] → outputs [L, B, h], last state [B, h]."""
+        """[L, B, d], [B, h], [L, B] → outputs [L, B, h] and the last state [B, h]."""
         inputs = Gates(*(dense(self.size, 1.0, f"input_{gate}")(x) for gate in Gates._fields))
         kernels = Gates(
             *(
@@ -58,10 +57,10 @@ class GRU(nn.Module):
 
 
 class RunningNorm(nn.Module):
-    """Features by their mean and deviation in all that was seen so far, within ±`LIMIT`.
+    """Features scaled by their mean and standard deviation so far, and clipped to ±`LIMIT`.
 
-    The statistics are variables of the network that no gradient moves; see `Members.observe`.
-    Before anything was seen they are those of a standard normal.
+    The statistics are variables of the network without gradients; `Members.observe` updates them.
+    At first they are those of a standard normal distribution.
     """
 
     LIMIT = 10.0
@@ -81,19 +80,19 @@ class RunningNorm(nn.Module):
 
 
 class Torso(nn.Module):
-    """Hidden layers, with `recurrent` a GRU, and the layers after it; layer norm after each."""
+    """Hidden layers, a GRU if `recurrent`, and the layers after it; a layer norm after each."""
 
     hidden_sizes: tuple[int, ...]
     activation: str
     recurrent: bool
     running_normalisation: bool = False
-    """in place of the first layer norm"""
+    """In place of the first layer norm"""
     layer_norm: bool = True
     output_sizes: tuple[int, ...] = ()
 
     @nn.compact
     def __call__(self, x: Array, memory: Array, first: Array) -> tuple[Array, Array]:
-        """[L, B, d] → features [L, B, last width] and the state after the last step."""
+        """[L, B, d] → features [L, B, last width], and the state after the last step [B, h]."""
         function, gain = ACTIVATIONS[self.activation]
 
         def norm(x: Array) -> Array:
@@ -111,18 +110,18 @@ class Torso(nn.Module):
 
 
 class ActorNetwork(nn.Module):
-    """Torso and a linear head with the parameters of the action distribution."""
+    """A torso and a linear head that outputs the parameters of the action distribution."""
 
     torso: Torso
     head_size: int
     output_gain: float
     initial_log_std: float | None
-    """None: discrete actions, the head gives logits. Else it gives means through tanh, and the
-    log standard deviations are parameters that do not depend on the observation."""
+    """None for discrete actions, where the head outputs logits. Otherwise it outputs means, through
+    tanh, and the log standard deviations are parameters independent of the observation."""
 
     @nn.compact
     def __call__(self, x: Array, memory: Array, first: Array) -> tuple[Array, Array]:
-        """[L, B, d] → logits [L, B, A], or mean and log std [L, B, 2 D]; and the last state."""
+        """[L, B, d] → logits [L, B, A], or mean and log std [L, B, 2 D]; the last state [B, h]."""
         features, memory = self.torso(x, memory, first)
         out = dense(self.head_size, self.output_gain)(features)
         if self.initial_log_std is not None:
@@ -133,12 +132,12 @@ class ActorNetwork(nn.Module):
 
 
 class CriticNetwork(nn.Module):
-    """Torso and a linear head with one value."""
+    """A torso and a linear head with one output, the value."""
 
     torso: Torso
 
     @nn.compact
     def __call__(self, x: Array, memory: Array, first: Array) -> tuple[Array, Array]:
-        """[L, B, d] → values [L, B, 1], and the last state."""
+        """[L, B, d] → values [L, B, 1], and the last state [B, h]."""
         features, memory = self.torso(x, memory, first)
         return dense(1, 1.0)(features), memory

@@ -1,4 +1,4 @@
-"""The networks of a run: what an algorithm is composed for."""
+"""The networks of a run, for which an algorithm is composed."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ class Networks:
     team: Team
     critic: Critic
     chunk_length: int
-    """Steps in a sequence: 1 without memory"""
+    """Steps in a sequence; 1 without memory"""
 
 
 def make_networks(
     config: PolicyConfig, spec: EnvironmentSpec, *, local_critic: bool, chunk_length: int
 ) -> Networks:
-    """The networks of a configuration for an environment's sizes.
+    """Make the networks for an environment.
 
     Args:
         config: the settings of the networks.
-        spec: what the environment hands to them.
-        local_critic: whether each agent has a critic of its own observation.
+        spec: the environment's specification, after entry.
+        local_critic: whether each agent has its own critic, of its own observation.
         chunk_length: steps in a sequence.
     """
     return Networks(

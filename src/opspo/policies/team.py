@@ -1,4 +1,4 @@
-"""The team's actors and its critic: networks with parameters shared or one set for each."""
+"""The team's actors and critic: networks with shared parameters or one set per member."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ from opspo.types import Array, Params
 class Members:
     """A network that each of N members runs.
 
-    Parameters are one set where shared, else stacked on a leading member axis, so that a group of
-    members is a slice of them.
+    If parameters are shared there is one set. Otherwise they are stacked on a leading member axis,
+    so that the parameters of a group of members are a slice.
     """
 
     network: ActorNetwork | CriticNetwork
@@ -39,7 +39,7 @@ class Members:
     memory_size: int
 
     def init(self, key: Array) -> Params:
-        """Fresh parameters; separate members start apart."""
+        """Fresh parameters; separate members start with different ones."""
 
         def one(key: Array) -> Params:
             x = jnp.zeros((1, 1, self.input_size))
@@ -47,8 +47,8 @@ class Members:
                 key, x, jnp.zeros((1, self.memory_size)), jnp.zeros((1, 1), bool)
             )
 
-        # one after another: side by side, jaxlib 0.10.2's batched QR decompositions (of the
-        # orthogonal weights) wait for each other for ever where cores are few
+        # one after another: jaxlib 0.10.2's batched QR decompositions (for the orthogonal
+        # weights) can deadlock when they run in parallel on few cores
         return (
             one(key) if self.shared else jax.lax.map(one, jax.random.split(key, self.num_members))
         )
@@ -56,11 +56,11 @@ class Members:
     def init_optimiser(
         self, optimiser: optax.GradientTransformation, params: Params
     ) -> optax.OptState:
-        """Fresh optimiser states, one set for each set of parameters."""
+        """Fresh optimiser states, one per set of parameters."""
         return optimiser.init(params) if self.shared else jax.vmap(optimiser.init)(params)
 
     def initial_memory(self, *batch: int) -> Array:
-        """Zeros [*batch, N, h]."""
+        """The recurrent state at the start of an episode: zeros [*batch, N, h]."""
         return jnp.zeros((*batch, self.num_members, self.memory_size))
 
     def unroll(
@@ -69,31 +69,31 @@ class Members:
         """Run K members over sequences.
 
         Args:
-            params: shared, or stacked for those K members.
+            params: shared, or stacked for these K members.
             inputs: [L, C, K, d].
-            memory: [C, K, h] before the first step.
-            first: [L, C] bool, an episode begins.
+            memory: [C, K, h] the recurrent state before the first step.
+            first: [L, C] bool, true where an episode begins.
 
         Returns:
-            Outputs [L, C, K, o] and the memory after the last step [C, K, h].
+            Outputs [L, C, K, o] and the recurrent state after the last step [C, K, h].
         """
         return self._map(self.network.apply, params, inputs, memory, first)
 
     def features(self, params: Params, inputs: Array, memory: Array, first: Array) -> Array:
-        """What the last layer sees [L, C, K, hidden], for the arguments of `unroll`."""
+        """The inputs of the last layer, [L, C, K, hidden]; the arguments are those of `unroll`."""
         features: Array = self._watch(Torso, params, inputs, memory, first)[1]
         return features
 
     def remember(
         self, params: Params, inputs: Array, memory: Array, first: Array
     ) -> tuple[Array, Array]:
-        """`unroll` of a recurrent network, with the memory after each step [L, C, K, h]."""
+        """The outputs, and the recurrent state after each step [L, C, K, h]; see `unroll`."""
         return self._watch(GRU, params, inputs, memory, first)
 
     def _watch(
         self, part: type[nn.Module], params: Params, inputs: Array, memory: Array, first: Array
     ) -> tuple[Array, Array]:
-        """The network's outputs, and those of the one part of it that is of a class."""
+        """The network's outputs, and those of its only part of the class `part`."""
 
         def watched(params: Params, *arguments: Array) -> Any:
             (output, last), seen = self.network.apply(
@@ -101,7 +101,7 @@ class Members:
                 *arguments,
                 capture_intermediates=lambda module, _: isinstance(module, part),
             )
-            # the only thing seen: one call of that part, with what goes on and its last state
+            # exactly one call is captured, with its output and last state
             inner, _ = jax.tree.leaves(seen)
             return (output, inner), last
 
@@ -114,7 +114,7 @@ class Members:
             each = jax.vmap(apply, in_axes=(0, 2, 1, None), out_axes=(2, 1))
             return each(params, inputs, memory, first)
         if not self.shared:
-            params = jax.tree.map(lambda x: x[0], params)  # a batch of one is slower than one
+            params = jax.tree.map(lambda x: x[0], params)  # faster than a batch of one
         output, memory = apply(
             params,
             inputs.reshape(length, batch * members, size),
@@ -125,12 +125,12 @@ class Members:
         return output, memory.reshape(batch, members, -1)
 
     def observe(self, params: Params, seen: Array, mask: Array) -> Params:
-        """`params` with what was seen added to the inputs' running statistics, if there are any.
+        """Add inputs to the running statistics in `params`, if there are any.
 
         Args:
             params: of all members.
             seen: [T, E, N, d] inputs.
-            mask: [T, E, N] bool, which of them count.
+            mask: [T, E, N] bool, true for those that count.
         """
         if "statistics" not in params:
             return params
@@ -146,11 +146,11 @@ class Members:
         return params | {"statistics": {"torso": {"input": dict(zip(names, new, strict=True))}}}
 
     def select(self, params: Params, members: Array) -> Params:
-        """The parameters of a group of members [K]; all of them where shared."""
+        """The parameters of a group of members [K]; the only set if shared."""
         return params if self.shared else jax.tree.map(lambda x: x[members], params)
 
     def replace(self, params: Params, members: Array, new: Params) -> Params:
-        """`params` with those of a group of members replaced."""
+        """`params` with those of a group of members [K] replaced."""
         if self.shared:
             return new
         return jax.tree.map(lambda old, x: old.at[members].set(x), params, new)
@@ -158,17 +158,14 @@ class Members:
 
 @dataclass(frozen=True)
 class Team(Members):
-    """The policies of all N agents as one object; outputs are those of the distribution."""
+    """The policies of all N agents; the networks output the parameters of `distribution`."""
 
     distribution: Distribution
     action_sizes: tuple[int, ...] = ()
-    """Each agent's own dimensions of the action, where some have fewer; see `EnvironmentSpec`"""
+    """Each agent's number of action dimensions, if some have fewer; see `EnvironmentSpec`"""
 
     def own_dimensions(self, agents: Array) -> Array | None:
-        """[K, D] bool, which dimensions of the action are those of a group of agents [K].
-
-        None where all are.
-        """
+        """Which action dimensions the agents [K] have: [K, D] bool; None if all have all."""
         if not self.action_sizes:
             return None
         sizes = jnp.array(self.action_sizes, jnp.int32)[agents]
@@ -183,7 +180,7 @@ class Team(Members):
         action: Array,
         available: Array | None,
     ) -> Array:
-        """Of given actions [L, C, K, ...] along sequences, for each dimension: [L, C, K, D].
+        """Log-probability of each dimension of the actions [L, C, K, ...]: [L, C, K, D].
 
         The other arguments are those of `unroll`.
         """
@@ -193,14 +190,14 @@ class Team(Members):
 
 @dataclass(frozen=True)
 class Critic(Members):
-    """The value function: of the global state (one member), or one for each agent (local)."""
+    """The value function: one of the global state, or (local) one per agent."""
 
     local: bool
 
     def view(self, seen: Observation) -> Array:
         """What each member sees, [..., M, s].
 
-        A dead agent sees zeros, so that its critic learns what is to come after a death (the death
+        A dead agent sees zeros, so that its critic learns the value after its death (the death
         masking of Yu et al. 2022).
         """
         if not self.local:
@@ -208,7 +205,7 @@ class Critic(Members):
         return jnp.where(seen.alive[..., None], seen.observation, 0)
 
     def members(self, agents: Array) -> Array:
-        """Whose value counts for a group of agents [K]: their own, or the only one."""
+        """The members whose values count for a group of agents [K]: [K] if local, else [1]."""
         return agents if self.local else jnp.zeros(1, agents.dtype)
 
     def values(self, params: Params, state: Array, memory: Array, first: Array) -> Array:
@@ -228,12 +225,12 @@ def _torso(config: PolicyConfig) -> Torso:
 
 
 def check_inputs(config: TrainConfig, spec: EnvironmentSpec) -> None:
-    """Refuse a layer norm that leaves nothing of what is seen, or of what is made of it.
+    """Refuse a layer norm over so few features that it erases them.
 
-    No part of reading a configuration: earlier runs may have such networks, and still play.
+    This is not part of reading a configuration: earlier runs may have such networks and still play.
 
     Raises:
-        ConfigError: it would meet fewer than `LEAST_NORMALISED` features.
+        ConfigError: a layer norm would see fewer than `LEAST_NORMALISED` features.
     """
     policy = config.policy
     if not policy.layer_norm:
@@ -242,8 +239,8 @@ def check_inputs(config: TrainConfig, spec: EnvironmentSpec) -> None:
     require(
         min(widths) >= LEAST_NORMALISED,
         "policy.hidden_sizes",
-        f"widths of at least {LEAST_NORMALISED} where policy.layer_norm is on, which leaves "
-        "nothing of one feature and the order of two",
+        f"widths of at least {LEAST_NORMALISED} where policy.layer_norm is on, which erases a "
+        "single feature and keeps only the order of two",
         widths,
     )
     if policy.running_normalisation:
@@ -256,14 +253,14 @@ def check_inputs(config: TrainConfig, spec: EnvironmentSpec) -> None:
             size >= LEAST_NORMALISED,
             "policy.running_normalisation",
             f"on for {spec.name}, where {who} {size} feature(s): a layer norm over fewer than "
-            f"{LEAST_NORMALISED} leaves 0 of one and only the order of two. Or turn "
+            f"{LEAST_NORMALISED} erases a single one and keeps only the order of two. Or turn "
             "policy.layer_norm off",
             policy.running_normalisation,
         )
 
 
 def make_team(config: PolicyConfig, spec: EnvironmentSpec) -> Team:
-    """The actors for an environment's observations and actions."""
+    """Make the actors for an environment's observations and actions."""
     continuous = spec.num_actions == 0
     network = ActorNetwork(
         torso=_torso(config),
@@ -289,7 +286,7 @@ def _distribution(spec: EnvironmentSpec) -> Distribution:
 
 
 def make_critic(config: PolicyConfig, spec: EnvironmentSpec, *, local: bool = False) -> Critic:
-    """The critic of an environment's global state, or of each agent's observation."""
+    """Make the critic of the global state, or (`local`) one of each agent's observation."""
     return Critic(
         network=CriticNetwork(_torso(config)),
         num_members=spec.num_agents if local else 1,

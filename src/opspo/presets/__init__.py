@@ -7,19 +7,11 @@ from collections.abc import Callable
 from opspo.algorithms import ALGORITHMS, SequentialConfig
 from opspo.config import TrainConfig
 from opspo.errors import unknown_name
-from opspo.presets import football, mamujoco, smac, smax
+from opspo.presets.adapt import adapted
 from opspo.presets.equal_steps import equal_steps
 from opspo.presets.jaxmarl import jaxmarl
 from opspo.presets.literal import literal
 from opspo.presets.paper import paper
-
-ADAPT: dict[str, Callable[[TrainConfig], TrainConfig]] = {
-    "smac": smac.adapt,
-    "smax": smax.adapt,
-    "mamujoco": mamujoco.adapt,
-    "football": football.adapt,
-}
-"""What each family of environments changes"""
 
 
 def default_config(env: str, algo: str) -> TrainConfig:
@@ -30,14 +22,13 @@ def default_config(env: str, algo: str) -> TrainConfig:
     """
     if algo not in ALGORITHMS:
         raise unknown_name("algorithm", algo, ALGORITHMS)
-    config = TrainConfig(env=env, algo=algo, algorithm=ALGORITHMS[algo]())
-    return ADAPT.get(env.split("/", maxsplit=1)[0], lambda config: config)(config)
+    return adapted(TrainConfig(env=env, algo=algo, algorithm=ALGORITHMS[algo]()))
 
 
 PRESETS: dict[str, Callable[[str, str], TrainConfig]] = {
     "default": default_config,
     "paper": paper,
-    "literal": lambda env, algo: literal(default_config(env, algo)),
+    "literal": literal,
     "jaxmarl": lambda env, algo: jaxmarl(default_config(env, algo)),
 }
 """name → (env, algo) → settings"""
@@ -55,13 +46,13 @@ def preset_config(name: str, env: str, algo: str) -> TrainConfig:
 
 
 Variant = Callable[[TrainConfig, int, SequentialConfig | None], TrainConfig]
-"""(settings, number of agents, an algorithm in turn on the same task) → settings"""
+"""(settings, number of agents, a sequential algorithm on the same task) → settings"""
 
 VARIANTS: dict[str, Variant] = {"equal_steps": equal_steps}
 """Changes that go with any preset"""
 
-IN_TURN = "happo"
-"""Whose blocks those at once are compared with"""
+SEQUENTIAL = "happo"
+"""Whose blocks set the number of steps for simultaneous algorithms"""
 
 
 def variant_config(
@@ -82,6 +73,6 @@ def variant_config(
         raise unknown_name("variant", name, VARIANTS)
     if isinstance(config.algorithm, SequentialConfig):
         return VARIANTS[name](config, num_agents, config.algorithm)
-    in_turn = preset_config(preset, config.env, IN_TURN).algorithm
-    assert isinstance(in_turn, SequentialConfig)
-    return VARIANTS[name](config, num_agents, in_turn)
+    sequential = preset_config(preset, config.env, SEQUENTIAL).algorithm
+    assert isinstance(sequential, SequentialConfig)
+    return VARIANTS[name](config, num_agents, sequential)

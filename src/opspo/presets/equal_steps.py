@@ -1,8 +1,8 @@
-"""As many gradient steps for those who update all agents at once as for those in turn.
+"""As many gradient steps for simultaneous algorithms as for sequential ones.
 
-At the same number of epochs, those in turn take more: with shared parameters a step of the actor
-and of the critic for every block of agents, with separate ones a step of the critic for every
-agent. A comparison of what the algorithms correct should not be one of how often they step.
+At the same number of epochs a sequential algorithm takes more steps: with shared parameters a step
+of the actor and of the critic for every block of agents, with separate ones a step of the critic
+for every agent. A comparison of what algorithms correct should not be one of how often they step.
 """
 
 from __future__ import annotations
@@ -17,21 +17,20 @@ from opspo.config import TrainConfig
 def equal_steps(
     config: TrainConfig, num_agents: int, like: SequentialConfig | None = None
 ) -> TrainConfig:
-    """`config` with the gradient steps that an algorithm in turn takes in its epochs.
+    """`config` with the gradient steps that a sequential algorithm takes in its epochs.
 
-    - Shared parameters, all at once: as many epochs as there are blocks in all the rounds over
-      them.
-    - Separate parameters: the actors' epochs stay, each agent has its own in either case; extra
-      passes bring every critic to as many steps as one central critic takes in turn, one for each
-      agent in each epoch.
+    - Shared parameters, simultaneous: as many epochs as there are blocks in all the rounds.
+    - Separate parameters: the actors' epochs stay, since each agent has its own in either case.
+      Extra passes give every critic as many steps as one central critic takes in a sequential
+      algorithm, which is one for each agent in each epoch.
 
-    What takes as many already comes back as it is, and further extra passes (A2PO's two-stage
-    critic) stay on top for the algorithm that has them.
+    A config that takes as many already is returned unchanged. The extra passes of A2PO's two-stage
+    critic are kept, in addition.
 
     Args:
         config: of any algorithm.
         num_agents: of its environment.
-        like: whose blocks count, for an algorithm without any; by default HAPPO's defaults.
+        like: whose blocks count, where the algorithm has none; by default HAPPO's defaults.
     """
     algorithm, shared = config.algorithm, config.policy.share_parameters
     like = algorithm if isinstance(algorithm, SequentialConfig) else like or HAPPOConfig()
@@ -42,7 +41,7 @@ def equal_steps(
         changes["critic_epochs"] = steps
     if shared and not algorithm.sequential:
         changes["epochs"] = steps
-    # in turn, one central critic takes a step with every agent's
+    # one central critic of a sequential algorithm takes a step with every agent's
     one_each = not shared and not (algorithm.sequential and algorithm.critic == "central")
     if one_each and not algorithm.critic_epochs:
         changes["extra_critic_passes"] = num_agents * (1 + algorithm.extra_critic_passes) - 1

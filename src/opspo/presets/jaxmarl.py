@@ -1,9 +1,9 @@
 """The settings of JaxMARL 0.2.0's MAPPO-RNN on SMAX, to compare with it side by side.
 
-What differs all the same: one central critic sees each state once (JaxMARL's sees it once for each
-agent, with the agent's number), time limits are bootstrapped, dead agents do not count, the value
-loss is the error of normalised targets, and a layer after the GRU starts with the gain of a ReLU
-(√2, JaxMARL has 2).
+Some differences remain: one central critic sees each state once (JaxMARL's sees it once per agent,
+with the agent's number), time limits are bootstrapped, dead agents do not count, the value loss is
+the error of normalised targets, and a layer after the GRU starts with the gain of a ReLU (√2;
+JaxMARL has 2).
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""Films of trained teams: one episode as GIF or MP4."""
+"""Films of trained teams: one episode as a GIF or MP4."""

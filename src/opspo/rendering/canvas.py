@@ -1,4 +1,4 @@
-"""A picture to draw on, with smooth edges, and the colours that all pictures share."""
+"""A picture to draw on, with smooth edges, and the colours shared by all pictures."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ GOOD: Colour = (76, 201, 112)
 MIDDLING: Colour = (240, 190, 64)
 
 _FINER = 2
-"""Pillow's lines and polygons have hard edges: everything is drawn so many times larger"""
+"""Everything is drawn this many times larger, since Pillow's lines and polygons have hard edges"""
 
 
 @cache
 def font(size: float) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    """Pillow's own font, so that a film looks the same on every machine."""
+    """Pillow's own font at `size` pixels, so that films look the same on every machine."""
     return ImageFont.load_default(size)
 
 
 def blend(colour: Colour, other: Colour, share: float) -> Colour:
-    """`colour` with a share of the other in it."""
+    """A mix of two colours, with the fraction `share` of the other."""
     red, green, blue = (
         round(own + share * (another - own)) for own, another in zip(colour, other, strict=True)
     )
@@ -37,24 +37,24 @@ def blend(colour: Colour, other: Colour, share: float) -> Colour:
 
 
 class Canvas:
-    """Drawing in pixels of the finished picture, x to the right and y downwards."""
+    """A picture to draw on. Coordinates are pixels of the finished picture, with y downwards."""
 
     def __init__(self, width: int, height: int, colour: Colour = BACKGROUND) -> None:
         self._image = Image.new("RGB", (width * _FINER, height * _FINER), colour)
         self._draw = ImageDraw.Draw(self._image)
 
     def picture(self) -> Image.Image:
-        """What has been drawn."""
+        """The picture drawn so far."""
         return self._image.reduce(_FINER)
 
     def line(self, points: Sequence[Point], colour: Colour, width: float = 1) -> None:
-        """Straight lines from point to point."""
+        """Draw straight lines from point to point."""
         self._draw.line([_finer(p) for p in points], colour, _thick(width), joint="curve")
 
     def box(
         self, corner: Point, opposite: Point, fill: Colour | None, edge: Colour | None = None
     ) -> None:
-        """A rectangle, with an edge of one pixel if that has a colour."""
+        """Draw a rectangle, with a one-pixel edge if `edge` is a colour."""
         self._draw.rectangle([_finer(corner), _finer(opposite)], fill, edge, _FINER)
 
     def disc(
@@ -65,7 +65,7 @@ class Canvas:
         edge: Colour | None = None,
         width: float = 1,
     ) -> None:
-        """A circle."""
+        """Draw a circle, with an edge of `width` pixels if `edge` is a colour."""
         x, y = centre
         ends = [_finer((x - radius, y - radius)), _finer((x + radius, y + radius))]
         self._draw.ellipse(ends, fill, edge, _thick(width))
@@ -73,13 +73,13 @@ class Canvas:
     def shape(
         self, corners: Sequence[Point], fill: Colour, edge: Colour | None = None, width: float = 1
     ) -> None:
-        """A polygon."""
+        """Draw a polygon, with an edge of `width` pixels if `edge` is a colour."""
         self._draw.polygon([_finer(p) for p in corners], fill, edge, _thick(width))
 
     def text(
         self, at: Point, text: str, colour: Colour = TEXT, size: float = 12, anchor: str = "mm"
     ) -> float:
-        """Write, with Pillow's anchors, and return the width."""
+        """Write text at one of Pillow's anchors; return its width in pixels."""
         letters = font(size * _FINER)
         self._draw.text(_finer(at), text, colour, letters, anchor)
         return self._draw.textlength(text, letters) / _FINER

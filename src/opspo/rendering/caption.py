@@ -1,4 +1,4 @@
-"""What is written on a picture: the environment, the step, the return so far, and the end."""
+"""The caption of a picture: the environment, the step, the return so far, and how it ended."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from opspo.rendering.canvas import (
 from opspo.rendering.record import END, NOT_WON, STOPPED, WON, Shot, Tally
 
 HEIGHT = 36
-"""Pixels of the strip under a picture"""
+"""Height in pixels of the strip under a picture"""
 NARROWEST = 400
-"""A smaller picture is enlarged until its caption has room"""
+"""Width in pixels that a caption needs; a narrower picture is enlarged"""
 
 _GREY: Colour = (96, 105, 120)
 _BADGES = {WON: GOOD, NOT_WON: (214, 92, 80), END: _GREY, STOPPED: _GREY}
 
 
 def captioned(shot: Shot, name: str) -> Image.Image:
-    """The picture over a strip that says how the episode stands. Its sides are even.
+    """The picture above a strip with the state of the episode.
 
-    (Videos store colours for squares of four pixels.)
+    Width and height are made even, since videos store colours for blocks of two by two pixels.
     """
     picture = _wide_enough(shot.picture)
     width, height = (size + size % 2 for size in picture.size)
@@ -44,7 +44,7 @@ def captioned(shot: Shot, name: str) -> Image.Image:
 
 
 def _wide_enough(picture: Image.Image) -> Image.Image:
-    """Enlarged by a whole factor, pixel by pixel, if it is narrow."""
+    """The picture, enlarged by a whole factor, pixel by pixel, if it is too narrow."""
     factor = math.ceil(NARROWEST / picture.width)
     size = picture.width * factor, picture.height * factor
     return picture.resize(size, Image.Resampling.NEAREST) if factor > 1 else picture
@@ -60,7 +60,7 @@ def _strip(tally: Tally, name: str, width: int) -> Image.Image:
 
 
 def _shortened(name: str, room: float) -> str:
-    """The name, without its end if there is no room for it."""
+    """The name, cut off with an ellipsis if it is wider than `room` pixels."""
     if font(13).getlength(name) <= room:
         return name
     while name and font(13).getlength(name + "…") > room:
@@ -69,7 +69,7 @@ def _shortened(name: str, room: float) -> str:
 
 
 def _badge(ending: str) -> Image.Image:
-    """A coloured plate with how it ended."""
+    """A coloured label that says how the episode ended."""
     badge = Canvas(112, 32, _BADGES[ending])
     badge.text((56, 16), ending, (255, 255, 255), 17)
     return badge.picture()

@@ -1,4 +1,4 @@
-"""From a run to a film."""
+"""Filming an episode of a run."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from opspo.rendering.record import Tally
 
 FASTEST = 60
-"""Frames a second"""
+"""Maximum frames per second"""
 
 
 def watch(
@@ -34,44 +34,44 @@ def watch(
     max_steps: int = 0,
     fps: int = 0,
 ) -> Tally:
-    """Film one episode of a run's policy, up to the limit that an evaluation of the run has.
+    """Film one episode of a run's policy, and return its final tally.
+
+    The limit on steps is that of the run's evaluations.
 
     Args:
         run_dir: the run's folder.
-        out: the film, a `.gif` or an `.mp4`; a file of that name is replaced.
-        environment: the one to play in, if the run's is your own; by default the run's.
-        seed: of the episode.
+        out: the film, a `.gif` or `.mp4` file; an existing file is replaced.
+        environment: the environment to play in, for a run on your own; by default the run's.
+        seed: the episode's seed.
         checkpoint: the run's `latest`, the one evaluated `best`, or an iteration.
-        greedy: take the most probable action, else sample.
-        max_steps: stop there, if the episode has not ended before; 0 for all of it.
-        fps: steps shown in a second; 0 for what suits the environment.
-
-    Returns:
-        How the episode stood at its end.
+        greedy: take the most probable action rather than sampling.
+        max_steps: stop after this many steps if the episode has not ended; 0 for no such stop.
+        fps: steps shown per second; 0 for the environment's default.
 
     Raises:
-        ConfigError: the environment has no picture, or something that draws is missing.
+        ConfigError: an argument is out of range, or a picture or what draws it is missing.
+        EngineError: the environment raised.
         RunError: the run or checkpoint cannot be read, or was trained for another environment.
     """
     _check(Path(out), seed, max_steps, fps)
     from opspo.rendering.caption import captioned  # noqa: PLC0415
     from opspo.rendering.record import Episode, Tally  # noqa: PLC0415
-    from opspo.rendering.renderers import camera_of  # noqa: PLC0415  (draws with Pillow)
+    from opspo.rendering.renderers import renderer_of  # noqa: PLC0415  (draws with Pillow)
     from opspo.rendering.write import write  # noqa: PLC0415
 
     _, config = open_run(run_dir)
     scene = environment or make_env(config.env)
     policy = load_policy(run_dir, checkpoint=checkpoint, environment=scene)
     limit = limit_of(scene.spec, config.evaluation.episode_limit)
-    camera, episode, last = camera_of(scene), Episode(seed, greedy, limit, max_steps), Tally()
+    renderer, episode, last = renderer_of(scene), Episode(seed, greedy, limit, max_steps), Tally()
 
     def pictures() -> Iterator[Image.Image]:
         nonlocal last
-        for shot in camera.shots(scene, policy, episode):
+        for shot in renderer.shots(scene, policy, episode):
             last = shot.tally
             yield captioned(shot, scene.spec.name)
 
-    write(Path(out), pictures(), fps or camera.fps)
+    write(Path(out), pictures(), fps or renderer.fps)
     return last
 
 
@@ -82,7 +82,7 @@ def _check(out: Path, seed: int, max_steps: int, fps: int) -> None:
         raise ConfigError(f"max-steps must be 0 (all) or more, but is {max_steps}.")
     if not 0 <= fps <= FASTEST:
         raise ConfigError(
-            f"fps must be from 1 to {FASTEST}, or 0 for what suits the environment, but is {fps}."
+            f"fps must be from 1 to {FASTEST}, or 0 for the environment's default, but is {fps}."
         )
     if find_spec("PIL") is None:
         raise ConfigError("Films need Pillow: pip install 'opspo[watch]'")

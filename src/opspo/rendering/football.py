@@ -23,14 +23,14 @@ if TYPE_CHECKING:
     from opspo.environments.football import Match
 
 PIXELS = 6.4
-"""To a metre"""
+"""Pixels per metre"""
 METRES = np.array([54.4, 83.6])
-"""To a unit of the engine's x and y; the pitch ends at ±1 and ±0.42"""
+"""Metres per unit of the engine's x and y; the pitch ends at ±1 and ±0.42"""
 GOAL = 0.044
-"""Half a goal's width, in y"""
+"""Half the width of a goal, in units of y"""
 MARGIN, HEADER = 24, 36
 STEPS_AHEAD = 6
-"""A player's streak ends where the player will be, at that speed, after so many steps"""
+"""A player's streak ends where the player will be after this many steps at its current speed"""
 
 GRASS: Colour = (40, 98, 58)
 LINE: Colour = (170, 205, 178)
@@ -41,21 +41,21 @@ MODES = ("", "kick-off", "goal kick", "free kick", "corner", "throw-in", "penalt
 _HALF = np.array([1, 0.42]) * METRES * PIXELS
 _MIDDLE = _HALF + MARGIN + np.array([0, HEADER])
 _KEEPER = 0
-"""Their role's number"""
+"""The engine's number for the role of goalkeeper"""
 
 
 def picture_of(match: Match) -> Image.Image:
-    """A match as it stands. The agents are our outfield players."""
+    """A picture of the current state of a match. The agents are our outfield players."""
     roles = np.asarray(match.raw["left_team_roles"])
     return draw(match.raw, np.flatnonzero(roles != _KEEPER).tolist())
 
 
 def draw(raw: Mapping[str, Any], controlled: Collection[int] = ()) -> Image.Image:
-    """The pitch with both teams, the ball, the score, and what is left of the time.
+    """Draw the pitch with both teams, the ball, the score and the time left.
 
     Args:
         raw: the engine's raw observation; our goal is on the left.
-        controlled: our players with a white edge, by their index.
+        controlled: indices of our players that get a white edge.
     """
     width, height = (2 * (_HALF + MARGIN)).astype(int)
     canvas = Canvas(int(width), int(height) + HEADER)
@@ -78,7 +78,7 @@ def draw(raw: Mapping[str, Any], controlled: Collection[int] = ()) -> Image.Imag
 
 
 def _place(position: Any) -> Point:
-    """Pixels of a position in the engine's units; its y goes downwards, as ours."""
+    """A position in the engine's units, in pixels; y points downwards in both."""
     x, y = _MIDDLE + np.asarray(position, float)[:2] * METRES * PIXELS
     return float(x), float(y)
 
@@ -111,7 +111,7 @@ def _draw_pitch(canvas: Canvas) -> None:
 
 
 def _ordered(corner: Point, opposite: Point) -> tuple[Point, Point]:
-    """The same rectangle from its upper left to its lower right."""
+    """The same rectangle, from its upper left to its lower right corner."""
     (left, right), (top, bottom) = (sorted(ends) for ends in zip(corner, opposite, strict=True))
     return (left, top), (right, bottom)
 
@@ -126,7 +126,7 @@ def _draw_player(
 
 
 def _draw_ball(canvas: Canvas, ball: Any) -> None:
-    """In the air it stands above its shadow, by its height in metres."""
+    """Draw the ball above its shadow, by its height in metres."""
     x, y = _place(ball)
     up = max(0.0, float(ball[2]) - 0.2) * PIXELS
     canvas.disc((x, y), 4, (14, 40, 24))

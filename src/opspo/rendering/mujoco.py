@@ -1,4 +1,4 @@
-"""MuJoCo's robots, rendered by EnvPool from the very engine that the policy moves."""
+"""MuJoCo's robots, rendered by EnvPool from the same engine that the policy controls."""
 
 from __future__ import annotations
 
@@ -17,14 +17,15 @@ if TYPE_CHECKING:
     from opspo.environments.mamujoco import MAMuJoCo
 
 SIZE = 480
-"""Pixels of a side"""
+"""Width and height of a frame in pixels"""
 
 
 def open_filmed(environment: MAMuJoCo, seed: int) -> tuple[MuJoCoBatch, Frame]:
-    """A batch of one that takes a picture after each step, and what gives the latest.
+    """A batch of one robot that takes a picture after each step.
 
-    Raises:
-        ConfigError: nothing here can render, at the first picture.
+    Returns:
+        The batch, and a function that returns the latest picture. The batch raises a `ConfigError`
+        at the first picture if this machine cannot render.
     """
     _share_opengl()
     engine = _Filmed(
@@ -34,7 +35,7 @@ def open_filmed(environment: MAMuJoCo, seed: int) -> tuple[MuJoCoBatch, Frame]:
 
 
 class _Filmed:
-    """EnvPool's engine with one robot."""
+    """EnvPool's engine with one robot, and its latest picture."""
 
     def __init__(self, engine: Any) -> None:
         self._engine = engine
@@ -48,7 +49,7 @@ class _Filmed:
 
     def step(self, action: np.ndarray, env_id: np.ndarray | None = None) -> Any:
         answer = self._engine.step(action, env_id)
-        if env_id is None:  # with it, the batch only resets what has ended
+        if env_id is None:  # with one, the batch is only resetting what has ended
             self._take_picture()
         return answer
 
@@ -57,17 +58,16 @@ class _Filmed:
             self.picture = Image.fromarray(self._engine.render()[0])
         except RuntimeError as error:
             raise ConfigError(
-                f"MuJoCo cannot render here: {error}. Where there is no GPU, Mesa renders in "
-                "software: apt-get install libegl-mesa0 libgl1-mesa-dri (or your system's Mesa "
-                "with EGL)."
+                f"MuJoCo cannot render here: {error}. Without a GPU, Mesa renders in software: "
+                "apt-get install libegl-mesa0 libgl1-mesa-dri (or your system's Mesa with EGL)."
             ) from error
 
 
 def _share_opengl() -> None:
-    """Let MuJoCo see EnvPool's libEGL.
+    """Make EnvPool's libEGL visible to MuJoCo.
 
-    EnvPool loads its own for itself alone, but MuJoCo looks for OpenGL among what the whole
-    process can see, and ends the process if there is none.
+    EnvPool loads its copy privately, but MuJoCo looks for OpenGL among the symbols of the whole
+    process, and aborts the process if it finds none.
     """
     import envpool  # noqa: PLC0415  (takes a second)
 

@@ -1,7 +1,7 @@
 """Playing one episode and taking a picture of every state in it.
 
-The episode is the first that `opspo eval` plays with the same seed; outside of JAX, where engines
-stand side by side, the one of `--episodes 1`.
+The episode is the first one that `opspo eval` plays with the same seed. Outside of JAX, where
+`opspo eval` plays a batch of engines, it is the one of `--episodes 1`.
 """
 
 from __future__ import annotations
@@ -22,35 +22,35 @@ from opspo.policy import Policy
 Paint = Callable[[Sequence[Any]], Iterator[Image.Image]]
 """(the states of an episode) → a picture of each"""
 Frame = Callable[[], Image.Image]
-"""() → the picture of the state that the last step led to"""
+"""() → a picture of the state after the last step"""
 
 WON, NOT_WON, END, STOPPED = "won", "not won", "end", "stopped"
 
 
 @dataclass(frozen=True)
 class Episode:
-    """Which episode is played, and how."""
+    """Which episode to play, and how."""
 
     seed: int
     greedy: bool
     limit: int
-    """Steps after which it counts as it stands, as in an evaluation"""
+    """Steps after which the episode counts as ended, as in an evaluation"""
     max_steps: int = 0
-    """Stop the film there; 0 for all of it"""
+    """Steps after which the film stops; 0 for no such stop"""
 
 
 @dataclass(frozen=True)
 class Tally:
-    """How an episode stands after a step."""
+    """The progress of an episode after a step."""
 
     step: int = 0
     total: float = 0.0
-    """The rewards so far"""
+    """Sum of the rewards so far"""
     ending: str = ""
-    """How it ended; empty while it goes on"""
+    """How the episode ended; empty while it continues"""
 
     def after(self, step: Step, spec: EnvironmentSpec, episode: Episode) -> Tally:
-        """The next one. Of a batch, the first row counts."""
+        """The tally after one more step; for a batch, that of the first row."""
         length, ending = self.step + 1, ""
         if _first(step.terminated) or _first(step.truncated) or length >= episode.limit:
             ending = (WON if _first(step.win) else NOT_WON) if spec.has_win else END
@@ -61,7 +61,7 @@ class Tally:
 
 @dataclass(frozen=True)
 class Shot:
-    """A state's picture, and how the episode stands there."""
+    """A picture of a state, and the tally there."""
 
     picture: Image.Image
     tally: Tally
@@ -70,7 +70,7 @@ class Shot:
 def record_jax(
     environment: JaxEnvironment, paint: Paint, policy: Policy, episode: Episode
 ) -> Iterator[Shot]:
-    """An episode in JAX. It is played to its end before the first picture is drawn."""
+    """Play an episode in JAX. It is played to its end before the first picture is drawn."""
     reset_key, play_key = episode_keys(episode.seed, 0)
     step_once = jax.jit(environment.step)
     state, seen = jax.jit(environment.reset)(reset_key)
@@ -90,7 +90,7 @@ def record_jax(
 
 
 def record_host(batch: HostBatch, frame: Frame, policy: Policy, episode: Episode) -> Iterator[Shot]:
-    """An episode outside of JAX, in a batch of one, which is closed at the end."""
+    """Play an episode outside of JAX, in a batch of one that is closed at the end."""
     try:
         seen, key, tally = batch.reset(), jax.random.PRNGKey(episode.seed), Tally()
         yield Shot(frame(), tally)
@@ -107,20 +107,20 @@ def record_host(batch: HostBatch, frame: Frame, policy: Policy, episode: Episode
 
 
 def as_picture(pixels: Any) -> Image.Image:
-    """An array of 8-bit red, green and blue, [height, width, 3], as a picture.
+    """An array of 8-bit red, green and blue, uint8 [height, width, 3], as a picture.
 
     Raises:
-        ConfigError: it is something else.
+        ConfigError: the array has another shape or dtype.
     """
     array = np.asarray(pixels)
     if array.ndim != 3 or array.shape[-1] != 3 or array.dtype != np.uint8:
         raise ConfigError(
-            "A frame must be an array of uint8 [height, width, 3], but is "
+            "A frame must be an array, uint8 [height, width, 3], but is "
             f"{array.dtype} {list(array.shape)}."
         )
     return Image.fromarray(array)
 
 
 def _first(value: Any) -> Any:
-    """[] or [1] → the number in it."""
+    """The first value of an array [] or [E]."""
     return np.asarray(value).reshape(-1)[0]

@@ -1,4 +1,4 @@
-"""Which environments have a picture, and who takes it."""
+"""Which environments can be filmed, and how."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ Record = Callable[[Any, Policy, Episode], Iterator[Shot]]
 
 
 @dataclass(frozen=True)
-class Camera:
-    """How a kind of environment is filmed."""
+class Renderer:
+    """How a family of environments is filmed."""
 
     record: Record
     fps: int = 10
-    """Steps shown in a second, unless said"""
+    """Default number of steps shown per second"""
 
     def shots(self, environment: Environment, policy: Policy, episode: Episode) -> Iterator[Shot]:
-        """A shot of every state.
+        """Play the episode and take a shot of every state.
 
         Raises:
-            EngineError: the environment raised; the message is its own traceback.
+            EngineError: the environment raised; the message has its traceback.
         """
         with in_its_words("The episode failed."):
             yield from self.record(environment, policy, episode)
@@ -67,28 +67,28 @@ def _pettingzoo(environment: Any, policy: Policy, episode: Episode) -> Iterator[
     return record_host(*opened, policy, episode)
 
 
-CAMERAS: dict[str, Camera] = {
-    "smax": Camera(_smax),
-    "mamujoco": Camera(_mujoco, fps=25),
-    "football": Camera(_football, fps=20),
-    "pettingzoo": Camera(_pettingzoo),
+RENDERERS: dict[str, Renderer] = {
+    "smax": Renderer(_smax),
+    "mamujoco": Renderer(_mujoco, fps=25),
+    "football": Renderer(_football, fps=20),
+    "pettingzoo": Renderer(_pettingzoo),
 }
-"""By the module in `opspo.environments` that an environment's class is from"""
+"""Module of `opspo.environments` that defines the environment's class → renderer"""
 
 
-def camera_of(environment: Environment) -> Camera:
-    """Who films an environment: itself if it can, else one of `CAMERAS`.
+def renderer_of(environment: Environment) -> Renderer:
+    """The renderer of an environment: its own `frame` if it has one, else one of `RENDERERS`.
 
     Raises:
-        ConfigError: nobody.
+        ConfigError: there is none.
     """
     if hasattr(environment, "frame"):
-        return Camera(_own_jax)
+        return Renderer(_own_jax)
     package, _, module = type(environment).__module__.rpartition(".")
-    if package == "opspo.environments" and module in CAMERAS:
-        return CAMERAS[module]
+    if package == "opspo.environments" and module in RENDERERS:
+        return RENDERERS[module]
     if runs_on_host(environment):
-        return Camera(_own_host)
+        return Renderer(_own_host)
     raise _no_picture(environment)
 
 
@@ -109,7 +109,7 @@ def _own_host(environment: Any, policy: Policy, episode: Episode) -> Iterator[Sh
 
 def _no_picture(environment: Environment) -> ConfigError:
     return ConfigError(
-        f"{environment.spec.name} has no picture, so there is nothing to watch. There are pictures "
-        f"of {', '.join(f'{name}/…' for name in CAMERAS)}, and of an environment of your own that "
-        "has a method frame: see docs/watch.md."
+        f"{environment.spec.name} has no picture, so there is nothing to watch. opspo can film "
+        f"{', '.join(f'{name}/…' for name in RENDERERS)}, and your own environment if it has a "
+        "method frame: see docs/watch.md."
     )

@@ -1,4 +1,4 @@
-"""SMAX from above: who stands where, how hurt, and who shoots at or heals whom."""
+"""SMAX from above: where the units are, how hurt they are, and who shoots or heals whom."""
 
 from __future__ import annotations
 
@@ -28,20 +28,21 @@ if TYPE_CHECKING:
     from opspo.environments.smax import SMAX
 
 WIDTH, HEIGHT = 720, 600
-"""Most pixels of the part of the map that is shown"""
+"""Maximum size in pixels of the part of the map that is shown"""
 LEGEND = 44
-"""Pixels above the map"""
+"""Height in pixels of the legend above the map"""
 MARGIN = 1.5
-"""Map units shown around the place that the units needed"""
+"""Map units shown around the area that the units covered"""
 
 FLOOR: Colour = (27, 33, 42)
 GRID: Colour = (34, 41, 52)
 WALL: Colour = (96, 105, 120)
 HEALING: Colour = (110, 255, 150)
 AIM = 0.45
-"""Share of the floor's colour in the line of a unit that only aims"""
+"""Fraction of the floor's colour in the line of a unit that only aims"""
 
-# Corners of each type's outline and the turn of the first from upright, in degrees; 0: a disc.
+# Number of corners of each type's outline (0: a disc) and the first one's angle from upright, in
+# degrees.
 _OUTLINES = {
     "marine": (0, 0),
     "marauder": (4, 45),
@@ -55,24 +56,24 @@ _OUTLINES = {
 
 @dataclass(frozen=True)
 class Act:
-    """A unit addresses another with its attack action."""
+    """A unit targets another with its attack action."""
 
     unit: int
     target: int
     heals: bool
     fires: bool
-    """Its weapon went off in this step; else it rests, and the unit aims"""
+    """Whether it fired (or healed) in this step; if not, its weapon rests and it only aims"""
 
 
 def paint(environment: SMAX, states: Sequence[Any]) -> Iterator[Image.Image]:
-    """A picture of each state of an episode, with what was done to come to it."""
+    """A picture of each state of an episode, with the actions that led to it."""
     painter = Painter(environment, states)
     for before, state in zip(chain([None], states), states, strict=False):
         yield painter.picture(state.state, None if before is None else before.state)
 
 
 class Painter:
-    """Draws the part of a map in which an episode takes place."""
+    """Draws the part of a map in which an episode took place."""
 
     def __init__(self, environment: SMAX, states: Sequence[Any]) -> None:
         engine = environment._env
@@ -86,7 +87,7 @@ class Painter:
         self._map = np.array([engine.map_width, engine.map_height], float)
         places = np.concatenate([np.asarray(state.state.unit_positions) for state in states])
         low, high = places.min(axis=0) - MARGIN, places.max(axis=0) + MARGIN
-        # two lines that meet look like a strip: at least half as high as wide
+        # two lines of units that meet would give a strip: show at least half as high as wide
         missing = max(0.0, (high[0] - low[0]) / 2 - (high[1] - low[1]))
         grow = np.array([0, missing / 2])
         # a unit may be pushed over the wall, where it dies
@@ -95,7 +96,7 @@ class Painter:
         self._scale = int(min(WIDTH / self._extent[0], HEIGHT / self._extent[1]))
 
     def picture(self, units: Any, before: Any | None) -> Image.Image:
-        """The map after a step, and what the units did since `before`; None at the start."""
+        """The map after a step, and what the units did since `before` (None at the start)."""
         width, height = (int(pixels) for pixels in self._extent * self._scale)
         canvas = Canvas(width, height + LEGEND)
         self._draw_floor(canvas)
@@ -108,18 +109,18 @@ class Painter:
         for act in () if before is None else self.acts(units, before):
             self._draw_act(canvas, act, places)
         radii = self._radii[np.asarray(units.unit_types)]
-        for unit in sorted(_where(alive), key=lambda unit: -radii[unit]):  # the small on top
+        for unit in sorted(_where(alive), key=lambda unit: -radii[unit]):  # small ones on top
             self._draw_unit(canvas, units, unit, places[unit])
         for unit in _where(alive):
             self._draw_health(canvas, units, unit, places[unit])
         return canvas.picture()
 
     def acts(self, units: Any, before: Any) -> list[Act]:
-        """Who addressed whom in the step between two states of the engine."""
+        """Who targeted whom in the step between two states of the engine."""
         chosen = np.asarray(units.prev_attack_actions)
         living = np.asarray(before.unit_alive)
         heals = np.asarray(units.unit_types) == self._type_number("medivac")
-        # a weapon's rest runs down with time, unless it is fired, which restarts it
+        # a weapon's cooldown decreases with time; firing restarts it
         rest, rested = np.asarray(units.unit_weapon_cooldowns), before.unit_weapon_cooldowns
         fired = rest > np.asarray(rested) - self._step_seconds + 1e-3
         found = []
@@ -129,10 +130,10 @@ class Painter:
         return found
 
     def _target(self, unit: int, slot: int, heals: bool, num_units: int) -> int:
-        """The unit that an attack action means.
+        """The unit that an attack action targets.
 
-        Each side numbers the other in the order in which it sees it, enemies from the last unit
-        back, and a medivac its own side.
+        Each side numbers the other side's units in the order in which it sees them, the enemies
+        starting from the last unit; a medivac numbers its own side's.
         """
         is_ally = unit < self._num_allies
         if is_ally:
@@ -143,7 +144,7 @@ class Painter:
         return self._names.index(name) if name in self._names else -1
 
     def _place(self, position: Any) -> Point:
-        """Pixels of a position on the map, whose y goes upwards."""
+        """A position on the map, whose y points upwards, in pixels."""
         x, y = (np.asarray(position, float) - self._low) * self._scale
         return float(x), float(LEGEND + self._extent[1] * self._scale - y)
 
@@ -185,7 +186,7 @@ class Painter:
             canvas.disc(at, radius, colour, edge)
             return
         angles = np.radians(turn + 360 * np.arange(sides) / sides)
-        # as much area as the disc of that radius
+        # the same area as a disc of that radius
         reach = radius * np.sqrt(2 * np.pi / sides / np.sin(2 * np.pi / sides))
         corners = [
             (at[0] + float(reach * np.sin(a)), at[1] - float(reach * np.cos(a))) for a in angles
@@ -199,7 +200,7 @@ class Painter:
             canvas.line([(x - 4, y - 4 * sign), (x + 4, y + 4 * sign)], colour, 1.5)
 
     def _draw_act(self, canvas: Canvas, act: Act, places: list[Point]) -> None:
-        """A line to the target, a little to the right, so that two who duel have one each."""
+        """Draw a line to the target, shifted to the right so that a duel shows two lines."""
         colour = blend(self._colour(act.unit), (255, 255, 255), 0.25)
         colour = HEALING if act.heals else colour
         start, end = np.array(places[act.unit]), np.array(places[act.target])
@@ -231,5 +232,5 @@ class Painter:
 
 
 def _where(units: np.ndarray) -> list[int]:
-    """The numbers of the units for which it is true."""
+    """The indices of the units for which the array [n] is true."""
     return [int(unit) for unit in np.flatnonzero(units)]

@@ -1,4 +1,4 @@
-"""Pictures into a file: GIF or MP4."""
+"""Writing pictures to a file, as GIF or MP4."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from PIL import Image
 from opspo.errors import ConfigError
 
 HOLD_SECONDS = 2.0
-"""How long the last picture stays"""
+"""How long the last picture is shown"""
 FASTEST_GIF = 50
-"""Frames a second; viewers slow a GIF down that asks for more"""
+"""Maximum frames per second of a GIF; viewers slow down one that asks for more"""
 
 
 def write_gif(path: Path, pictures: Iterable[Image.Image], fps: int) -> None:
-    """A GIF that starts again at its end. Its last picture is one frame that lasts longer."""
-    # a GIF counts in hundredths of a second
+    """Write a GIF that loops. Its last picture is one frame that lasts longer."""
+    # a GIF counts time in hundredths of a second
     milliseconds = 10 * round(100 / min(fps, FASTEST_GIF))
     frames = [_in_few_colours(picture) for picture in pictures]
     durations = [milliseconds] * (len(frames) - 1) + [int(HOLD_SECONDS * 1000)]
@@ -30,7 +30,7 @@ def write_gif(path: Path, pictures: Iterable[Image.Image], fps: int) -> None:
 
 
 def write_mp4(path: Path, pictures: Iterable[Image.Image], fps: int) -> None:
-    """H.264, with the last picture again and again until it was held long enough.
+    """Write H.264, repeating the last picture until it has been held long enough.
 
     Raises:
         ConfigError: the encoder failed, for instance because the disk is full.
@@ -54,7 +54,7 @@ def write_mp4(path: Path, pictures: Iterable[Image.Image], fps: int) -> None:
 
 
 def _held(pictures: Iterable[Image.Image], times: int) -> Iterator[Image.Image]:
-    """All, and the last so many times more."""
+    """All pictures, then the last one `times` more times."""
     for picture in pictures:
         yield picture
     for _ in range(times):
@@ -62,7 +62,7 @@ def _held(pictures: Iterable[Image.Image], times: int) -> Iterator[Image.Image]:
 
 
 def _in_few_colours(picture: Image.Image) -> Image.Image:
-    """256 of its own, without the dots that would flicker from frame to frame."""
+    """The picture in 256 colours of its own, undithered: dots would flicker between frames."""
     return picture.quantize(256, Image.Quantize.MEDIANCUT, kmeans=1, dither=Image.Dither.NONE)
 
 
@@ -73,7 +73,7 @@ WRITERS: dict[str, Callable[[Path, Iterable[Image.Image], int], None]] = {
 
 
 def write(out: Path, pictures: Iterable[Image.Image], fps: int) -> None:
-    """In the format that the file's ending says."""
+    """Write a film in the format given by the file's extension."""
     WRITERS[out.suffix.lower()](out, pictures, fps)
 
 
@@ -81,7 +81,7 @@ def check_out(out: Path) -> None:
     """Raise a `ConfigError` if no film can be written there."""
     if out.suffix.lower() not in WRITERS:
         raise ConfigError(
-            f"A film is {' or '.join(WRITERS)}, by the ending of --out, but that is '{out}'."
+            f"--out must end in {' or '.join(WRITERS)}, the formats of a film, but is '{out}'."
         )
     if out.is_dir():
         raise ConfigError(f"--out {out} is a folder. Name a file in it.")

@@ -1,1 +1,1 @@
-"""Collecting experience: the same `Trajectory` out of every kind of environment."""
+"""Collecting experience: every kind of environment yields the same `Trajectory`."""

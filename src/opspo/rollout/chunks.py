@@ -1,7 +1,7 @@
 """Batches [T, E, ...] as sequences [L, C, ...].
 
-A recurrent network is trained on chunks of `L` steps, each from the state stored at its start;
-a feed-forward one on chunks of one step. So one code serves both.
+A recurrent network is trained on chunks of L steps, each starting from the stored recurrent state;
+a feed-forward network is trained on chunks of one step. The same code serves both.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from opspo.types import Array
 
 
 def to_chunks(x: Array, length: int) -> Array:
-    """[T, E, ...] → [L, C, ...] with C = E · T / L.
+    """Cut a batch into chunks: [T, E, ...] → [L, C, ...] with C = E · T / L; L must divide T.
 
-    An environment's chunks lie side by side, so that environments divided over devices are chunks
-    divided over them.
+    The chunks of an environment are adjacent, so environments divided over devices give chunks
+    divided over devices.
     """
     steps, envs, *rest = x.shape
     parts = x.reshape(steps // length, length, envs, *rest)
@@ -28,5 +28,5 @@ def from_chunks(x: Array, num_envs: int) -> Array:
 
 
 def chunk_starts(x: Array, length: int) -> Array:
-    """[T, E, ...] → [C, ...], what held at the first step of each chunk."""
+    """The values at the first step of each chunk: [T, E, ...] → [C, ...]."""
     return to_chunks(x[::length], 1)[0]

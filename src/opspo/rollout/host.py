@@ -1,7 +1,7 @@
 """Collecting experience from environments that are stepped outside of JAX.
 
-One compiled call decides for all agents in all environments of a group; the experience is written
-once, into the arrays that the update then reads.
+One compiled call decides for all agents in all environments of a group. The experience is written
+once, into the arrays that the update reads.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from opspo.types import Array, Params, RolloutState, Trajectory
 
 
 def blank(spec: EnvironmentSpec, team: Team, num_envs: int) -> RolloutState:
-    """A state of the right shapes, before the first reset."""
+    """A rollout state with the right shapes, for use before the first reset."""
     agents = (num_envs, spec.num_agents)
     return RolloutState(
         environment=(),
@@ -55,7 +55,10 @@ def blank(spec: EnvironmentSpec, team: Team, num_envs: int) -> RolloutState:
 def opened(
     environment: HostEnvironment, num_envs: int, *, groups: int, seed: int
 ) -> Iterator[tuple[HostBatch, ...]]:
-    """The engine started, its environments in equal groups of `num_envs / groups`."""
+    """Start the engine, with its environments in equal groups of `num_envs / groups`.
+
+    Each group has its own seed, drawn from `seed`; all are closed at the end of the block.
+    """
     with ExitStack() as stack:
         yield tuple(
             stack.enter_context(closing(environment.open(num_envs // groups, own)))
@@ -64,7 +67,7 @@ def opened(
 
 
 def start(state: RolloutState, groups: Sequence[HostBatch]) -> RolloutState:
-    """Every environment at the start of an episode; used at the start and after a resume."""
+    """Reset every environment; used at the start of training and after a resume."""
     with ThreadPoolExecutor(len(groups)) as threads:  # an engine may take a minute to start
         observation = list(threads.map(lambda group: group.reset(), groups))
     fresh: RolloutState = state.replace(  # type: ignore[attr-defined]
@@ -79,7 +82,7 @@ def start(state: RolloutState, groups: Sequence[HostBatch]) -> RolloutState:
 def blank_trajectory(
     team: Team, params: Params, state: RolloutState, *, num_steps: int, view: View
 ) -> Trajectory:
-    """A trajectory of the right shapes, to compile with."""
+    """A trajectory [T, E, ...] of zeros with the right shapes, to compile with."""
     key = jax.random.PRNGKey(0)
     action, log_prob, _ = scan.act(team, params, state, key)
     num_envs = state.first.shape[0]
@@ -90,10 +93,10 @@ def blank_trajectory(
 
 
 class HostRollout:
-    """Groups of environments and the compiled decision, kept from iteration to iteration.
+    """Groups of environments and the compiled decision, kept across iterations.
 
-    The first group is stepped by the caller's thread, each further one by a thread of its own, so
-    that one is decided for while others step.
+    The caller's thread steps the first group and each further group has its own thread, so one
+    group's actions are computed while others step.
     """
 
     def __init__(
@@ -107,9 +110,9 @@ class HostRollout:
     def collect(
         self, params: Params, state: RolloutState, key: Array
     ) -> tuple[RolloutState, Trajectory]:
-        """`num_steps` steps of every environment; see `scan.collect`.
+        """Collect `num_steps` steps of every environment; see `scan.collect`.
 
-        What stops one group, an interruption included, stops the others at their next step.
+        An exception in one group, including an interruption, stops the others at their next step.
         """
         num_envs = len(state.first)
         record = _Record(self._num_steps, num_envs)
@@ -135,13 +138,13 @@ class HostRollout:
         state: RolloutState,
         key: Array,
     ) -> RolloutState:
-        """Group i, the environments `part` of all, until another stops."""
+        """Step group i, which has the environments `part`, unless another group stops."""
         state = jax.tree.map(lambda x: x[part], state)
         with _setting(stop):
             for t in range(self._num_steps):
                 if stop.is_set():
                     break
-                # no draw of another group or step has this number
+                # unique to this group and step
                 number = i * self._num_steps + t
                 action, log_prob, memory = self._act(params, state, key, number)
                 step, following = self._groups[i].step(np.asarray(action))
@@ -153,7 +156,7 @@ class HostRollout:
 
 @contextmanager
 def _setting(stop: Event) -> Iterator[None]:
-    """Set it if this does not come to its end."""
+    """Set `stop` if the block raises."""
     try:
         yield
     except BaseException:
@@ -162,7 +165,7 @@ def _setting(stop: Event) -> Iterator[None]:
 
 
 class _Record:
-    """The trajectory [T, E, ...] as it fills. Its arrays are made when the first row is there."""
+    """The trajectory [T, E, ...] being filled. Its arrays are allocated at the first row."""
 
     def __init__(self, num_steps: int, num_envs: int) -> None:
         self._size = num_steps, num_envs
@@ -171,7 +174,7 @@ class _Record:
 
     @property
     def whole(self) -> Trajectory:
-        """All of it."""
+        """The whole trajectory."""
         assert self._trajectory is not None
         return self._trajectory
 
@@ -188,7 +191,7 @@ class _Record:
 
 
 def _join(groups: Sequence[Any]) -> Any:
-    """The groups' environments side by side, on the leading axis of every array."""
+    """Concatenate the groups' environments on the leading axis of every array."""
     return jax.tree.map(lambda *parts: np.concatenate(parts), *groups)
 
 
@@ -201,7 +204,7 @@ def _decide(
 def _advance(
     state: RolloutState, step: Step, following: Observation, memory: Array
 ) -> tuple[RolloutState, RolloutState]:
-    """The state to go on from, and the one before resets with the statistics of the episodes."""
+    """The state to continue from, and the one before resets, with the episodes' statistics."""
     done = np.asarray(step.terminated | step.truncated)
     ended: Any = state
     ended = ended.replace(

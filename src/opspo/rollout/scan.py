@@ -1,4 +1,4 @@
-"""Collecting experience from environments that are JAX functions, in one compiled scan."""
+"""Collecting experience from environments written in JAX, in one compiled scan."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from opspo.policies.team import Team
 from opspo.types import Array, Params, RolloutState, Trajectory
 
 View = Callable[[Observation], Array]
-"""What the critic sees of an observation, [E, M, s]"""
+"""(observation) → what the critic sees, [E, M, s]"""
 
 
 def begin(environment: JaxEnvironment, team: Team, num_envs: int, key: Array) -> RolloutState:
-    """Reset `num_envs` environments."""
+    """Reset `num_envs` environments; return the first rollout state."""
     state, observation = jax.vmap(environment.reset)(jax.random.split(key, num_envs))
     return RolloutState(
         environment=strongly_typed(state),
@@ -29,10 +29,11 @@ def begin(environment: JaxEnvironment, team: Team, num_envs: int, key: Array) ->
 
 
 def act(team: Team, params: Params, state: RolloutState, key: Array) -> tuple[Array, Array, Array]:
-    """One decision of every agent in every environment.
+    """Sample one action for every agent in every environment.
 
     Returns:
-        Actions [E, N] or [E, N, D], their log-probabilities [E, N, D], the memory [E, N, h].
+        Actions [E, N] or [E, N, D], their log-probabilities [E, N, D], and the recurrent state
+        after the step [E, N, h].
     """
     seen = state.observation
     output, memory = team.unroll(params, seen.observation[None], state.memory, state.first[None])
@@ -46,9 +47,18 @@ def advance(
 ) -> tuple[RolloutState, Step, RolloutState]:
     """Step every environment and reset those whose episode ended.
 
+    Episodes are truncated at the specification's limit even if the environment does not do so.
+
+    Args:
+        environment: the environment.
+        state: the state before the step.
+        action: [E, N] or [E, N, D].
+        memory: [E, N, h] the actors' recurrent state after the step.
+        key: for the steps and resets.
+
     Returns:
-        The state to go on from; what came of the action, unreset; and the state before resets,
-        which holds the statistics of episodes that just ended.
+        The state to continue from; the outcome of the action, before resets; and the state before
+        resets, with the statistics of episodes that just ended.
     """
     num_envs = state.first.shape[0]
     step_key, reset_key = jax.random.split(key)
@@ -56,7 +66,7 @@ def advance(
         jax.random.split(step_key, num_envs), state.environment, action
     )
     length, limit = state.episode_length + 1, environment.spec.episode_limit
-    if limit:  # also where the environment does not look at the clock itself
+    if limit:  # even if the environment does not check it
         cut = (length >= limit) & ~step.terminated
         step = step.replace(truncated=step.truncated | cut)  # type: ignore[attr-defined]
     done = step.terminated | step.truncated
@@ -85,15 +95,15 @@ def advance(
 def record(
     state: RolloutState, action: Array, log_prob: Array, step: Step, ended: RolloutState, view: View
 ) -> Trajectory:
-    """One step of every environment as a row of the trajectory: [E, ...] each.
+    """One step of every environment as a row of the trajectory, with arrays [E, ...].
 
     Args:
         state: before the step.
-        action: what was done, [E, N] or [E, N, D].
-        log_prob: of that, [E, N, D].
-        step: what came of it.
+        action: [E, N] or [E, N, D], the joint actions.
+        log_prob: [E, N, D], their log-probabilities.
+        step: the outcome.
         ended: the state before resets; see `advance`.
-        view: what the critic sees.
+        view: selects what the critic sees.
     """
     seen: Observation = state.observation
     return Trajectory(
@@ -127,9 +137,19 @@ def collect(
     num_steps: int,
     view: View,
 ) -> tuple[RolloutState, Trajectory]:
-    """`num_steps` steps of every environment under the sampled policy.
+    """Collect `num_steps` steps of every environment under the sampled policy.
 
-    `view` picks what the critic sees, [E, M, s].
+    Args:
+        environment: the environment.
+        team: the actors.
+        params: their parameters.
+        state: where the environments stand.
+        key: for actions, steps and resets.
+        num_steps: T.
+        view: selects what the critic sees, [E, M, s].
+
+    Returns:
+        The state to continue from, and the trajectory [T, E, ...].
     """
 
     def one(state: RolloutState, key: Array) -> tuple[RolloutState, Trajectory]:

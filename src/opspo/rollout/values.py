@@ -1,4 +1,4 @@
-"""The critic along a batch."""
+"""Evaluating the critic along a batch."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from opspo.types import Array, Batch, Params, Trajectory
 
 
 def revalued(critic: Critic, params: Params, unit: tuple[Array, Array], batch: Batch) -> Batch:
-    """The batch with the values of other parameters of the critic.
+    """The batch with its values recomputed under other parameters of the critic.
 
-    What its gradient steps start from stays: the memories at the start of each chunk, and the
-    output around which its move is clipped.
+    The inputs to the gradient steps stay the same: the memories at the start of each chunk, and the
+    output around which the critic's change is clipped.
 
     Args:
         critic: the network.
         params: its parameters.
-        unit: mean and deviation in which it speaks.
+        unit: mean and standard deviation of the unit of its outputs.
         batch: the data.
     """
     chunks, envs = batch.critic_memory.shape[0], batch.trajectory.reward.shape[1]
@@ -31,12 +31,15 @@ def revalued(critic: Critic, params: Params, unit: tuple[Array, Array], batch: B
 def in_reward_unit(
     raw: Array, raw_next: Array, terminated: Array, unit: tuple[Array, Array]
 ) -> tuple[Array, Array]:
-    """V(s_t) and V(s_{t+1}), 0 past a termination, from a critic's outputs.
+    """V(s_t) and V(s_{t+1}), the latter 0 after a termination, from the critic's outputs.
 
     Args:
         raw, raw_next: [T, E, M] outputs for the states and their true successors.
         terminated: [T, E] bool.
-        unit: mean and deviation of the outputs' unit.
+        unit: mean and standard deviation of the outputs' unit.
+
+    Returns:
+        Two arrays [T, E, M], in the unit of the reward.
     """
     mean, deviation = unit
     following = jnp.where(terminated[..., None], 0.0, raw_next * deviation + mean)
@@ -51,17 +54,17 @@ def values_along(
     Args:
         critic: the network.
         params: its parameters.
-        memory: [E, M, h] before the first step.
+        memory: [E, M, h] its recurrent state before the first step.
         trajectory: the data.
 
     Returns:
-        Its memory before each step [T, E, M, h] and after the last [E, M, h], and its raw values
-        of the states and of their true successors, [T, E, M].
+        The recurrent state before each step [T, E, M, h] and after the last one [E, M, h]; and the
+        raw outputs for the states and for their true successors, [T, E, M] each.
     """
     envs = trajectory.reward.shape[1]
 
     def once(state: Array, memory: Array) -> Array:
-        """Values [T, E, M] of states each by itself."""
+        """Values [T, E, M] of states [T, E, M, s], each step evaluated separately."""
         flat = to_chunks(state, 1)
         begin = jnp.zeros(flat.shape[:2], bool)
         return from_chunks(critic.values(params, flat, chunk_starts(memory, 1), begin), envs)
@@ -71,8 +74,8 @@ def values_along(
         value, next_value = (once(x, empty) for x in (trajectory.state, trajectory.next_state))
         return empty, memory, value, next_value
 
-    # the whole network along the batch at once: only its memory goes from step to step
+    # only the recurrent state goes from step to step; the rest runs on the whole batch at once
     value, after = critic.remember(params, trajectory.state, memory, trajectory.first)
     before = jnp.concatenate([memory[None], after[:-1]])
-    # the successor's value: one step more from the memory after this one, before any reset
+    # the successor's value: one more step from the memory after this one, before any reset
     return before, after[-1], value[..., 0], once(trajectory.next_state, after)

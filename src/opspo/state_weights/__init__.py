@@ -1,7 +1,7 @@
-"""The ways to the state weight ω (SDC); the value of the setting `state_weight` names one.
+"""The methods for the state weight ω (SDC); the setting `state_weight` names a function here.
 
-Each function here makes a `StateWeight` for a run. It asks by name for what it needs: numbers of
-the declaration, among them `density`, and the run's `networks`.
+Each function makes a `StateWeight` for a run. Its parameters name what it needs: numbers of the
+declaration, including `density`, and the run's `networks`.
 """
 
 from __future__ import annotations
@@ -39,27 +39,27 @@ __all__ = [
 
 
 def none() -> StateWeight:
-    """ω = 1: states are left as they were collected."""
+    """ω = 1: no correction of the state distribution."""
     return Formula(lambda log_ratio, first: jnp.ones_like(log_ratio))
 
 
 def stepwise() -> StateWeight:
-    """Step-wise importance sampling over the earlier actions of the episode, with mean 1."""
+    """Step-wise importance sampling over the episode's earlier actions, with mean 1."""
     return Formula(stepwise_wis)
 
 
 def stepwise_inclusive() -> StateWeight:
-    """The same over earlier and present actions (erratum E6)."""
+    """The same over earlier and current actions (erratum E6)."""
     return Formula(partial(stepwise_wis, inclusive=True))
 
 
 def stepwise_printed() -> StateWeight:
-    """Section 3.2 as printed: over earlier and present actions, with sum 1 (erratum E6)."""
+    """Section 3.2 as printed: over earlier and current actions, with sum 1 (erratum E6)."""
     return Formula(partial(stepwise_wis, inclusive=True, normaliser="sum"))
 
 
 def linear(*, gamma: float, density: DensityConfig, networks: Networks) -> StateWeight:
-    """The density ratio by one linear solve for each agent."""
+    """The density ratio by one linear solve per agent."""
     size = networks.critic.input_size
     features: dict[str, Features] = {
         "critic": CriticFeatures(networks.critic, networks.chunk_length),
@@ -74,7 +74,7 @@ def linear(*, gamma: float, density: DensityConfig, networks: Networks) -> State
 
 
 def minimax(*, gamma: float, density: DensityConfig, networks: Networks) -> StateWeight:
-    """The density ratio by networks, each trained against a second one (Algorithm 2)."""
+    """The density ratio by networks, each trained against a second network (Algorithm 2)."""
     trainer = MinimaxTrainer(
         **_numbers(gamma, density),
         inner_steps=density.inner_steps,
@@ -85,14 +85,17 @@ def minimax(*, gamma: float, density: DensityConfig, networks: Networks) -> Stat
 
 
 def kernel(*, gamma: float, density: DensityConfig, networks: Networks) -> StateWeight:
-    """By networks trained against a Gaussian kernel, as wide as standardised states are apart."""
+    """The density ratio by networks trained against a Gaussian kernel.
+
+    The bandwidth is the root mean square distance between two standardised states, √(2 s).
+    """
     bandwidth = (2 * networks.critic.input_size) ** 0.5
     trainer = KernelTrainer(**_numbers(gamma, density), bandwidth=bandwidth)
     return _trained(trainer, gamma, density, networks)
 
 
 def _discount(gamma: float, density: DensityConfig) -> float:
-    """γ of the estimating equation: 1 is the stationary form (erratum E11)."""
+    """γ of the estimating equation; 1 for the stationary form (erratum E11)."""
     return gamma if density.equation == "discounted" else 1.0
 
 

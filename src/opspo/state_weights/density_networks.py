@@ -1,4 +1,4 @@
-"""ω by networks, one for each place in the order, trained on the last iterations (Algorithm 2)."""
+"""ω by networks, one for each position in the order, trained on recent iterations (Algorithm 2)."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from opspo.types import Array, Batch, Params, StageData
 
 @struct.dataclass
 class Kept:
-    """What goes from iteration to iteration."""
+    """What is kept from one iteration to the next."""
 
     ring: Ring
     networks: RatioState
-    """stacked [N], by place in the order"""
+    """Stacked [N], by position in the order"""
 
 
 @struct.dataclass
@@ -33,17 +33,18 @@ class Working:
     mean: Array
     """[s] with `deviation`, the unit of the networks' inputs"""
     deviation: Array
+    """[s]"""
     first: Array
-    """[T, E] the ratio at the first stage, of the policies that collected the batch"""
+    """[T, E] the ratio at the first stage, that of the policies that collected the batch"""
 
 
 @dataclass(frozen=True)
 class DensityNetworks:
-    """The density ratio of the present policies to those that collected the batch.
+    """The density ratio of the current policies to those that collected the batch.
 
-    The networks learn ratios to the mixture of all the ring's policies. The batch is the latest
-    policies' alone, whose own ratio to the mixture is the first stage's; so ω of a later stage is
-    its ratio over that, and the first agent's is 1, as it should be.
+    The networks learn ratios to the mixture of all policies in the ring. The batch comes only from
+    the latest policies, whose ratio to the mixture is the one at the first stage. So ω at a later
+    stage is its ratio divided by that, and the first agent's is 1, as it should be.
     """
 
     trainer: DensityRatioTrainer
@@ -58,7 +59,7 @@ class DensityNetworks:
         return Kept(self.history.empty(sample, actor), self._networks(key))
 
     def begin(self, kept: Any, batch: Batch, actor: Params, critic: Params, key: Array) -> Any:
-        """Take the batch into the ring."""
+        """Write the batch into the ring."""
         del critic
         draw_key, network_key = jax.random.split(key)
         ring = self.history.write(kept.ring, self.history.draw(batch, draw_key), actor)
@@ -74,10 +75,10 @@ class DensityNetworks:
     def weigh(
         self, working: Any, batch: Batch, data: StageData, stage: Array, key: Array
     ) -> tuple[Array, Any]:
-        """Train the network of this place in the order, and ask it."""
+        """Train the network for this position in the order, and evaluate it: ω [T, E, K]."""
 
         def scaled(state: Array) -> Array:
-            # older iterations may lie far out where a feature hardly varies in this one
+            # a feature that hardly varies in this batch may have extreme values in older ones
             return jnp.clip((state - working.mean) / working.deviation, -10, 10)
 
         kept = working.kept
@@ -98,12 +99,12 @@ class DensityNetworks:
         return omega.reshape(data.log_ratio.shape), working
 
     def moved(self, working: Any, actor: Params, agents: Array) -> Any:
-        """Judge the ring by the agents' new policies."""
+        """Update the ring's probabilities under the agents' new policies."""
         ring = self.history.moved(working.kept.ring, actor, agents)
         return working.replace(kept=working.kept.replace(ring=ring))
 
     def end(self, working: Any) -> Any:
-        """The ring and the networks."""
+        """Keep the ring and the networks."""
         return working.kept
 
     def _networks(self, key: Array) -> RatioState:

@@ -1,8 +1,8 @@
-"""The last iterations' experience, with its probability under each policy that made it.
+"""The experience of recent iterations, with its probability under each policy that collected it.
 
-A ring of M slots. Iteration k writes a sample of its sequences and its policy into slot k mod M.
-Kept incrementally: every old policy judges the new sequences once, and every new policy the old
-ones, which is what `moved` notes down while the agents are updated.
+It is a ring of M slots. Iteration k writes a sample of its sequences and its policy into slot
+k mod M. The probabilities are updated incrementally: every old policy evaluates the new sequences
+once, and every new policy the old ones, which `moved` records while the agents are updated.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from opspo.types import Array, Batch, Params
 
 @struct.dataclass
 class Sample:
-    """Sequences of one iteration; in a `Ring` with a leading slot axis M."""
+    """Sequences of one iteration; in a `Ring`, with a leading slot axis M."""
 
     observation: Array
     """[L, C, N, d]"""
@@ -38,26 +38,26 @@ class Sample:
     """[L, C, s]"""
     successor: Array
     transitions: Transitions
-    """each [L, C]"""
+    """Each [L, C]"""
     initial: Array
-    """[B, s] states that begin an episode, from the whole batch"""
+    """[B, s] states in which episodes begin, from the whole batch"""
     initial_weight: Array
-    """[B] 0 if no episode began in it"""
+    """[B] 1, or 0 if no episode began in the batch"""
 
 
 @struct.dataclass
 class Ring:
-    """M iterations."""
+    """The samples of M iterations."""
 
     sample: Sample
     policies: Params
     """[M, ...] that collected each slot"""
     behaviour_log_prob: Array
-    """[M, M, L, C] joint, of slot j (axis 1) under the policy of slot m (axis 0)"""
+    """[M, M, L, C] joint log-probability of slot j (axis 1) under the policy of slot m (axis 0)"""
     log_prob: Array
-    """[M, L, C, N] of each slot under the present policies"""
+    """[M, L, C, N] log-probability of each slot under the current policies"""
     count: Array
-    """[] int, iterations written so far"""
+    """[] int, number of iterations written so far"""
 
 
 @dataclass(frozen=True)
@@ -67,12 +67,12 @@ class History:
     team: Team
     slots: int
     sequences: int
-    """C, of chunk_length steps each, kept of an iteration"""
+    """C, the number of sequences of `chunk_length` steps kept from each iteration"""
     chunk_length: int
     discount: float
 
     def empty(self, sample: Sample, actor: Params) -> Ring:
-        """A ring of nothing, for samples and parameters of these shapes."""
+        """An empty ring, for samples and parameters of these shapes."""
 
         def slots(x: Array) -> Array:
             return jnp.zeros((self.slots, *x.shape), x.dtype)
@@ -87,7 +87,7 @@ class History:
         )
 
     def draw(self, batch: Batch, key: Array) -> Sample:
-        """A random choice of the batch's sequences."""
+        """A random selection of the batch's sequences."""
         trajectory, length = batch.trajectory, self.chunk_length
         chunks = trajectory.reward.size // length
         chunk_key, start_key = jax.random.split(key)
@@ -116,10 +116,10 @@ class History:
         )
 
     def write(self, ring: Ring, sample: Sample, actor: Params) -> Ring:
-        """Take in an iteration and the policy that made it."""
+        """Write an iteration's sample and the policy that collected it."""
         slot = ring.count % self.slots
         if "statistics" in actor:
-            # `moved` looked through the old ones
+            # the last `moved` used the old statistics of the inputs
             ring = self.moved(ring, actor, jnp.arange(self.team.num_members))
 
         def put(old: Array, new: Array) -> Array:
@@ -138,18 +138,18 @@ class History:
         )
 
     def moved(self, ring: Ring, actor: Params, agents: Array) -> Ring:
-        """Note what a group of agents' new policies make of everything in the ring."""
+        """Record the ring's log-probabilities under the new policies of a group of agents [K]."""
         params = self.team.select(actor, agents)
         new = jax.lax.map(lambda sample: self._of(params, sample, agents), ring.sample)
         return ring.replace(log_prob=ring.log_prob.at[..., agents].set(new))  # type: ignore[attr-defined]
 
     def samples(self, ring: Ring) -> Samples:
-        """Everything in the ring as data of the estimating equation for the present policies."""
+        """The whole ring as data of the estimating equation for the current policies."""
         filled = jnp.arange(self.slots) < ring.count
         behaviour = ring.behaviour_log_prob.reshape(self.slots, -1)
         behaviour = jnp.where(filled[:, None], behaviour, -jnp.inf)
         log_ratio = mixture_log_ratio(ring.log_prob.sum(-1).reshape(-1), behaviour)
-        # the mean over M policies, of which only some are there yet
+        # from a mean over M slots to one over the slots that are filled
         log_ratio = log_ratio - jnp.log(self.slots / filled.sum())
         used = filled[:, None, None]
         steps = ring.sample.transitions
@@ -169,7 +169,7 @@ class History:
         return self._of(params, sample, jnp.arange(self.team.num_members))
 
     def _of(self, params: Params, sample: Sample, agents: Array) -> Array:
-        """log π^i(a^i | s) of a group of agents, [L, C, K]; 0 for the dead."""
+        """log π^i(a^i | s) for a group of agents, [L, C, K]; 0 for the dead."""
         available = sample.available_actions
         log_prob = self.team.log_prob(
             params,

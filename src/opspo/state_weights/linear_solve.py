@@ -1,4 +1,4 @@
-"""ω by one linear solve for each agent: nothing to train, so cheap enough for every stage."""
+"""ω by one linear solve per agent: nothing is trained, so it is cheap enough for every stage."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ from opspo.types import Array, Batch, Params, StageData
 
 @dataclass(frozen=True)
 class CriticFeatures:
-    """The critic's last hidden layer."""
+    """The critic's last hidden layer, as features of the state."""
 
     critic: Critic
     chunk_length: int
 
     def init(self, key: Array) -> Any:
-        """Nothing to draw."""
+        """Nothing needs to be drawn or kept."""
         del key
         return ()
 
     def __call__(self, kept: Any, batch: Batch, critic: Params) -> Array:
-        """[T, E, p]."""
+        """The features of the batch's states: [T, E, p]."""
         del kept
         trajectory = batch.trajectory
         features = self.critic.features(
@@ -57,11 +57,11 @@ class FourierFeatures:
     count: int
 
     def init(self, key: Array) -> Any:
-        """Frequencies and phases, which stay."""
+        """Draw the frequencies and phases, which are kept for the whole run."""
         return draw_frequencies(key, self.state_size, self.count, bandwidth=self.state_size**0.5)
 
     def __call__(self, kept: Any, batch: Batch, critic: Params) -> Array:
-        """[T, E, p]."""
+        """The features of the batch's states: [T, E, p]."""
         del critic
         state = batch.trajectory.state[:, :, 0]
         state = (state - state.mean((0, 1))) / (state.std((0, 1)) + 1e-3)
@@ -85,27 +85,27 @@ class Working:
 
 @dataclass(frozen=True)
 class LinearSolve:
-    """The density ratio as 1 + φᵀα, solved again before each stage."""
+    """The density ratio as 1 + φᵀα, solved before each stage."""
 
     features: Features
     discount: float
     """γ of the discounted equation; 1 for the stationary one"""
     ridge: float
     size: int
-    """white features in the solve, those of the largest variance"""
+    """Number of white features in the solve, those with the largest variance"""
 
     def init(self, key: Array, example: Batch, actor: Params) -> Any:
-        """What the features need."""
+        """What the features keep."""
         del example, actor
         return self.features.init(key)
 
     def begin(self, kept: Any, batch: Batch, actor: Params, critic: Params, key: Array) -> Any:
-        """All of the equation that no agent's move changes."""
+        """Compute the parts of the equation that do not depend on how far the agents move."""
         del actor, key
         features = self.features(kept, batch, critic)
         after, flat = successor(features), (-1, features.shape[-1])
         steps = jax.tree.map(jnp.ravel, transitions(batch.trajectory, discount=self.discount))
-        # the stationary form has no term in the initial states
+        # the stationary form has no term with the initial states
         initial = (features.reshape(flat), steps.initial_weight) if self.discount < 1 else ()
         equation = linear_equation(
             features.reshape(flat),
@@ -121,7 +121,7 @@ class LinearSolve:
     def weigh(
         self, working: Any, batch: Batch, data: StageData, stage: Array, key: Array
     ) -> tuple[Array, Any]:
-        """Solve for each agent of the stage."""
+        """Solve for each agent of the stage: ω [T, E, K]."""
         del batch, stage, key
         ratio = jnp.exp(data.density_log_ratio).reshape(-1, data.log_ratio.shape[-1])
         coefficients = solve_equation(working.equation, ratio, ridge=self.ridge)
@@ -130,10 +130,10 @@ class LinearSolve:
         return omega.reshape(data.log_ratio.shape), working
 
     def moved(self, working: Any, actor: Params, agents: Array) -> Any:
-        """The ratios of the stage's data say it."""
+        """Nothing to do: the next stage's data have the new ratios."""
         del actor, agents
         return working
 
     def end(self, working: Any) -> Any:
-        """What the features need."""
+        """What the features keep."""
         return working.kept

@@ -1,7 +1,7 @@
-"""What a state weight ω is to the update: what it learns, and when.
+"""The protocol of a state weight ω: what the update asks of it, and when.
 
-An update calls `begin` once, then for each stage `weigh` before its gradient steps and `moved`
-after them; `end` gives what is kept until the next iteration.
+An update calls `begin` once; then, for each stage, `weigh` before the gradient steps and `moved`
+after them; and finally `end`, which returns what is kept until the next iteration.
 """
 
 from __future__ import annotations
@@ -14,58 +14,58 @@ from opspo.types import Array, Batch, Params, StageData
 
 
 class StateWeight(Protocol):
-    """A way to ω."""
+    """A method that computes ω."""
 
     def init(self, key: Array, example: Batch, actor: Params) -> Any:
-        """What is kept in the training state, before the first iteration.
+        """What the training state keeps before the first iteration.
 
-        Of the example only shapes count.
+        Only the shapes of the example matter.
         """
 
     def begin(self, kept: Any, batch: Batch, actor: Params, critic: Params, key: Array) -> Any:
-        """What the stages of one update pass on to each other."""
+        """Begin an update: return what its stages pass on to each other."""
 
     def weigh(
         self, working: Any, batch: Batch, data: StageData, stage: Array, key: Array
     ) -> tuple[Array, Any]:
-        """ω [T, E, K] of the batch's states for the agents of a stage, the stage-th [] int."""
+        """ω [T, E, K] of the batch's states for the agents of stage number `stage` [] int."""
 
     def moved(self, working: Any, actor: Params, agents: Array) -> Any:
-        """Take note that a group of agents has changed its policy."""
+        """Note that a group of agents [K] has changed its policies."""
 
     def end(self, working: Any) -> Any:
-        """What is kept."""
+        """End the update: return what is kept."""
 
 
 @dataclass(frozen=True)
 class Formula:
-    """ω by a formula of the stage's own data: nothing is learned or kept."""
+    """ω by a formula of the stage's data; nothing is learned or kept."""
 
     formula: Callable[[Array, Array], Array]
     """(log_ratio [T, E, K], first [T, E]) → ω [T, E, K]"""
 
     def init(self, key: Array, example: Batch, actor: Params) -> Any:
-        """Nothing."""
+        """Keep nothing."""
         del key, example, actor
         return ()
 
     def begin(self, kept: Any, batch: Batch, actor: Params, critic: Params, key: Array) -> Any:
-        """Nothing."""
+        """Prepare nothing."""
         del batch, actor, critic, key
         return kept
 
     def weigh(
         self, working: Any, batch: Batch, data: StageData, stage: Array, key: Array
     ) -> tuple[Array, Any]:
-        """The formula."""
+        """Apply the formula: ω [T, E, K]."""
         del batch, stage, key
         return self.formula(data.density_log_ratio, data.first[..., 0]), working
 
     def moved(self, working: Any, actor: Params, agents: Array) -> Any:
-        """Nothing changes."""
+        """Note nothing."""
         del actor, agents
         return working
 
     def end(self, working: Any) -> Any:
-        """Nothing."""
+        """Keep nothing."""
         return working

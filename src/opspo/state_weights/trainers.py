@@ -26,17 +26,17 @@ from opspo.policies.dense import Dense
 from opspo.types import Array, Params
 
 OPTIMISER = optax.scale_by_adam(b1=0.0)
-"""Without momentum, which in a game pushes on where the opponent was"""
+"""Without momentum, which in a game keeps pushing towards where the opponent used to be"""
 
 
 @struct.dataclass
 class Samples:
-    """Steps of one or several behaviour policies; terms as in `estimators.density_ratio`."""
+    """Steps of one or more behaviour policies; `estimators.density_ratio` defines the terms."""
 
     state: Array
-    """[S, d]"""
+    """[S, d] s"""
     successor: Array
-    """[S, d]"""
+    """[S, d] s'"""
     ratio: Array
     """[S] ρ"""
     weight: Array
@@ -44,7 +44,7 @@ class Samples:
     continues: Array
     """[S] 0 where nothing follows, else 1"""
     initial: Array
-    """[S0, d]"""
+    """[S0, d] s0"""
     initial_weight: Array
     """[S0] 0 leaves the state out"""
 
@@ -56,14 +56,14 @@ class RatioState:
     omega: Params
     omega_optimiser: optax.OptState
     test: Params
-    """of f; empty where there is none"""
+    """Parameters of f; empty if there is none"""
     test_optimiser: optax.OptState
 
 
 class Perceptron(nn.Module):
     """Hidden tanh layers and one linear output: [..., d] → [...].
 
-    States come in as they are: a layer norm here would take away the scale of their features.
+    There is no layer norm, which would remove the scale of the state's features.
     """
 
     hidden_sizes: tuple[int, ...]
@@ -73,7 +73,7 @@ class Perceptron(nn.Module):
     def __call__(self, x: Array) -> Array:
         """[..., d] → [...]."""
         shape = x.shape[:-1]
-        # the time stays apart: the other axes may be divided over devices
+        # the time axis stays separate: the other axes may be divided over devices
         x = x.reshape(*(shape[:1] if len(shape) > 1 else (1,)), -1, x.shape[-1])
         for size in self.hidden_sizes:
             x = nn.tanh(Dense(size, nn.initializers.lecun_normal())(x))
@@ -82,21 +82,21 @@ class Perceptron(nn.Module):
 
 @dataclass(frozen=True)
 class DensityRatioTrainer(ABC):
-    """What the two trainers share: ω = softplus(network), 1 everywhere at first.
+    """What both trainers share: ω = softplus(network), which is 1 everywhere at first.
 
-    One round: draw a minibatch of `batch_size` samples and as many initial states with the
-    probabilities of their weights, then what the subclass's `_round` does. ω enters scaled to mean
-    1 over the minibatch (erratum E5), so its own scale is free: `positive_mean_one` sets it for the
-    samples at hand.
+    A round draws a minibatch of `batch_size` samples and as many initial states, with probabilities
+    proportional to their weights, and then calls the subclass's `_round`. The objective uses ω
+    scaled to mean 1 over the minibatch (erratum E5), so the network's own scale is undetermined:
+    `positive_mean_one` sets it for the samples at hand.
     """
 
     hidden_sizes: tuple[int, ...]
     learning_rate: float
     outer_steps: int
-    """ω_e, rounds in a fit"""
+    """ω_e, the number of rounds in a fit"""
     batch_size: int
     gamma: float
-    """1 for the stationary form; with γ^t as weights else"""
+    """γ, with weights γ^t; 1 for the stationary form"""
 
     def init(self, key: Array, state_size: int) -> RatioState:
         """Fresh networks for states [..., state_size]."""
@@ -106,11 +106,11 @@ class DensityRatioTrainer(ABC):
         return RatioState(omega, OPTIMISER.init(omega), test, OPTIMISER.init(test))
 
     def weight(self, ratio_state: RatioState, state: Array) -> Array:
-        """ω of states [..., d], up to a factor: [...]."""
+        """ω of states [..., d], up to a constant factor: [...]."""
         return self._weight(ratio_state.omega, state)
 
     def fit(self, ratio_state: RatioState, samples: Samples, key: Array) -> RatioState:
-        """`outer_steps` rounds on the samples, on from where the last fit ended."""
+        """Train for `outer_steps` rounds on the samples, continuing from `ratio_state`."""
         samples = jax.tree.map(jnp.asarray, samples)
         steps = jnp.cumsum(shares(samples.weight))
         starts = jnp.cumsum(shares(samples.initial_weight))
@@ -165,10 +165,10 @@ class DensityRatioTrainer(ABC):
 
 @dataclass(frozen=True)
 class MinimaxTrainer(DensityRatioTrainer):
-    """Against a second network f (Algorithm 2).
+    """Training against a second network f (Algorithm 2).
 
-    Where θ moves is unclear in the print (erratum E12); here one round is `inner_steps` of ψ up
-    the objective, then one of θ down.
+    The paper does not say clearly when θ moves (erratum E12). Here one round is `inner_steps` steps
+    of ψ up the objective, then one step of θ down.
     """
 
     inner_steps: int
@@ -176,7 +176,7 @@ class MinimaxTrainer(DensityRatioTrainer):
     test_pace: float = 10.0
     """Learning rate of f over that of ω; at equal rates the two chase each other in circles"""
     printed: bool = False
-    """Eq. 33's sum of squares, which has its minimum elsewhere than at the true ratio"""
+    """Use Eq. 33's sum of squares, whose minimum is not at the true ratio"""
 
     def _init_test(self, key: Array, state_size: int) -> Params:
         return self._test.init(key, jnp.zeros(state_size))
@@ -211,7 +211,8 @@ class MinimaxTrainer(DensityRatioTrainer):
 
 @dataclass(frozen=True)
 class KernelTrainer(DensityRatioTrainer):
-    """Against the unit ball of a Gaussian kernel's space: the maximum over f in closed form."""
+    """Training against the unit ball of a Gaussian kernel's space, with the maximum over f in
+    closed form."""
 
     bandwidth: float
 
@@ -239,7 +240,7 @@ def _descend(
 
 
 def draw_indices(key: Array, cumulative: Array, count: int) -> Array:
-    """Indices [count] with the probabilities whose cumulative sums [S] are given."""
-    # (0, total]: a choice of 0 would be one of probability 0
+    """Draw indices [count], with probabilities given by their cumulative sums [S]."""
+    # in (0, total]: 0 could select an index with probability 0
     choice = cumulative[-1] * (1 - jax.random.uniform(key, (count,), cumulative.dtype))
     return jnp.searchsorted(cumulative, choice)

@@ -13,25 +13,25 @@ class Transitions:
     """Terms of the estimating equation (`estimators.density_ratio`), each [T, E]."""
 
     weight: Array
-    """share of the sample; 0 where its successor is not in the batch"""
+    """The sample's weight; 0 where its successor is not in the batch"""
     continues: Array
     """0 where nothing follows, else 1"""
     initial_weight: Array
-    """1 where the state begins an episode, else 0"""
+    """1 where an episode begins, else 0"""
 
 
 def successor(x: Array) -> Array:
-    """What is seen a step later, [T, E, ...]; the last row is left as it is, with weight 0."""
+    """The values one step later, [T, E, ...]; the last row, which has weight 0, is repeated."""
     return jnp.concatenate([x[1:], x[-1:]])
 
 
 def transitions(trajectory: Trajectory, *, discount: float) -> Transitions:
-    """The chain of a batch, by erratum E11 in one of two forms.
+    """The chain of a batch, in one of two forms (erratum E11).
 
-    discount = 1: stationary. Episodes follow each other, the end of one leads into the start
-    of the next, and every step counts alike, as it does in the objective.
-    discount < 1: every step has weight γ^t, t the steps since its episode began; nothing follows
-    a termination, and where a limit cut the episode the successor is unknown here.
+    With discount = 1 it is stationary: the end of an episode leads to the start of the next one,
+    and all steps have equal weight, as in the objective. With discount = γ < 1, every step has
+    weight γ^t, with t the steps since its episode began; nothing follows a termination; and a step
+    at which a limit cut the episode has weight 0, since its successor is not in the batch.
     """
     weight = jnp.ones_like(trajectory.reward).at[-1].set(0)
     going = jnp.ones_like(weight)

@@ -1,1 +1,1 @@
-"""Exact quantities of small tabular problems, to hold estimators and bounds against."""
+"""Exact quantities of small tabular problems, against which estimators and bounds are checked."""

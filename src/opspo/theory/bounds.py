@@ -1,8 +1,9 @@
-"""Bounds on how wrong a surrogate can be: the paper's, as printed, and what holds instead.
+"""Bounds on the error of a surrogate: the paper's, as printed, and those that hold instead.
 
-Numbers and arrays only. With α^i = max_s TV(π^i, π̄^i), ε = max |A|, ξ = max |A_est − A|,
-δ = Σ_s |d_est(s) − d(s)| (not half of it), d and A those of π̂^{i−1}. What holds asks for d_est ≥ 0
-and Σ_s d_est(s) ≤ 1. Proofs in docs/theory.md.
+Everything here is a function of numbers and arrays: α^i = max_s TV(π^i, π̄^i), ε = max |A|,
+ξ = max |A_est − A| and δ = Σ_s |d_est(s) − d(s)| (not half of it), with d and A of π̂^{i−1}. The
+bounds that hold require d_est ≥ 0 and Σ_s d_est(s) ≤ 1. The proofs are in docs/theory.md. Arrays
+have any shape and broadcast against each other.
 """
 
 from __future__ import annotations
@@ -14,12 +15,12 @@ from opspo.types import Array
 
 
 def drift(alpha: Array, *, gamma: Scalar) -> Array:
-    """1/(1 − γ) − 1/(1 − γ(1 − α)): expected discounted steps after a first disagreement."""
+    """1/(1 − γ) − 1/(1 − γ(1 − α)): expected discounted steps after the first disagreement."""
     return 1 / (1 - gamma) - 1 / (1 - gamma * (1 - alpha))
 
 
 def trpo(alpha: Array, epsilon: Array, *, gamma: Scalar) -> Array:
-    """Eq. 5: the surrogate with d and A of the policy before the step itself."""
+    """Eq. 5: the surrogate with d and A of the policy right before the step."""
     return 4 * alpha * epsilon * drift(alpha, gamma=gamma)
 
 
@@ -45,28 +46,29 @@ def vanilla(
 
 
 def theorem_1(alpha: Array, epsilon: Array, delta: Array, xi: Array, *, gamma: Scalar) -> Array:
-    """Theorem 1 (Eq. 12) as printed. It does not hold: see `corrected`."""
+    """Theorem 1 (Eq. 12) as printed. It does not hold; `corrected` does."""
     return trpo(alpha, epsilon, gamma=gamma) + (alpha * delta * xi + xi) / (1 - gamma)
 
 
 def corrected(alpha: Array, epsilon: Array, delta: Array, xi: Array, *, gamma: Scalar) -> Array:
-    """What holds in place of Theorem 1: 2 α ε δ instead of α δ ξ.
+    """The bound that holds in place of Theorem 1: with 2 α ε δ instead of α δ ξ.
 
-    If d_est(s) ≥ 0 for every state, and Σ_s d_est(s) ≤ 1: else Σ_s |d_est(s)| ξ stands for ξ.
+    It requires d_est(s) ≥ 0 for every state and Σ_s d_est(s) ≤ 1; otherwise ξ must be replaced by
+    Σ_s |d_est(s)| ξ.
     """
     return trpo(alpha, epsilon, gamma=gamma) + (2 * alpha * epsilon * delta + xi) / (1 - gamma)
 
 
 def centred(alpha: Array, epsilon: Array, delta: Array, xi: Array, *, gamma: Scalar) -> Array:
-    """`corrected` for the centred surrogate: every term falls with α."""
+    """`corrected` for the centred surrogate: every term vanishes with α."""
     return trpo(alpha, epsilon, gamma=gamma) + 2 * alpha * (epsilon * delta + xi) / (1 - gamma)
 
 
 def distribution_shift(alpha: Array, mean_distance: Array, *, gamma: Scalar) -> Array:
-    """Bound on Σ_s |d^{π̂^i}(s) − d^{π̂^{i−1}}(s)|: the smaller of two.
+    """Bound on Σ_s |d^{π̂^i}(s) − d^{π̂^{i−1}}(s)|: the smaller of two bounds.
 
     Args:
-        alpha: max_s TV(π^i, π̄^i), for the coupling of Eq. 5.
+        alpha: max_s TV(π^i, π̄^i), for the coupling argument of Eq. 5.
         mean_distance: E_{s∼d^{π̂^{i−1}}} TV(π^i, π̄^i), as in Achiam et al. 2017.
         gamma: γ.
     """
@@ -77,20 +79,20 @@ def distribution_shift(alpha: Array, mean_distance: Array, *, gamma: Scalar) -> 
 def refined(
     shift: Array, swing: Array, delta: Array, advantage_term: Array, *, gamma: Scalar
 ) -> Array:
-    """Ours: tighter than `corrected` and `centred`, since only agent i's own step counts.
+    """Our own bound: tighter than `corrected` and `centred`, since only agent i's step counts.
 
     Args:
-        shift: of the state distribution, from `distribution_shift`.
-        swing: max_s TV(π^i, π̄^i) · (max − min over a^i of A^{π̂^{i−1}}, team-mates averaged out);
-            at most 2 α ε.
+        shift: the bound on the shift of the state distribution from `distribution_shift`.
+        swing: max_s TV(π^i, π̄^i) · (max − min over a^i of A^{π̂^{i−1}}, averaged over the
+            team-mates); at most 2 α ε.
         delta: δ.
-        advantage_term: ξ; for the centred surrogate the swing of A_est − A^{π̂^{i−1}}.
+        advantage_term: ξ; for the centred surrogate, the swing of A_est − A^{π̂^{i−1}}.
         gamma: γ.
     """
     return (swing * (shift + delta) + advantage_term) / (1 - gamma)
 
 
-# --- joint bounds, Table 1: α of every agent on the last axis, which is summed over -------------
+# --- joint bounds, Table 1: they sum over the last axis of α, that of the agents ----------------
 # (Theorem 2 is the sum of Theorem 1 over the agents, with the largest ε)
 
 
@@ -100,17 +102,17 @@ def mappo(alpha: Array, epsilon: Array, *, gamma: Scalar) -> Array:
 
 
 def mappo_squared(alpha: Array, epsilon: Array, *, gamma: Scalar) -> Array:
-    """Table 1's MAPPO row to the letter, 4 ε Σ (α^i)² / (1 − γ), which is not a bound."""
+    """Table 1's row for MAPPO as printed, 4 ε Σ (α^i)² / (1 − γ), which is not a bound."""
     return 4 * epsilon * (alpha**2).sum(axis=-1) / (1 - gamma)
 
 
 def coppo(alpha: Array, epsilon: Array, *, gamma: Scalar) -> Array:
-    """Table 1, for CoPPO and for HAPPO, whose joint surrogate is the same."""
+    """Table 1, for CoPPO and for HAPPO, which have the same joint surrogate."""
     return trpo(alpha.sum(axis=-1), epsilon, gamma=gamma)
 
 
 def a2po(alpha: Array, epsilon: Array, xi: Array, *, gamma: Scalar) -> Array:
-    """Table 1: exact states are out of reach, so the steps before count; plus Σ ξ^i / (1 − γ)."""
+    """Table 1: states are not corrected, so preceding steps count too; plus Σ ξ^i / (1 − γ)."""
     up_to = jnp.cumsum(alpha, axis=-1)
     terms = 4 * alpha * epsilon[..., None] * drift(up_to, gamma=gamma) + xi / (1 - gamma)
     return terms.sum(axis=-1)

@@ -1,4 +1,4 @@
-"""Claims held against many small games, solved exactly."""
+"""Checking the claims on many small games that are solved exactly."""
 
 from __future__ import annotations
 
@@ -46,10 +46,11 @@ FAMILIES = (
 )
 
 FAST_TO_COMPILE = {"xla_backend_optimization_level": 0, "xla_cpu_use_fusion_emitters": False}
-"""A family's program is compiled for longer than it runs: without this for three times as long"""
+"""Compiling a family's program takes longer than running it; without these options, three times as
+long"""
 
 ROUNDING = 1e-9
-"""A violation has to exceed the bound by this share of it, and by 1e-12 times the largest |A|."""
+"""A violation must exceed the bound by this fraction of it plus 1e-12 times the largest |A|."""
 
 
 @struct.dataclass
@@ -58,14 +59,18 @@ class Problem:
 
     game: Game
     old: Array
-    """[n, S, A]"""
+    """[n, S, A] the agents' policies before the update"""
     new: Array
-    """[n, S, A]"""
+    """[n, S, A] the agents' policies after it"""
     gamma: Scalar
 
 
 def draw_problem(family: Family, key: Array) -> Problem:
-    """Softmax policies of any sharpness; each agent takes a step of any size, 0.001 to 10."""
+    """Draw a game, an update and a discount from 0.5 to 0.99.
+
+    The policies are softmax policies of varying sharpness; the scale of each agent's step in its
+    logits is log-uniform from 0.001 to 10.
+    """
     game_key, old_key, spread_key, step_key, size_key, gamma_key = jax.random.split(key, 6)
     shape = {"states": family.states, "agents": family.agents, "actions": family.actions}
     spread = jax.random.uniform(spread_key, maxval=3.0)
@@ -81,7 +86,7 @@ def draw_problem(family: Family, key: Array) -> Problem:
 
 
 def solve_problem(problem: Problem, key: Array) -> tuple[Update, Estimate]:
-    """The update solved, and the pairs of estimates on a leading axis."""
+    """Solve an update; return it with all pairs of estimates on a leading axis."""
     sequence = solve(problem.game, problem.old, problem.new, gamma=problem.gamma)
     lambda_key, key = jax.random.split(key)
     decay = jax.random.uniform(lambda_key, minval=0.8)
@@ -90,7 +95,7 @@ def solve_problem(problem: Problem, key: Array) -> tuple[Update, Estimate]:
 
 
 def problem_facts(family: Family, key: Array) -> Facts:
-    """Draw and solve a problem: its facts with each of `PAIRS`, on a leading axis."""
+    """Draw and solve a problem; return its facts for each of `PAIRS` on a leading axis."""
     problem_key, estimate_key = jax.random.split(key)
     problem = draw_problem(family, problem_key)
     sequence, pairs = solve_problem(problem, estimate_key)
@@ -99,39 +104,39 @@ def problem_facts(family: Family, key: Array) -> Facts:
 
 @dataclass(frozen=True)
 class Worst:
-    """The problem on which a claim comes off worst."""
+    """The problem on which a claim does worst."""
 
     ratio: float
-    """error ÷ bound; at most 1 if the claim holds"""
+    """Error ÷ bound; at most 1 if the claim holds"""
     agent: int | None
-    """from 1; None for joint claims"""
+    """The agent's number, from 1; None for joint claims"""
     estimate: str
-    """one of `PAIRS`"""
+    """One of `PAIRS`"""
     problem: Problem
     given: Estimate
-    """d_est and A_est there"""
+    """d_est and A_est on that problem"""
 
 
 @dataclass(frozen=True)
 class Count:
-    """What came out of so many checks."""
+    """The result of a number of checks."""
 
     checks: int
     violations: int
     largest: float
-    """error ÷ bound, at most"""
+    """Largest error ÷ bound"""
     median: float
-    """error ÷ bound in the median"""
+    """Median error ÷ bound"""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came out for one claim."""
+    """The result for one claim."""
 
     claim: Claim
     total: Count
     by_estimate: dict[str, Count]
-    """for each of the claim's pairs of estimates"""
+    """For each of the claim's pairs of estimates"""
     worst: Worst
 
 
@@ -142,7 +147,7 @@ Part = tuple[Family, Array, Facts]
 def run_checks(
     problems: int, seed: int, *, families: tuple[Family, ...] = FAMILIES
 ) -> list[Outcome]:
-    """Check every claim on so many problems, spread evenly over the families, in 64-bit."""
+    """Check every claim on `problems` problems, spread evenly over the families, in 64-bit."""
     with jax.enable_x64(True):
         parts: list[Part] = []
         for i, family in enumerate(families):
@@ -171,9 +176,9 @@ def _outcome(claim: Claim, parts: list[Part]) -> Outcome:
 
 
 def _ratios(claim: Claim, found: Facts) -> tuple[np.ndarray, np.ndarray]:
-    """Error ÷ bound, and whether it exceeds 1 by more than rounding: [N, pairs, n] or [N, pairs].
+    """Error ÷ bound, and whether it exceeds 1 by more than rounding.
 
-    The pairs are those of the claim.
+    Both are [N, pairs, n], or [N, pairs] for joint claims; the pairs are those of the claim.
     """
     rows = np.array([PAIRS.index(name) for name in claim.estimates])
     found = jax.tree.map(lambda x: x[:, rows], found)
@@ -182,7 +187,7 @@ def _ratios(claim: Claim, found: Facts) -> tuple[np.ndarray, np.ndarray]:
     scale = np.asarray(found.epsilon).max(axis=-1)
     scale = scale if error.ndim == scale.ndim else scale[..., None]
     violated = error > bound * (1 + ROUNDING) + 1e-12 * scale
-    # where nothing is allowed, an error is measured against what can be told from rounding
+    # where the bound is 0, the error is measured against the size of rounding errors
     ratio = error / np.where(bound > 0, bound, 1e-12 * scale)
     return np.where(violated, ratio, np.minimum(ratio, 1.0)), violated
 
@@ -199,14 +204,14 @@ def _count(ratios: Sequence[np.ndarray], flags: Sequence[np.ndarray]) -> Count:
 
 @partial(jax.jit, static_argnames="family", compiler_options=FAST_TO_COMPILE)
 def _problem_again(key: Array, family: Family) -> tuple[Problem, Estimate]:
-    """The problem of a key, and its pairs of estimates; see `problem_facts`."""
+    """The problem drawn from a key, and its pairs of estimates; see `problem_facts`."""
     problem_key, estimate_key = jax.random.split(key)
     problem = draw_problem(family, problem_key)
     return problem, solve_problem(problem, estimate_key)[1]
 
 
 def _worst(claim: Claim, parts: list[Part], ratios: Sequence[np.ndarray]) -> Worst:
-    """Draw the problem of the largest ratio once more."""
+    """Redraw the problem with the largest ratio."""
     i = int(np.argmax([ratio.max() for ratio in ratios]))
     row, column, *agent = np.unravel_index(ratios[i].argmax(), ratios[i].shape)
     family, keys, _ = parts[i]

@@ -1,4 +1,4 @@
-"""What is claimed about each surrogate: an error, and the bound that it should keep below."""
+"""The claims about each surrogate: an error, and the bound that it should not exceed."""
 
 from __future__ import annotations
 
@@ -13,67 +13,67 @@ from opspo.theory.facts import Facts
 from opspo.types import Array
 
 ANY = PAIRS[:-1]
-"""The pairs of estimates with an error in them."""
+"""The pairs of estimates that have an error."""
 
 
 @dataclass(frozen=True)
 class Claim:
-    """One bound on one surrogate: arrays [n] where it is for single agents, [] for the team."""
+    """One bound on one surrogate: [n] if it is per agent, [] if it is for the team."""
 
     name: str
     source: str
-    """where it is stated"""
+    """Where it is stated"""
     estimates: tuple[str, ...]
-    """those of `estimates.PAIRS` that it is checked on"""
+    """The members of `estimates.PAIRS` that it is checked on"""
     error: Callable[[Facts], Array]
     bound: Callable[[Facts], Array]
 
 
 def trpo(facts: Facts) -> Array:
-    """Eq. 5."""
+    """Eq. 5, for each agent: [n]."""
     return bounds.trpo(facts.alpha, facts.epsilon, gamma=facts.gamma)
 
 
 def trpo_quadratic(facts: Facts) -> Array:
-    """Eq. 5, second line."""
+    """Eq. 5, second line, for each agent: [n]."""
     return bounds.trpo_quadratic(facts.alpha, facts.epsilon, gamma=facts.gamma)
 
 
 def vanilla(facts: Facts) -> Array:
-    """Proposition 1; without corrections ξ is its Δ."""
+    """Proposition 1, for each agent: [n]. Without corrections its Δ is ξ."""
     before = jnp.cumsum(facts.alpha) - facts.alpha
     return bounds.vanilla(facts.alpha, before, facts.epsilon, facts.xi, gamma=facts.gamma)
 
 
 def single(bound: Callable[..., Array]) -> Callable[[Facts], Array]:
-    """A bound of α, ε, δ and ξ, for each agent."""
+    """A bound in terms of α, ε, δ and ξ, for each agent: facts → [n]."""
     return lambda f: bound(f.alpha, f.epsilon, f.delta, f.xi, gamma=f.gamma)
 
 
 def team(bound: Callable[..., Array]) -> Callable[[Facts], Array]:
-    """The sum of `single` over the agents, with the largest ε (Theorem 2 from Theorem 1)."""
+    """The sum of `single` over agents, with the largest ε (Theorem 2 from 1): facts → []."""
     return lambda f: bound(f.alpha, f.epsilon.max(), f.delta, f.xi, gamma=f.gamma).sum()
 
 
 def refined(facts: Facts) -> Array:
-    """Ours, for Eq. 10 as it is."""
+    """Our own bound for Eq. 10 as it stands, for each agent: [n]."""
     shift = bounds.distribution_shift(facts.alpha, facts.mean_distance, gamma=facts.gamma)
     return bounds.refined(shift, facts.swing, facts.delta, facts.xi, gamma=facts.gamma)
 
 
 def refined_centred(facts: Facts) -> Array:
-    """Ours, for the centred surrogate."""
+    """Our own bound for the centred surrogate, for each agent: [n]."""
     shift = bounds.distribution_shift(facts.alpha, facts.mean_distance, gamma=facts.gamma)
     return bounds.refined(shift, facts.swing, facts.delta, facts.error_swing, gamma=facts.gamma)
 
 
 def on_the_data(bound: Callable[..., Array]) -> Callable[[Facts], Array]:
-    """A bound of α and of the first ε, which is that of A^π."""
+    """A bound in terms of α and the first ε, which is that of A^π: facts → []."""
     return lambda f: bound(f.alpha, f.epsilon[0], gamma=f.gamma)
 
 
 def a2po(facts: Facts) -> Array:
-    """Table 1's row for A2PO."""
+    """Table 1's row for A2PO: []."""
     return bounds.a2po(facts.alpha, facts.epsilon.max(), facts.xi, gamma=facts.gamma)
 
 
@@ -138,4 +138,4 @@ CLAIMS = (
         lambda f: refined(f).sum(),
     ),
 )
-"""Those of the paper, as printed, and ours."""
+"""The paper's claims, as printed, and ours."""

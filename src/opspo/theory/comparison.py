@@ -1,4 +1,4 @@
-"""The algorithms compared on tabular games: how J goes when one exact update follows another."""
+"""Comparing the algorithms on tabular games: how J develops over a series of exact updates."""
 
 from __future__ import annotations
 
@@ -20,7 +20,16 @@ from opspo.types import Array
 def improve(
     game: Game, logits: Array, key: Array, update: Update, numbers: Numbers, iterations: int
 ) -> Array:
-    """J at the start and after each update, in orders drawn from `key`: [iterations + 1]."""
+    """J at the start and after each update: [iterations + 1].
+
+    Args:
+        game: the game.
+        logits: [n, S, A] the starting policies.
+        key: for the order of the agents in each iteration.
+        update: the algorithm.
+        numbers: its numbers.
+        iterations: number of updates.
+    """
 
     def performance(logits: Array) -> Array:
         return tabular.expected_return(game, joint_of(logits), gamma=numbers.gamma)
@@ -34,34 +43,34 @@ def improve(
 
 
 def optimum(game: Game, gamma: float) -> Array:
-    """Best J [] of any joint policy, by value iteration over joint actions, 0 < γ < 1.
+    """The best J [] of any joint policy, by value iteration over joint actions; 0 < γ < 1.
 
-    A deterministic policy attains it, which is a product of the agents' own.
+    A deterministic policy attains it, and that is a product of individual policies.
     """
 
     def sweep(_: int, value: Array) -> Array:
         return (game.reward + gamma * game.transition @ value).max(axis=-1)
 
-    sweeps = math.ceil(math.log(1e-12) / math.log(gamma))  # the error shrinks by γ in each
+    sweeps = math.ceil(math.log(1e-12) / math.log(gamma))  # each multiplies the error by γ
     return game.initial @ jax.lax.fori_loop(0, sweeps, sweep, jnp.zeros_like(game.initial))
 
 
 @struct.dataclass
 class Summary:
-    """How a batch of runs went, [] each; the way is that from J at the start to the optimum."""
+    """How a batch of runs went, [] each. "The way" is that from J at the start to the optimum."""
 
     falls: Array
-    """share of all iterations in which J fell"""
+    """Fraction of all iterations in which J fell"""
     largest_fall: Array
-    """in one iteration, as a share of the way"""
+    """Largest fall of J in one iteration, as a fraction of the way"""
     way: Array
-    """share of it that is done after the last iteration, median over the games"""
+    """Fraction of the way covered after the last iteration, median over the games"""
 
 
 def summarise(performance: Array, best: Array, *, tolerance: float) -> Summary:
-    """Figures of J [games, iterations + 1] and the optima [games].
+    """Summarise J [games, iterations + 1] given the optima [games].
 
-    A fall of J by less than `tolerance` of the way is not counted.
+    Falls of J by at most the fraction `tolerance` of the way are not counted.
     """
     start = performance[:, :1]
     way = (performance - start) / (best[:, None] - start)
@@ -78,9 +87,15 @@ def compare(
     tolerance: float = 1e-3,
     updates: Mapping[str, Update] = UPDATES,
 ) -> dict[str, Summary]:
-    """Figures of every algorithm by name, on the same games, starting policies and orders.
+    """A summary of each algorithm by name, on the same games, starting policies and orders.
 
-    `draw` makes a game and the logits [n, S, A] to start from of one of the `keys` [games, ...].
+    Args:
+        draw: (key) → a game and the logits [n, S, A] to start from.
+        keys: [games, ...], one for each game.
+        numbers: the numbers of all algorithms.
+        iterations: number of updates.
+        tolerance: falls of J up to this fraction of the way are not counted.
+        updates: the algorithms by name.
     """
     draw_keys, order_keys = jax.vmap(jax.random.split, out_axes=1)(keys)
     game, logits = jax.jit(jax.vmap(draw))(draw_keys)

@@ -1,7 +1,7 @@
-"""What an algorithm has in place of the exact d^{π̂^{i−1}} and A^{π̂^{i−1}}, on endless data of π.
+"""Algorithms' estimates of the exact d^{π̂^{i−1}} and A^{π̂^{i−1}}, from unlimited data of π.
 
-With endless data only the bias of a correction is left, not its noise. Every function gives what
-holds before each agent's update: index i − 1 for agent i.
+With unlimited data only the bias of a correction remains, not its noise. Every function returns
+what holds before each agent's update: index i − 1 for agent i.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from opspo.types import Array
 
 @struct.dataclass
 class Estimate:
-    """d_est and A_est of each agent's update."""
+    """d_est and A_est for each agent's update."""
 
     distribution: Array
-    """[n, S] non-negative, of sum 1 or less"""
+    """[n, S] d_est, non-negative, with sum at most 1"""
     advantage: Array
-    """[n, S, X]"""
+    """[n, S, X] A_est"""
 
 
 def of_the_data(sequence: Sequence) -> Estimate:
@@ -41,7 +41,7 @@ def exact(sequence: Sequence) -> Estimate:
 
 
 def capped_weight(sequence: Sequence) -> Array:
-    """min(ω, 1) d^π with the exact ω, as the objective uses it: [n, S], of sum 1 or less."""
+    """min(ω, 1) d^π with the exact ω, as in the objective: [n, S], with sum at most 1."""
     return jnp.minimum(sequence.distribution[:-1], sequence.distribution[:1])
 
 
@@ -54,16 +54,16 @@ def expected_trace(
     gamma: Scalar,
     gae_lambda: Scalar,
 ) -> Array:
-    """What `estimators.traces.aec_trace` comes to on average: [S, X].
+    """The expectation of `estimators.advantages.trace`: [S, X].
 
         A(s, a) = δ(s, a) + γ Σ_{s'} P(s' | s, a) T(s')
         T(s)    = Σ_a π(a | s) λ min(1, π̂^{i−1}(a | s) / π(a | s)) A(s, a)
 
     Args:
-        game: of S states and X joint actions.
+        game: with S states and X joint actions.
         behaviour: π [S, X].
         current: π̂^{i−1} [S, X].
-        error: δ [S, X], the mean TD error of the critic; A^π for the critic V^π.
+        error: δ [S, X], the critic's mean TD error; A^π for the critic V^π.
         gamma, gae_lambda: γ, λ.
     """
     kept = gae_lambda * jnp.minimum(current, behaviour)  # π λ min(1, π̂/π)
@@ -91,16 +91,16 @@ PAIRS = (
     "drawn errors",
     "both",
 )
-"""What is corrected in each of `estimates`; both of them exactly in the last."""
+"""What each pair of `estimates` corrects; in the last pair, both are exact."""
 
 
 def estimates(
     game: Game, sequence: Sequence, key: Array, *, gamma: Scalar, gae_lambda: Scalar
 ) -> Estimate:
-    """All `PAIRS` on a new leading axis.
+    """All `PAIRS` of estimates, on a new leading axis.
 
-    Besides those of the algorithms, a pair with drawn errors: a distribution mixed with a drawn one
-    and an advantage off by up to a drawn amount.
+    Besides the algorithms' pairs there is one with drawn errors: the exact distribution mixed with
+    a random one, and the exact advantage plus noise of random size.
     """
     data, truth = of_the_data(sequence), exact(sequence)
     trace = traces(game, sequence, gamma=gamma, gae_lambda=gae_lambda)

@@ -1,8 +1,8 @@
-"""The algorithms on a tabular game with endless data: what one update after another does to J.
+"""The algorithms' updates on a tabular game with unlimited data.
 
 Each agent's surrogate is an exact expectation over states and joint actions, maximised by gradient
-ascent on softmax logits [n, S, A]. Nothing is sampled and no critic is fitted, so where J falls it
-is the objective itself that misleads. Joint actions are numbered as in `tabular`.
+ascent on softmax logits [n, S, A]. Nothing is sampled and no critic is fitted, so if J falls, the
+objective itself is to blame. Joint actions are numbered as in `tabular`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from opspo.types import Array
 
 @dataclass(frozen=True)
 class Numbers:
-    """Those of all algorithms; hashable, for `jax.jit`'s static arguments."""
+    """The numbers of all algorithms; hashable, to be a static argument of `jax.jit`."""
 
     gamma: float = 0.9
     gae_lambda: float = 0.95
@@ -36,14 +36,14 @@ class Numbers:
     others_clip: float = 0.1
     """ε2"""
     steps: int = 40
-    """of the ascent on one surrogate"""
+    """Number of gradient steps on one surrogate"""
     step_size: float = 0.1
-    """by which the logit that moves most does so in the first of them"""
+    """Change of each state's fastest-moving logit in the first step"""
 
 
 @struct.dataclass
 class Data:
-    """The policies π that collect, and what endless data of them tell."""
+    """The policies π that collect, and what unlimited data of them reveal."""
 
     log_policy: Array
     """[n, S, A] log π^i"""
@@ -66,12 +66,12 @@ Range = Callable[[Array, Array, Numbers], Terms]
 
 
 def joint_of(logits: Array) -> Array:
-    """Joint policy [S, X] of logits [n, S, A]."""
+    """The joint policy [S, X] of softmax logits [n, S, A]."""
     return tabular.joint_policy(jax.nn.softmax(logits))
 
 
 def collect(game: Game, logits: Array, *, gamma: float) -> Data:
-    """What an update knows of the policies of `logits` [n, S, A]."""
+    """What an update knows about the policies with `logits` [n, S, A]."""
     joint = joint_of(logits)
     return Data(
         log_policy=jax.nn.log_softmax(logits),
@@ -82,15 +82,15 @@ def collect(game: Game, logits: Array, *, gamma: float) -> Data:
 
 
 def log_ratios(data: Data, logits: Array) -> Array:
-    """log r^j(a^j|s) of every agent, spread over the joint actions: [n, S, X]."""
+    """log r^j(a^j|s) of every agent for each joint action: [n, S, X], at logits [n, S, A]."""
     agents, _, actions = logits.shape
-    # a product with one-hots, since its derivative is a product too and not a scatter
+    # a product with one-hots, since its derivative is another product rather than a scatter
     own = jax.nn.one_hot(games.joint_actions(agents, actions), actions, dtype=logits.dtype)
     return jnp.einsum("nsa,xna->nsx", jax.nn.log_softmax(logits) - data.log_policy, own)
 
 
 def of_the_data(game: Game, data: Data, joint: Array, numbers: Numbers) -> Estimate:
-    """d^π [S] and A^π [S, X], no correction (HAPPO)."""
+    """d^π [S] and A^π [S, X], without correction (HAPPO)."""
     return Estimate(data.distribution, data.advantage)
 
 
@@ -109,7 +109,7 @@ def with_trace(game: Game, data: Data, joint: Array, numbers: Numbers) -> Estima
 
 @dataclass(frozen=True)
 class Weighted:
-    """An estimator with ω̃ d^π [S] for d^π, by the exact ω = d^{π̂^{i−1}} / d^π (OPSPO)."""
+    """An estimator with ω̃ d^π [S] in place of d^π, for the exact ω = d^{π̂^{i−1}} / d^π (OPSPO)."""
 
     estimate: Estimator
     least: float
@@ -119,7 +119,7 @@ class Weighted:
     def __call__(self, game: Game, data: Data, joint: Array, numbers: Numbers) -> Estimate:
         """d_est [S] and A_est [S, X]."""
         there = tabular.discounted_distribution(game, joint, gamma=numbers.gamma)
-        # ω̃ d^π without a division, which a state out of reach would not survive
+        # ω̃ d^π without the division, which would fail at unreachable states
         here = data.distribution
         weighted = jnp.clip(there, self.least * here, self.most * here)
         return Estimate(weighted, self.estimate(game, data, joint, numbers).advantage)
@@ -128,7 +128,11 @@ class Weighted:
 def surrogate(data: Data, estimate: Estimate, log_ratio: Array, terms: Terms) -> Array:
     """Σ_s d_est(s) Σ_x π(x|s) w · min(r^i A_est, clip(r^i, low, high) A_est): [...].
 
-    The state weight is in d_est [S]; log r^i [..., S, X] alone is to be differentiated.
+    Args:
+        data: has π.
+        estimate: d_est [S], which includes the state weight, and A_est [S, X].
+        log_ratio: log r^i [..., S, X], the only argument to differentiate by.
+        terms: w, low and high, each [..., S, X].
     """
     advantage = jnp.broadcast_to(estimate.advantage, log_ratio.shape)
     each = clipped_surrogate(log_ratio, advantage, *terms)
@@ -136,12 +140,13 @@ def surrogate(data: Data, estimate: Estimate, log_ratio: Array, terms: Terms) ->
 
 
 def ascend(objective: Callable[[Array], Array], start: Array, numbers: Numbers) -> Array:
-    """Where gradient ascent on an objective (logits → []) ends, from `start` [..., S, A].
+    """Logits after gradient ascent on an objective (logits → []) from `start` [..., S, A].
 
-    The surrogates are sums over states, so each state takes natural steps of its own (and weights
-    of states make no difference: that would take states that share parameters). Steps shrink to 0,
-    since the maximum mostly lies at a kink of the clip, and have no momentum, which would carry
-    past it to where all is flat. About 1% of the gain is left to be had.
+    The surrogates are sums over states, so each state takes its own natural gradient steps. (State
+    weights therefore make no difference; they would if states shared parameters.) Step sizes
+    decrease to 0, since the maximum is usually at a kink of the clip. There is no momentum, which
+    would carry the logits past the kink, where the objective is flat. About 1% of the possible gain
+    remains unrealised.
     """
 
     def step(logits: Array, size: Array) -> tuple[Array, None]:
@@ -156,26 +161,29 @@ def ascend(objective: Callable[[Array], Array], start: Array, numbers: Numbers) 
 
 @dataclass(frozen=True)
 class Simultaneous:
-    """All agents step together on A^π; the others' ratio is that of the step, without a slope."""
+    """A simultaneous update on A^π; the others' ratio is the current one, not differentiated."""
 
     to_range: Range
 
     def objective(self, data: Data, logits: Array, numbers: Numbers) -> Array:
-        """Σ_i of agent i's surrogate [] at new logits [n, S, A], with a slope in its own only."""
+        """Sum of all agents' surrogates [] at new logits [n, S, A].
+
+        Each agent's surrogate is differentiable in that agent's logits only.
+        """
         ratios = log_ratios(data, logits)
         others = jax.lax.stop_gradient(ratios.sum(axis=0, keepdims=True) - ratios)
         terms = self.to_range(others, jnp.ones((), logits.dtype), numbers)
         return surrogate(data, Estimate(data.distribution, data.advantage), ratios, terms).sum()
 
     def __call__(self, game: Game, logits: Array, order: Array, numbers: Numbers) -> Array:
-        """New logits [n, S, A]; the order int [n] does not matter."""
+        """New logits [n, S, A]; the order, int [n], has no effect."""
         data = collect(game, logits, gamma=numbers.gamma)
         return ascend(lambda new: self.objective(data, new, numbers), logits, numbers)
 
 
 @dataclass(frozen=True)
 class Sequential:
-    """One agent after another, each with those before it as they have become."""
+    """A sequential update: each surrogate accounts for the preceding agents' new policies."""
 
     estimate: Estimator
     to_range: Range
@@ -183,12 +191,17 @@ class Sequential:
     def objective(
         self, game: Game, data: Data, logits: Array, agent: Array, position: Array, numbers: Numbers
     ) -> Callable[[Array], Array]:
-        """Surrogate of the agent whose turn it is, as a function [S, A] → [] of its own logits.
+        """One agent's surrogate, as a function [S, A] → [] of its own logits.
 
-        `logits` [n, S, A] are those of π̂^{i−1}, in which int `agent` [], the i-th to have its
-        turn, is still as in π; `position` is i/n [].
+        Args:
+            game: the game.
+            data: of π.
+            logits: [n, S, A] of π̂^{i−1}, in which the agent's own policy is still that of π.
+            agent: int [], the i-th agent in the order.
+            position: [] i/n.
+            numbers: the algorithm's.
         """
-        # the agents still to come have ratio 1, so that the sum is that of those before
+        # agents not yet updated have ratio 1, so the sum is over the preceding agents
         terms = self.to_range(log_ratios(data, logits).sum(axis=0), position, numbers)
         estimate = self.estimate(game, data, joint_of(logits), numbers)
 
@@ -199,7 +212,7 @@ class Sequential:
         return of_own
 
     def __call__(self, game: Game, logits: Array, order: Array, numbers: Numbers) -> Array:
-        """New logits [n, S, A] after the agents' turns in the order int [n]."""
+        """New logits [n, S, A] after updating the agents in the order, int [n]."""
         data = collect(game, logits, gamma=numbers.gamma)
 
         def turn(current: Array, now: tuple[Array, Array]) -> tuple[Array, None]:
@@ -213,7 +226,7 @@ class Sequential:
 
 @dataclass(frozen=True)
 class _Range:
-    """A clip range of `objectives.clip_ranges` with the numbers of `Numbers`."""
+    """A clip range from `objectives.clip_ranges`, with the numbers of `Numbers`."""
 
     term: Term
 
@@ -225,22 +238,22 @@ class _Range:
 
 
 EXPECTED: dict[str, Estimator] = {"gae": of_the_data, "trace": with_trace}
-"""The setting `advantage` → what its estimator comes to with endless data and an exact critic"""
+"""Setting `advantage` → the estimator's limit for unlimited data and an exact critic"""
 
 
 def exact_update(config: AlgorithmConfig) -> Update:
-    """The update of an algorithm, from its declaration.
+    """The exact update of an algorithm, from its declaration.
 
     Raises:
-        ConfigError: its advantage has no exact form here.
+        ConfigError: it is sequential, and its advantage or trace decay has no exact form here.
     """
     to_range = _Range(named(clip_ranges, config.clip_range))
     if not config.sequential:
         return Simultaneous(to_range)
     if config.advantage not in EXPECTED or config.trace_decay != "factor":
         raise ConfigError(
-            f"algorithm.advantage must be one of {', '.join(EXPECTED)}, with trace_decay 'factor', "
-            f"to be computed exactly, but they are {config.advantage!r} and {config.trace_decay!r}."
+            f"An exact update needs algorithm.advantage to be one of {', '.join(EXPECTED)} and "
+            f"trace_decay 'factor', but they are {config.advantage!r} and {config.trace_decay!r}."
         )
     estimate = EXPECTED[config.advantage]
     if config.state_weight != "none":
@@ -251,6 +264,6 @@ def exact_update(config: AlgorithmConfig) -> Update:
 UPDATES: dict[str, Update] = {
     name: exact_update(declaration())
     for name, declaration in ALGORITHMS.items()
-    if declaration().critic == "central"  # games here have no observations for a local one
+    if declaration().critic == "central"  # these games have no observations for a local critic
 }
 """Name → update of each algorithm with a central critic"""

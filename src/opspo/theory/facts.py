@@ -1,4 +1,4 @@
-"""The numbers that errors and bounds are made of, for one update and one pair of estimates."""
+"""The errors, and the quantities in their bounds, for one update and one pair of estimates."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from opspo.types import Array
 
 @struct.dataclass
 class Facts:
-    """Errors of the surrogates, and what the bounds on them are functions of."""
+    """The errors of the surrogates, and the quantities that their bounds depend on."""
 
     gamma: Scalar
     alpha: Array
@@ -28,25 +28,25 @@ class Facts:
     xi: Array
     """[n] ξ^i = max |A_est − A^{π̂^{i−1}}|"""
     swing: Array
-    """[n] max_s of TV(π^i, π̄^i) times the span of A^{π̂^{i−1}} over a^i, team-mates averaged out"""
+    """[n] max_s TV(π^i, π̄^i) · span over a^i of A^{π̂^{i−1}}, averaged over the team-mates"""
     error_swing: Array
-    """[n] the same of A_est − A^{π̂^{i−1}}"""
+    """[n] the same for A_est − A^{π̂^{i−1}}"""
     corrected_error: Array
-    """[n] of `surrogates.corrected_gain`, agent by agent"""
+    """[n] error of `surrogates.corrected_gain` for each agent"""
     centred_error: Array
-    """[n] of `surrogates.centred_gain`, agent by agent"""
+    """[n] error of `surrogates.centred_gain` for each agent"""
     joint_error: Array
-    """[] of the sum of `surrogates.corrected_gain`"""
+    """[] error of the sum of `surrogates.corrected_gain`"""
     mappo_error: Array
-    """[] of the sum of `surrogates.mappo_gain`"""
+    """[] error of the sum of `surrogates.mappo_gain`"""
     happo_error: Array
-    """[] of the sum of `surrogates.happo_gain`"""
+    """[] error of the sum of `surrogates.happo_gain`"""
     a2po_error: Array
-    """[] of the sum of `surrogates.a2po_gain`"""
+    """[] error of the sum of `surrogates.a2po_gain`"""
 
 
 def facts(sequence: Sequence, estimate: Estimate, *, gamma: Scalar) -> Facts:
-    """All of it from exact solutions."""
+    """Compute all facts from the exact solution of an update and one pair of estimates."""
     distance = total_variation(sequence)
     true, before = sequence.advantage[:-1], sequence.distribution[:-1]
     off = estimate.advantage - true

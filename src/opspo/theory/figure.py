@@ -1,4 +1,4 @@
-"""Table 1 as a figure: bounds and true errors over the number of agents and over the step."""
+"""Table 1 as a figure: bounds and true errors against the number of agents and the step size."""
 
 from __future__ import annotations
 
@@ -49,12 +49,12 @@ LINES = (
 
 @partial(jax.jit, static_argnames="agents")
 def _at_a_step(keys: Array, step: Array, *, agents: int) -> Facts:
-    """A game for each key [N, 2], as `_one_game`."""
+    """`_one_game` for each key [N, 2]."""
     return jax.vmap(lambda key: _one_game(key, step, agents=agents))(keys)
 
 
 def _one_game(key: Array, step: Array, *, agents: int) -> Facts:
-    """A sparse game in which every agent moves by α^i = step; exact advantages, d^π."""
+    """A sparse game in which every agent moves by α^i = step, with exact advantages and d^π."""
     game_key, old_key, new_key = jax.random.split(key, 3)
     shape = {"states": STATES, "agents": agents, "actions": ACTIONS}
     game = games.sparse_game(game_key, **shape)
@@ -68,11 +68,11 @@ def _one_game(key: Array, step: Array, *, agents: int) -> Facts:
 
 
 Medians = tuple[list[float], float, float]
-"""Each line's bound in the median, and the error in the median and at most."""
+"""Each line's median bound, the median error and the largest error."""
 
 
 def _medians(agents: int, step: float) -> Medians:
-    """Over games with so many agents, each of which moves so far."""
+    """Medians over `GAMES` games with `agents` agents, each of which moves by `step`."""
     keys = jax.random.split(jax.random.PRNGKey(agents), GAMES)
     found = _at_a_step(keys, jnp.asarray(step), agents=agents)
     heights = [float(jnp.median(jax.vmap(line.bound)(found))) for line in LINES]
@@ -81,7 +81,7 @@ def _medians(agents: int, step: float) -> Medians:
 
 
 def check_figure(path: Path) -> None:
-    """Raise a `ConfigError` if Matplotlib is not there, or cannot write a file of that suffix."""
+    """Raise a `ConfigError` if Matplotlib is missing or cannot write files with that suffix."""
     try:
         from matplotlib.backend_bases import FigureCanvasBase  # noqa: PLC0415 - an extra
     except ImportError as error:
@@ -91,12 +91,12 @@ def check_figure(path: Path) -> None:
     formats = FigureCanvasBase.get_supported_filetypes()
     if path.suffix.removeprefix(".") not in formats:
         raise ConfigError(
-            f"--figure {path}: a figure's name ends in one of .{', .'.join(sorted(formats))}."
+            f"--figure must end in one of .{', .'.join(sorted(formats))}, but is {path}."
         )
 
 
 def draw_figure(path: Path) -> None:
-    """Two panels: over n at a step of 0.03, over the step with four agents."""
+    """Draw two panels: against n at a step of 0.03, and against the step with four agents."""
     import matplotlib.pyplot as plt  # noqa: PLC0415 - an extra
 
     with jax.enable_x64(True):

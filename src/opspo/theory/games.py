@@ -1,7 +1,7 @@
-"""Families of small tabular games: random ones, and some with the shape of a real task.
+"""Families of small tabular games: random ones, and some with the structure of a real task.
 
-Each function draws one game; a batch of them is a `vmap` over keys. Joint actions are numbered as
-in `tabular`.
+Each function draws one game; use `vmap` over keys for a batch. Joint actions are numbered as in
+`tabular`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,11 @@ def joint_actions(agents: int, actions: int) -> np.ndarray:
 def random_game(
     key: Array, *, states: int, agents: int, actions: int, concentration: float = 0.3
 ) -> Game:
-    """Dirichlet transitions (low concentration: nearly deterministic) and initial distribution."""
+    """A game with random transitions, initial distribution and rewards.
+
+    Transitions and the initial distribution are drawn from a Dirichlet distribution with the given
+    concentration (low: nearly deterministic), rewards from a standard normal distribution.
+    """
     joint = actions**agents
     transition, initial, reward = jax.random.split(key, 3)
     alpha = jnp.full(states, concentration)
@@ -37,10 +41,10 @@ def random_game(
 
 
 def chain(key: Array, *, states: int, agents: int, actions: int) -> Game:
-    """A walk that takes the whole team: forward if all play the last action, else back a step.
+    """A walk along a chain: one step forward if all agents play the last action, else one back.
 
-    A step slips (goes the other way) with a drawn probability. The last state pays 1 a step, the
-    first a drawn amount below that, which makes staying a local optimum.
+    A step slips (goes the other way) with a drawn probability up to 0.3. The last state pays 1 per
+    step. The first pays a drawn amount up to 0.5, which makes staying there a local optimum.
     """
     slip, small = jax.random.uniform(key, (2,), maxval=jnp.array([0.3, 0.5]))
     together = (joint_actions(agents, actions) == actions - 1).all(axis=-1)
@@ -61,7 +65,8 @@ def chain(key: Array, *, states: int, agents: int, actions: int) -> Game:
 def meeting(key: Array, *, cells: int, agents: int) -> Game:
     """Agents on a ring of cells step left, stay, or step right; all in one cell pays 1.
 
-    A step costs a drawn amount, and fails with a drawn probability for all together. S = cells^n.
+    Steps cost a drawn amount up to 0.2, times the fraction of agents that step. With a drawn
+    probability up to 0.3, the steps of all agents fail together. S = cells^n.
     """
     cost, fail = jax.random.uniform(key, (2,), maxval=jnp.array([0.2, 0.3]))
     cell = joint_actions(agents, cells)  # [S, n]
@@ -78,11 +83,12 @@ def meeting(key: Array, *, cells: int, agents: int) -> Game:
 
 
 def penalty(key: Array, *, agents: int, stages: int = 2) -> Game:
-    """The penalty game (Claus and Boutilier 1998), played over stages, three actions each.
+    """The penalty game (Claus and Boutilier 1998), played over stages, with three actions each.
 
-    All first or all last pays 10, all middle 2, first and last mixed a drawn penalty of −10 to 0,
-    anything else 0. Agreement moves on to the next stage of the ring, where the pay is a drawn
-    share of that.
+    If all play the first action or all the last, the team is paid 10; if all play the middle one,
+    2. A mix that has both the first and the last pays a drawn penalty from −10 to 0, anything else
+    0. Each stage scales its pay by a drawn factor from 0.2 to 1. Agreement leads to the next stage
+    of a ring.
     """
     scale_key, penalty_key = jax.random.split(key)
     action = joint_actions(agents, 3)
@@ -101,13 +107,13 @@ def penalty(key: Array, *, agents: int, stages: int = 2) -> Game:
 
 
 dense_game = partial(random_game, concentration=1.0)
-"""Any state can follow any other."""
+"""A random game in which any state can follow any other."""
 sparse_game = partial(random_game, concentration=0.1)
-"""Nearly deterministic."""
+"""A random game with nearly deterministic transitions."""
 
 
 def random_logits(
     key: Array, *, states: int, agents: int, actions: int, spread: Scalar = 1.0
 ) -> Array:
-    """[n, S, A] of softmax policies."""
+    """Logits [n, S, A] of random softmax policies, normal with standard deviation `spread`."""
     return spread * jax.random.normal(key, (agents, states, actions))

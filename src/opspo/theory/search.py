@@ -1,4 +1,4 @@
-"""A search for counterexamples: gradient ascent on error ÷ bound over all that a problem is."""
+"""A search for counterexamples: gradient ascent on error ÷ bound over every part of a problem."""
 
 from __future__ import annotations
 
@@ -20,27 +20,27 @@ from opspo.types import Array
 
 LOWEST_GAMMA, HIGHEST_GAMMA = 0.5, 0.99
 ROUNDING = 1e-9
-"""A bound below this share of the largest |A| is not told from 0: rounding errors are too near."""
+"""A bound below this fraction of the largest |A| counts as 0: rounding errors are that large."""
 
 
 @struct.dataclass
 class Free:
-    """A problem and estimates as free numbers; softmax and sigmoid make them valid."""
+    """A problem and estimates as unconstrained numbers; softmax and sigmoid make them valid."""
 
     transition: Array
-    """[S, X, S]"""
+    """[S, X, S] logits"""
     initial: Array
-    """[S]"""
+    """[S] logits"""
     reward: Array
     """[S, X]"""
     old: Array
-    """[n, S, A]"""
+    """[n, S, A] logits"""
     step: Array
-    """[n, S, A] from the old logits to the new"""
+    """[n, S, A] new logits minus old ones"""
     gamma: Array
-    """[]"""
+    """[] before the sigmoid"""
     distribution: Array
-    """[n, S] of d_est, where it is free"""
+    """[n, S] logits of d_est, where it is free"""
     advantage_error: Array
     """[n, S, X] A_est − A, where it is free"""
 
@@ -56,11 +56,19 @@ def search(
     ascent_steps: int = 500,
     step_size: float = 0.05,
 ) -> Worst:
-    """Climb from so many random problems, in 64-bit; each pair of estimates gets its share.
+    """Search for a problem with a large error ÷ bound, in 64-bit.
 
-    With fewer `restarts` than pairs it takes as many as there are pairs.
+    Args:
+        claim: the claim to attack.
+        seed: of the random starting problems.
+        agents, states, actions: n, S and A.
+        restarts: number of starting problems, divided over the claim's pairs of estimates; at least
+            one per pair. For the pair 'drawn errors' the estimates themselves are free.
+        ascent_steps: steps of Adam from each start.
+        step_size: Adam's.
 
-    For the pair 'drawn errors' the estimates themselves are free.
+    Returns:
+        The worst problem found.
     """
     with jax.enable_x64(True):
         restarts = max(restarts, len(claim.estimates))
@@ -104,7 +112,7 @@ def _draw(key: Array, *, agents: int, states: int, actions: int) -> Free:
 
 
 def _realise(free: Free, pair: Array) -> tuple[Problem, Sequence, Estimate]:
-    """The problem that free numbers stand for, solved, with one pair of estimates."""
+    """The problem that the free numbers define, solved, with one pair of estimates."""
     problem = Problem(
         game=Game(
             transition=jax.nn.softmax(free.transition),
@@ -137,7 +145,7 @@ def _solved(free: Free, pair: Array) -> tuple[Problem, Estimate, Facts]:
 def _climb(
     claim: Claim, free: Free, pair: Array, *, steps: int, step_size: float
 ) -> tuple[Array, Free]:
-    """The largest ratio on the way up, and where that was."""
+    """The largest ratio met during the ascent, and the free numbers there."""
     optimiser = optax.adam(step_size)
 
     def log_ratio(free: Free) -> Array:

@@ -1,7 +1,7 @@
-"""One sequential update of a team, solved exactly: all that surrogates and bounds are made of.
+"""One sequential update of a team, solved exactly, from which surrogates and bounds are computed.
 
-Joint policies are numbered as in the paper: π̂^0 = π collected the data, π̂^i has the first i agents
-updated. Arrays over agents have agent i = 1..n at index i − 1.
+Joint policies are numbered as in the paper: π̂^0 = π collected the data, and in π̂^i the first i
+agents are updated. Arrays over agents have agent i = 1..n at index i − 1.
 """
 
 from __future__ import annotations
@@ -17,24 +17,24 @@ from opspo.types import Array
 
 @struct.dataclass
 class Sequence:
-    """A game and the joint policies π̂^0..π̂^n of one update, with what is exact about each."""
+    """The joint policies π̂^0..π̂^n of one update, with exact quantities of each."""
 
     old: Array
-    """[n, S, A] the agents' policies before"""
+    """[n, S, A] the agents' policies before the update"""
     new: Array
-    """[n, S, A] and after"""
+    """[n, S, A] the agents' policies after it"""
     joint: Array
     """[n + 1, S, X] π̂^0..π̂^n"""
     performance: Array
     """[n + 1] J"""
     distribution: Array
-    """[n + 1, S] d, discounted, of sum 1"""
+    """[n + 1, S] d, discounted, with sum 1"""
     advantage: Array
-    """[n + 1, S, X]"""
+    """[n + 1, S, X] A"""
 
 
 def solve(game: Game, old: Array, new: Array, *, gamma: Scalar) -> Sequence:
-    """Everything about the update of `old` to `new` [n, S, A] in the order of the agents."""
+    """Solve the update from `old` to `new` policies, [n, S, A] each, in the order of the agents."""
     agents = len(old)
     updated = jnp.tril(jnp.ones((agents + 1, agents), bool), -1)[..., None, None]
     joint = jax.vmap(tabular.joint_policy)(jnp.where(updated, new[None], old[None]))
@@ -58,12 +58,12 @@ def total_variation(sequence: Sequence) -> Array:
 
 
 def marginal(values: Array, before: Array, after: Array) -> Array:
-    """Mean of `values` over the team-mates' actions, for each of one agent's: [S, A].
+    """Mean of `values` over the team-mates' actions, for each action of agent i: [S, A].
 
     Args:
-        values: [S, X], the advantage for example.
-        before: joint policy of the agents numbered before this one: [S, A^{i−1}].
-        after: joint policy of those after it: [S, A^{n−i}].
+        values: [S, X], for example the advantage.
+        before: [S, A^{i−1}] joint policy of agents 1..i − 1.
+        after: [S, A^{n−i}] joint policy of agents i + 1..n.
     """
     states, first, last = len(values), before.shape[1], after.shape[1]
     split = values.reshape(states, first, -1, last)
@@ -71,12 +71,12 @@ def marginal(values: Array, before: Array, after: Array) -> Array:
 
 
 def own_span(sequence: Sequence, values: Array) -> Array:
-    """How much agent i's own action changes the mean of `values`, at most: [n, S].
+    """The largest effect of agent i's own action on the mean of `values`: [n, S].
 
-    max − min over a^i of E[values^i(s, a)], team-mates acting by π̂^{i−1}.
+    That is max − min over a^i of E[values^i(s, a)], with the team-mates following π̂^{i−1}.
 
     Args:
-        sequence: of n agents.
+        sequence: the update of n agents.
         values: [n, S, X], one set for each agent.
     """
     nobody = jnp.ones((values.shape[1], 1), values.dtype)

@@ -1,7 +1,7 @@
-"""The surrogates: what each algorithm believes the update brings, and how wrong it is.
+"""The surrogates: the improvement that each algorithm predicts for an update, and their errors.
 
-All are J plus sums of one term, `gain`. Single-agent surrogates give [n], joint ones []; each is
-followed by its error, since that is what the bounds of `bounds` are for.
+All surrogates are J plus sums of one term, `gain`, given here for each agent, [n]. `bounds` bounds
+their errors, which are [n] for single agents and [] for the team.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ def gain(distribution: Array, policy: Array, advantage: Array, *, gamma: Scalar)
     """E_{s∼d, a∼π}[A(s, a)] / (1 − γ).
 
     Args:
-        distribution: [..., S].
-        policy: joint, [..., S, X]; or a difference of two.
-        advantage: [..., S, X].
+        distribution: [..., S] d.
+        policy: [..., S, X] the joint policy, or a difference of two.
+        advantage: [..., S, X] A.
         gamma: γ.
 
     Returns:
@@ -32,32 +32,32 @@ def gain(distribution: Array, policy: Array, advantage: Array, *, gamma: Scalar)
 
 
 def corrected_gain(sequence: Sequence, estimate: Estimate, *, gamma: Scalar) -> Array:
-    """What Eq. 10 adds to J(π̂^{i−1}), with the estimates of d and A: [n]."""
+    """The term that Eq. 10 adds to J(π̂^{i−1}), with the estimates of d and A: [n]."""
     return gain(estimate.distribution, sequence.joint[1:], estimate.advantage, gamma=gamma)
 
 
 def centred_gain(sequence: Sequence, estimate: Estimate, *, gamma: Scalar) -> Array:
-    """`corrected_gain` less what it is where agent i stays as it is: [n].
+    """`corrected_gain` minus its value if agent i does not change: [n].
 
-    What is taken away does not depend on π̄^i, so the maximiser is the same; but the error is 0 for
-    an agent that stays, and of the order of its step where it moves.
+    The subtracted term does not depend on π̄^i, so the maximiser is the same. But the error is 0 for
+    an agent that does not change, and otherwise of the order of its step.
     """
     step = sequence.joint[1:] - sequence.joint[:-1]
     return gain(estimate.distribution, step, estimate.advantage, gamma=gamma)
 
 
 def errors(sequence: Sequence, gains: Array) -> Array:
-    """|J(π̂^i) − J(π̂^{i−1}) − gain^i| of single-agent surrogates: [n]."""
+    """Errors |J(π̂^i) − J(π̂^{i−1}) − gain^i| of single-agent surrogates: [n], of gains [n]."""
     return jnp.abs(jnp.diff(sequence.performance) - gains)
 
 
 def joint_error(sequence: Sequence, gains: Array) -> Array:
-    """|J(π̄) − J(π) − Σ_i gain^i| of a joint surrogate: []."""
+    """Error |J(π̄) − J(π) − Σ_i gain^i| of a joint surrogate: [], of gains [n]."""
     return jnp.abs(sequence.performance[-1] - sequence.performance[0] - gains.sum())
 
 
 def mappo_gain(sequence: Sequence, *, gamma: Scalar) -> Array:
-    """Each agent's gain as if it alone moved, on the data and advantage of π: [n]."""
+    """Each agent's gain as if only it moved, on the data and advantage of π: [n]."""
     agents = len(sequence.old)
     alone = jnp.eye(agents, dtype=bool)[..., None, None]
     joint = jax.vmap(tabular.joint_policy)(jnp.where(alone, sequence.new[None], sequence.old[None]))
@@ -66,7 +66,7 @@ def mappo_gain(sequence: Sequence, *, gamma: Scalar) -> Array:
 
 
 def happo_gain(sequence: Sequence, *, gamma: Scalar) -> Array:
-    """What agent i adds given those before it, on the data and advantage of π: [n].
+    """The gain that agent i adds to the preceding ones', on the data and advantage of π: [n].
 
     The sum telescopes to E_{d^π, π̄}[A^π] / (1 − γ), CoPPO's joint gain.
     """
@@ -74,6 +74,6 @@ def happo_gain(sequence: Sequence, *, gamma: Scalar) -> Array:
 
 
 def a2po_gain(sequence: Sequence, estimate: Estimate, *, gamma: Scalar) -> Array:
-    """Corrected advantage, on the states of π: [n]."""
+    """The gain with the corrected advantage, on the states of π: [n]."""
     data = of_the_data(sequence)
     return gain(data.distribution, sequence.joint[1:], estimate.advantage, gamma=gamma)

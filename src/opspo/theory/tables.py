@@ -1,4 +1,4 @@
-"""The checks as a table, and as JSON that holds the worst problems themselves."""
+"""The results of the checks as a table, and as JSON that contains the worst problems."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from opspo.theory.checks import Outcome, Worst
 
 
 def print_table(outcomes: Sequence[Outcome], found: dict[str, Worst]) -> None:
-    """A row for each claim; `found` adds what a search found."""
-    table = Table(title="How wrong a surrogate is ÷ what its bound allows")
+    """Print a row for each claim; `found` has the worst problems from a search, by claim."""
+    table = Table(title="Error of the surrogate ÷ its bound")
     for column in ("bound", "stated in", "checks", "violations", "median", "largest"):
         table.add_column(column)
     if found:
@@ -43,7 +43,7 @@ def print_table(outcomes: Sequence[Outcome], found: dict[str, Worst]) -> None:
 def write_json(
     path: Path, outcomes: Sequence[Outcome], found: dict[str, Worst], settings: dict[str, Any]
 ) -> None:
-    """Everything in the table, the counts by pair of estimates, and the worst problems."""
+    """Write the table's figures, the counts by pair of estimates, and the worst problems."""
     claims = []
     for outcome in outcomes:
         name = outcome.claim.name
@@ -59,7 +59,7 @@ def write_json(
 
 
 def _as_json(worst: Worst) -> dict[str, Any]:
-    """A problem in plain lists; see docs/theory.md for the axes."""
+    """A problem as plain lists; docs/theory.md describes the axes."""
     game = worst.problem.game
     arrays = {
         "gamma": worst.problem.gamma,

@@ -1,8 +1,8 @@
-"""Tabular DEC-MDPs, and what is exact about them.
+"""Tabular DEC-MDPs and their exact solutions.
 
-A policy is the product of the agents' own: an array [n, S, A]. Joint actions are numbered with the
-last agent's action running fastest, X = A^n of them. Everything is a JAX array in the precision of
-its inputs, so a batch of problems is a `vmap`.
+A joint policy is the product of the agents' policies, an array [n, S, A]. There are X = A^n joint
+actions, numbered with the last agent's action changing fastest. Everything is a JAX array in the
+precision of its inputs; use `vmap` for a batch of problems.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ class Game:
     transition: Array
     """[S, X, S] probability of the next state"""
     initial: Array
-    """[S]"""
+    """[S] probability of the first state"""
     reward: Array
-    """[S, X] the team's"""
+    """[S, X] the team's reward"""
 
 
 def joint_policy(policies: Array) -> Array:
@@ -42,18 +42,18 @@ def state_transition(game: Game, joint: Array) -> Array:
 
 
 def solve(matrix: Array, right: Array) -> Array:
-    """x with `matrix` x = `right`, for a diagonally dominant matrix such as 1 − γ P.
+    """Solve `matrix` x = `right` for a diagonally dominant matrix such as 1 − γ P.
 
-    Gauss-Jordan elimination, which needs no pivots there: vectorised over a batch of problems it
-    is as fast as LAPACK at this size, whose batched calls can block each other for good when
-    several run in one program on a machine of few cores (jaxlib 0.10.2).
+    This is Gauss-Jordan elimination, which needs no pivoting for such matrices. Vectorised over a
+    batch of problems it is as fast as LAPACK at this size. LAPACK's batched calls can deadlock when
+    several run in one program on a machine with few cores (jaxlib 0.10.2).
 
     Args:
         matrix: [S, S], diagonally dominant by rows or by columns.
         right: [S].
 
     Returns:
-        [S].
+        x [S].
     """
     size = len(matrix)
 
@@ -66,54 +66,56 @@ def solve(matrix: Array, right: Array) -> Array:
 
 
 def discounted_distribution(game: Game, joint: Array, *, gamma: Scalar) -> Array:
-    """d(s) = (1 − γ) Σ_t γ^t P(s_t = s): [S], of sum 1."""
+    """d(s) = (1 − γ) Σ_t γ^t P(s_t = s): [S], with sum 1, under a joint policy [S, X]."""
     flow = jnp.eye(len(joint), dtype=joint.dtype) - gamma * state_transition(game, joint).T
     return (1 - gamma) * solve(flow, game.initial)
 
 
 def stationary_distribution(game: Game, joint: Array) -> Array:
-    """d = Pᵀd of sum 1: [S]."""
+    """d = Pᵀd with sum 1: [S], under a joint policy [S, X] with one recurrent class."""
     states = len(joint)
-    # with one recurrent class 1 − Pᵀ lacks one rank, which the sum makes up for
+    # with one recurrent class, 1 − Pᵀ lacks one rank, which the condition on the sum supplies
     flow = jnp.eye(states, dtype=joint.dtype) - state_transition(game, joint).T
     return jnp.linalg.solve(flow + 1, jnp.ones(states, joint.dtype))
 
 
 def state_value(game: Game, joint: Array, *, gamma: Scalar) -> Array:
-    """V(s) [S] of the discounted sum of rewards."""
+    """V(s) [S], the expected discounted sum of rewards under a joint policy [S, X]."""
     flow = jnp.eye(len(joint), dtype=joint.dtype) - gamma * state_transition(game, joint)
     return solve(flow, (joint * game.reward).sum(axis=-1))
 
 
 def advantage(game: Game, joint: Array, *, gamma: Scalar) -> Array:
-    """A(s, a) [S, X]."""
+    """A(s, a) [S, X] of a joint policy [S, X]."""
     value = state_value(game, joint, gamma=gamma)
     return game.reward + gamma * game.transition @ value - value[:, None]
 
 
 def expected_return(game: Game, joint: Array, *, gamma: Scalar) -> Array:
-    """J = E[Σ γ^t r_t] []."""
+    """J = E[Σ γ^t r_t] [] of a joint policy [S, X]."""
     return game.initial @ state_value(game, joint, gamma=gamma)
 
 
 def mean_log_ratio(game: Game, old: Array, new: Array, *, gamma: Scalar) -> Array:
-    """E|log π̂(a|s) / π(a|s)| [] over states and actions of the old joint policy [S, X]."""
+    """E|log π̂(a|s) / π(a|s)| [] of joint policies [S, X], over the old one's states and actions."""
     distribution = discounted_distribution(game, old, gamma=gamma)
     return distribution @ (old * jnp.abs(jnp.log(new / old))).sum(axis=-1)
 
 
 def move(game: Game, logits: Array, direction: Array, *, size: float, gamma: Scalar) -> Array:
-    """Logits moved along a direction until `mean_log_ratio` of the joint policies is `size`.
+    """Move logits along a direction until `mean_log_ratio` of the joint policies is `size`.
+
+    The step along the direction is found by bisection, from 0 to 16.
 
     Args:
-        game: of S states and X joint actions.
+        game: with S states and X joint actions.
         logits: [n, S, A].
-        direction: [n, S, A], 0 for agents that stay.
-        size: of the mean |log r| of the joint policy.
-        gamma: of the state distribution in that mean.
+        direction: [n, S, A], 0 for agents that do not move.
+        size: the mean |log r| of the joint policy to reach.
+        gamma: the discount of the state distribution in that mean.
 
     Returns:
-        [n, S, A].
+        The new logits [n, S, A].
     """
     old = joint_policy(jax.nn.softmax(logits))
 
@@ -135,7 +137,12 @@ def move(game: Game, logits: Array, direction: Array, *, size: float, gamma: Sca
 def sample(
     game: Game, joint: Array, key: Array, *, trajectories: int, steps: int
 ) -> tuple[Array, Array]:
-    """Rollouts: states int [T + 1, m], with the one after the last action, and actions [T, m]."""
+    """Sample rollouts of a joint policy [S, X].
+
+    Returns:
+        States int [T + 1, m], including the one after the last action, and joint actions
+        int [T, m].
+    """
     start_key, key = jax.random.split(key)
     log_joint, log_transition = jnp.log(joint), jnp.log(game.transition)
 

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
+import jax
+
+from opspo.algorithms import AlgorithmConfig
 from opspo.config import TrainConfig
+from opspo.config.own import is_own
 from opspo.environments.base import Environment, runs_on_host
 from opspo.environments.entry import entered
 from opspo.errors import ConfigError
 from opspo.policies.networks import Networks, make_networks
+from opspo.terms import Missing, called
 from opspo.training.learner import Learner
 from opspo.update.algorithm import Algorithm
 from opspo.update.bound_estimates import bound_estimates
@@ -16,13 +23,50 @@ from opspo.update.compose import compose
 from opspo.update.stages import Update
 from opspo.update.step import GradientStep, make_optimiser
 
+Compose = Callable[[Networks], Algorithm]
+"""A user's own way from networks to the algorithm, in place of `compose`"""
+OwnAlgorithm = AlgorithmConfig | Compose
+"""An algorithm of the user's own: a declaration, or a function from the run's networks to it"""
 
-def make_learner(config: TrainConfig, environment: Environment) -> Learner:
-    """Put a run together from its configuration; the environment enters by `entered`.
+
+def with_algorithm(config: TrainConfig, algorithm: OwnAlgorithm | None) -> TrainConfig:
+    """The settings of a run on an algorithm of the user's own, with its name; None: as they are.
 
     Raises:
-        ConfigError: it asks for groups of environments that JAX steps all at once.
+        ConfigError: it is a class, where a declaration is one of its instances.
     """
+    if algorithm is None:
+        return config
+    if isinstance(algorithm, AlgorithmConfig):
+        return replace(config, algo=algorithm.name, algorithm=algorithm, composed_by="")
+    if isinstance(algorithm, type) or not callable(algorithm):
+        raise ConfigError(
+            "algorithm must be a declaration, such as HAPPOConfig(), or a function from networks "
+            f"to an Algorithm, but is {algorithm!r}."
+        )
+    return replace(config, composed_by=called(algorithm))
+
+
+def make_learner(
+    config: TrainConfig,
+    environment: Environment,
+    algorithm: OwnAlgorithm | None = None,
+) -> Learner:
+    """Put a run together from its configuration.
+
+    Args:
+        config: the settings.
+        environment: it enters by `entered`.
+        algorithm: one of the user's own, in place of the configuration's: a declaration, or a
+            function from the networks to the algorithm.
+
+    Raises:
+        ConfigError: a setting does not fit the environment; or the algorithm is the user's own, and
+            was not given.
+    """
+    config = with_algorithm(config, algorithm)
+    if config.composed_by and not callable(algorithm):
+        Missing(config.composed_by)()
     _check_groups(config, environment)
     environment = entered(environment, agent_id=config.policy.appends_agent_id)
     networks = make_networks(
@@ -31,12 +75,12 @@ def make_learner(config: TrainConfig, environment: Environment) -> Learner:
         local_critic=config.algorithm.critic == "local",
         chunk_length=config.chunk_length,
     )
-    algorithm = compose(config.algorithm, networks)
+    composed = algorithm(networks) if callable(algorithm) else compose(config.algorithm, networks)
     gamma, gae_lambda = config.algorithm.gamma, config.algorithm.gae_lambda
     estimates = partial(bound_estimates, gamma=gamma, gae_lambda=gae_lambda)
     update = Update(
-        algorithm=algorithm,
-        gradient_step=_gradient_step(config, networks, algorithm),
+        algorithm=composed,
+        gradient_step=_gradient_step(config, networks, composed),
         minibatches=config.algorithm.minibatches,
         extra_critic_passes=config.algorithm.extra_critic_passes,
         critic_epochs=config.algorithm.critic_epochs,
@@ -45,6 +89,17 @@ def make_learner(config: TrainConfig, environment: Environment) -> Learner:
         further_diagnostics=estimates if config.bound_estimates else None,
     )
     return Learner(config, environment, update)
+
+
+def check_own_algorithm(learner: Learner) -> None:
+    """Trace an update of an algorithm of the user's own, so that its errors come before the run.
+
+    Raises:
+        ConfigError: a term returns what does not fit.
+    """
+    if is_own(learner.config):
+        state = jax.eval_shape(learner.init, learner.config.seed)
+        jax.eval_shape(lambda s: learner.learn(s, learner.example(s).trajectory, s.key), state)
 
 
 def _gradient_step(config: TrainConfig, networks: Networks, algorithm: Algorithm) -> GradientStep:

@@ -1,4 +1,4 @@
-"""An iteration ready to run: compiled, and with the engine started where that is not JAX."""
+"""An iteration that is ready to run: compiled, and with any engine outside of JAX started."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from opspo.training.learner import Learner, keys_of
 from opspo.types import TrainState
 
 Iteration = Callable[[TrainState], tuple[TrainState, dict[str, Any]]]
-"""As `Learner.iterate`. The state that it is given outlives what an environment raises; outside of
-JAX it is used up by the learning."""
+"""Like `Learner.iterate`. The state passed in survives an exception in the environment; with an
+engine outside of JAX, its buffers are donated to the update."""
 
 
 @contextmanager
 def ready(learner: Learner, state: TrainState) -> Iterator[tuple[TrainState, Iteration]]:
-    """The state where it belongs, and the iteration to go on with from it.
+    """Place a state on the devices; return it with the iteration that continues from it.
 
-    A JAX environment is part of the state. Any other starts new episodes here, with a seed that
-    neither this run nor its evaluations have used before.
+    A JAX environment is part of the state. Any other environment starts new episodes here, with a
+    seed that neither this run nor its evaluations have used before.
     """
     environment, config = learner.environment, learner.config
     where = layout(config.devices)
     learner = learner.divided(where.mesh)
     state = jax.device_put(state, where.state)
-    # left to the compiler, the new state might lie elsewhere, and the next call compile again
+    # left to the compiler, the new state might be placed differently and the next call recompile
     out_shardings = where.state, where.everywhere
     if not runs_on_host(environment):
         yield (
@@ -54,16 +54,16 @@ def ready(learner: Learner, state: TrainState) -> Iterator[tuple[TrainState, Ite
 
 
 def ready_together(learner: Learner, states: Sequence[TrainState]) -> tuple[TrainState, Iteration]:
-    """As `ready`, for several states of a JAX environment in one program.
+    """Like `ready`, for several states of a JAX environment in one program.
 
-    They are stacked on a new first axis, which is divided over the devices: no state needs to
-    know of another's, so each device goes through its own one after the other.
+    The states are stacked on a new first axis, which is divided over the devices. They are
+    independent, so each device works through its own one by one.
     """
     where = layout(learner.config.devices)
     stacked = jax.tree.map(lambda *each: jnp.stack(each), *states)
 
     def of_one_device(part: TrainState) -> tuple[TrainState, dict[str, Any]]:
-        # not `vmap`: on a CPU that is slower
+        # not `vmap`, which is slower on a CPU
         iterated: tuple[TrainState, dict[str, Any]] = jax.lax.map(learner.iterate, part)
         return iterated
 
@@ -83,7 +83,7 @@ def ready_together(learner: Learner, states: Sequence[TrainState]) -> tuple[Trai
 
 
 def _on_host(learner: Learner, groups: Sequence[HostBatch], where: Layout) -> Iteration:
-    """Collect step by step, then learn in one compiled call."""
+    """An iteration that collects step by step, then learns in one compiled call."""
     rollout = host.HostRollout(
         groups,
         learner.team,
@@ -101,12 +101,12 @@ def _on_host(learner: Learner, groups: Sequence[HostBatch], where: Layout) -> It
 
     def iterate(state: TrainState) -> tuple[TrainState, dict[str, Any]]:
         nonlocal begun
-        before = jax.device_get(state.rollout)  # as `collect` goes on with it: it compiles once
+        before = jax.device_get(state.rollout)  # NumPy, as later steps have: compiles only once
         if not begun:
             before = host.start(before, groups)
             begun = True
         collected = rollout.collect(state.actor, before, keys(state).collect)
-        # asked before the learning, which uses up the state: the environment may raise here too
+        # read before learning, which consumes the state: the environment may raise here too
         lost = sum(group.lost_episodes for group in groups)
         after, trajectory = jax.device_put(collected, (where.divided, where.trajectory))
         state, metrics = finish(state, after, trajectory)

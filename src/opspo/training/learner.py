@@ -1,4 +1,4 @@
-"""One iteration of training as one pure function: collect, evaluate, update."""
+"""One iteration of training as a pure function: collect, evaluate, update."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from opspo.update.step import Metrics
 
 @dataclass(frozen=True)
 class Learner:
-    """Everything fixed about a run; `init` and `iterate` are its two functions."""
+    """Everything that is fixed in a run; its two main functions are `init` and `iterate`."""
 
     config: TrainConfig
     environment: Environment
@@ -50,7 +50,7 @@ class Learner:
 
     @property
     def algorithm(self) -> Algorithm:
-        """What is trained by."""
+        """The algorithm."""
         return self.update.algorithm
 
     def init(self, seed: int) -> TrainState:
@@ -80,10 +80,10 @@ class Learner:
         )
 
     def iterate(self, state: TrainState) -> tuple[TrainState, dict[str, Any]]:
-        """Collect a batch, learn from it, and say what happened.
+        """Collect a batch and learn from it; return the new state and metrics.
 
-        The metrics have a part `faults`: flags of what must not be. Where one is raised, the
-        state comes back as it was.
+        The metrics include `faults`: flags of quantities that are broken. If any is set, the state
+        is returned unchanged.
         """
         rollout, trajectory = self.collect(state, keys_of(state).collect)
         return self.finish(state, rollout, trajectory)
@@ -91,7 +91,7 @@ class Learner:
     def finish(
         self, state: TrainState, rollout: RolloutState, trajectory: Trajectory
     ) -> tuple[TrainState, dict[str, Any]]:
-        """The second half of `iterate`: learn from what was collected."""
+        """The second half of `iterate`: learn from a collected trajectory."""
         keys = keys_of(state)
         learned, losses, positions = self.learn(state, trajectory, keys.learn)
         new = learned.replace(  # type: ignore[attr-defined]
@@ -109,7 +109,7 @@ class Learner:
         return kept, metrics
 
     def collect(self, state: TrainState, key: Array) -> tuple[RolloutState, Trajectory]:
-        """Play with the present policies; where the environments stand then, and the batch."""
+        """Play with the current policies; return the rollout state afterwards and the batch."""
         assert not runs_on_host(self.environment)
         return scan.collect(
             self.environment,
@@ -124,7 +124,7 @@ class Learner:
     def learn(
         self, state: TrainState, trajectory: Trajectory, key: Array
     ) -> tuple[TrainState, Metrics, Metrics]:
-        """Update all that is learned from a batch; see `Update` for the two parts of metrics."""
+        """Learn from a batch: return the new state and the two kinds of metrics of `Update`."""
         plan_key, update_key = jax.random.split(key)
         batch, statistics, critic_memory = self._evaluate(state, trajectory)
         advantage = self._gae(batch)
@@ -142,7 +142,7 @@ class Learner:
             plan,
             update_key,
         )
-        # after the update: every ratio of an iteration sees through the same statistics
+        # after the update, so that all ratios of an iteration use the same statistics
         actor, critic = self._observe(learners.actor, learners.critic, trajectory)
         learned = state.replace(  # type: ignore[attr-defined]
             actor=actor,
@@ -156,12 +156,12 @@ class Learner:
         return learned, losses, positions
 
     def divided(self, mesh: Mesh) -> Learner:
-        """The same, for environments that are divided over devices."""
+        """The same learner, for environments divided over the devices of `mesh`."""
         step = replace(self.update.gradient_step, mesh=mesh if mesh.size > 1 else None)
         return replace(self, update=replace(self.update, gradient_step=step))
 
     def example(self, state: TrainState) -> Batch:
-        """A batch, to see its shapes."""
+        """An example batch, for its shapes."""
         if runs_on_host(self.environment):
             trajectory = host.blank_trajectory(
                 self.team,
@@ -175,7 +175,7 @@ class Learner:
         return self._evaluate(state, trajectory)[0]
 
     def _begin(self, num_envs: int, key: Array) -> RolloutState:
-        """Episodes begun; for engines outside of JAX only the shapes, until they are started."""
+        """Begin episodes; for engines outside of JAX, only shapes until they are started."""
         if runs_on_host(self.environment):
             return host.blank(self.environment.spec, self.team, num_envs)
         return scan.begin(self.environment, self.team, num_envs, key)
@@ -183,7 +183,7 @@ class Learner:
     def _evaluate(
         self, state: TrainState, trajectory: Trajectory
     ) -> tuple[Batch, ValueStatistics, Array]:
-        """What the critic thinks of the batch, the statistics to train on, its memory after it."""
+        """The batch with the critic's values, the statistics to train with, and its new memory."""
         config, statistics = self.config.value, state.value_statistics
         memories, memory, raw, raw_next = values_along(
             self.critic, state.critic, state.critic_memory, trajectory
@@ -206,7 +206,7 @@ class Learner:
     def _observe(
         self, actor: Params, critic: Params, trajectory: Trajectory
     ) -> tuple[Params, Params]:
-        """Both with the statistics of their inputs brought up to date."""
+        """Actors and critic with updated statistics of their inputs."""
         mask = jnp.ones(trajectory.state.shape[:-1], bool)
         return (
             self.team.observe(actor, trajectory.observation, trajectory.alive),
@@ -214,7 +214,7 @@ class Learner:
         )
 
     def _rate(self, state: TrainState) -> Array:
-        """Share of the learning rates left: falls linearly from 1 to 0 where annealed."""
+        """Factor on the learning rates: with annealing it falls linearly from 1 to 0, else 1."""
         if not self.config.optimiser.anneal:
             return jnp.ones(())
         return 1 - state.iteration / self.config.iterations
@@ -233,7 +233,7 @@ class Learner:
 
 
 class Keys(NamedTuple):
-    """An iteration's keys."""
+    """The random keys of an iteration."""
 
     following: Array
     collect: Array
@@ -241,5 +241,5 @@ class Keys(NamedTuple):
 
 
 def keys_of(state: TrainState) -> Keys:
-    """Split the state's key."""
+    """The keys of the next iteration, split from the state's key."""
     return Keys(*jax.random.split(state.key, 3))

@@ -1,4 +1,4 @@
-"""From states to the end of their runs: iterate → log → evaluate → save."""
+"""The training loop, from given states to the end of their runs: iterate, log, evaluate, save."""
 
 from __future__ import annotations
 
@@ -21,45 +21,45 @@ from opspo.evaluate import Evaluation, make_evaluator
 from opspo.training.iteration import Iteration, ready, ready_together
 from opspo.training.learner import Learner
 from opspo.training.metrics import metrics_row, progress_bars
-from opspo.training.recorder import Member
+from opspo.training.recorder import Recorder
 from opspo.types import TrainState
 
 EVALUATION_SEED = 2**20
-"""Added to the run's seed for the evaluations on the way: the same episodes each time."""
+"""Added to the run's seed for evaluations during training, which all play the same episodes."""
 
 
 @dataclass(frozen=True)
 class Result:
-    """What a finished run came to."""
+    """The result of a finished run."""
 
     run_dir: Path
     env_steps: int
     evaluation: Evaluation | None
-    """The last one; None if the configuration asks for none"""
+    """The final evaluation; None if the configuration asks for none"""
 
 
 class Training:
-    """One process's share of some runs that differ in their seeds alone; mostly it is one run.
+    """One process's part in training one run, or several that differ only in their seeds.
 
-    Their program is one: a single run's iteration, or one over the states of all, stacked.
+    There is always one program: the iteration of a single run, or of all stacked states.
     """
 
     def __init__(
         self,
         learner: Learner,
-        members: Sequence[Member],
+        members: Sequence[Recorder],
         console: Console,
         stopped: Callable[[], bool],
     ) -> None:
         self.config = learner.config
-        """What the members share; each has its own seed and folder"""
+        """The settings that members share; each has its own seed and folder"""
         self.learner = learner
         self.members = members
         self.console = console
         self.stopped = stopped
 
     def go(self, states: Sequence[TrainState]) -> list[Result]:
-        """Train each member from its state to the end, and evaluate there."""
+        """Train each member from its state to the end, then evaluate it."""
         done, alone = int(states[0].iteration), len(states) == 1
         with ExitStack() as stack:
             bars = stack.enter_context(progress_bars(self.console))
@@ -76,7 +76,7 @@ class Training:
         ]
 
     def _run(self, states: Sequence[TrainState], done: int) -> TrainState:
-        """All iterations that are left."""
+        """Run the remaining iterations."""
         program = (
             ready(self.learner, states[0])
             if len(states) == 1
@@ -92,7 +92,7 @@ class Training:
         evaluator = self._evaluator(config.evaluation.episodes)
         begin = last = time.perf_counter()
         for iteration in range(done + 1, config.iterations + 1):
-            # one process that is asked to stop stops all, or they would wait for it for ever
+            # a process that is asked to stop stops all: the others would wait for it for ever
             if on_host(np.array([self.stopped()])).any():
                 self._interrupt(state)
             learned = iteration > done + 1
@@ -112,14 +112,14 @@ class Training:
         return state
 
     def _parts(self, tree: Any) -> list[Any]:
-        """What belongs to each member, as NumPy."""
+        """The part of each member, as NumPy."""
         tree = on_host(tree)
         if len(self.members) == 1:
             return [tree]
         return [jax.tree.map(lambda x, i=i: x[i], tree) for i in range(len(self.members))]
 
     def _log(self, each: list[Any], iteration: int, *, seconds: float, last_seconds: float) -> None:
-        """An iteration's metrics, of the members that it went well for."""
+        """Log an iteration's metrics for the members without faults."""
         config = self.config
         for member, metrics in zip(self.members, each, strict=True):
             if _broken(metrics):
@@ -153,7 +153,7 @@ class Training:
     def _evaluate(
         self, evaluator: Callable[[Any, int], Evaluation], offset: int, state: TrainState
     ) -> list[Evaluation]:
-        """Play episodes with each member, with its own seed and an offset."""
+        """Play episodes with each member, with its own seed plus an offset."""
         evaluations = []
         for member, part in zip(self.members, self._parts(state), strict=True):
             seed = member.config.seed + offset
@@ -165,7 +165,7 @@ class Training:
         return evaluations
 
     def _final_evaluations(self, state: TrainState) -> Sequence[Evaluation | None]:
-        """The evaluations at the end; what was done before is not repeated."""
+        """The evaluations at the end, unless they were done before."""
         episodes = self.config.evaluation.final_episodes
         if episodes == 0:
             return [None] * len(self.members)
@@ -186,14 +186,14 @@ class Training:
     def _saved_if_it_fails(
         self, doing: str, state: TrainState | Sequence[TrainState], *, learned: bool = True
     ) -> Iterator[None]:
-        """What is raised in here ends the training, with all that was learned saved.
+        """End training if the block raises, with everything learned so far saved.
 
-        Mostly an environment raises; in JAX that is in a callback, and comes in no error of its
-        own kind.
+        It is usually the environment that raises. In JAX that happens in a callback, where the
+        error loses its own type.
 
         Args:
-            doing: what it is that fails, for the message.
-            state: from before it, of all members; or each one's.
+            doing: what failed, for the message.
+            state: the state before the block, of all members together or of each one.
             learned: whether there is anything that a `ConfigError` would lose.
         """
         try:
@@ -209,21 +209,23 @@ class Training:
             raise TrainingError(f"{said}\n{self._keep(state)}") from error
 
     def _keep(self, state: TrainState | Sequence[TrainState]) -> str:
-        """Save what can be, and say what to do."""
+        """Save whatever can be saved; return what to do, for the message."""
         arrays = [x for x in jax.tree.leaves(state) if isinstance(x, jax.Array)]
         if any(x.is_deleted() for x in arrays):
-            kept = "The learning had used up the state before; the latest checkpoint is left."
+            kept = (
+                "The update had consumed the state before it; only the latest checkpoint is left."
+            )
         else:
             self._save_each(self._parts(state) if isinstance(state, TrainState) else state)
             kept = "The state before that is saved."
-        return f"{kept} Correct what raised it, and continue with: {self._how_to_resume}"
+        return f"{kept} Fix the cause, and continue with: {self._how_to_resume}"
 
     @property
     def _how_to_resume(self) -> str:
         return "\n".join(member.how_to_resume for member in self.members)
 
     def _check(self, state: TrainState, each: list[Any], iteration: int) -> None:
-        """Stop at a fault. That member's state is the one before the iteration: save all."""
+        """Stop at a fault: save all states. A faulty member's is that before the iteration."""
         faulty = [
             (member, broken)
             for member, metrics in zip(self.members, each, strict=True)
@@ -243,8 +245,8 @@ class Training:
         if len(self.members) > 1:
             seed = f"Seed {', '.join(str(member.config.seed) for member, _ in faulty)}. "
             others = (
-                f" The other seeds are saved after iteration {iteration}; go on with each by "
-                "itself, with `opspo resume --run-dir …`."
+                f" The other seeds are saved after iteration {iteration}; continue each of them "
+                "separately with `opspo resume --run-dir …`."
             )
         folder = member.folder
         raise TrainingError(
@@ -254,8 +256,8 @@ class Training:
             f"{folder.config} --optimiser.actor-learning-rate … --run-dir …{others}"
         )
 
-    def _check_returns(self, member: Member, evaluation: Evaluation, state: TrainState) -> None:
-        """Stop where a return is not finite. The parameters are, or the iteration had stopped."""
+    def _check_returns(self, member: Recorder, evaluation: Evaluation, state: TrainState) -> None:
+        """Stop if a return is not finite. The parameters are: the iteration checked them."""
         broken = [x for x in evaluation.returns if not math.isfinite(x)]
         if not broken:
             return
@@ -263,24 +265,24 @@ class Training:
         seed = f"Seed {member.config.seed}. " if len(self.members) > 1 else ""
         raise TrainingError(
             f"{seed}The evaluation after iteration {_iteration(state)} has a return that is not "
-            f"finite: {broken[0]}. The state after that iteration is saved. Let the environment "
-            "pay finite rewards (`opspo check` and opspo.check_env play some episodes and say "
-            f"where it does not), and continue with: {self._how_to_resume}"
+            f"finite: {broken[0]}. The state after that iteration is saved. Make the environment's "
+            "rewards finite (`opspo check` and opspo.check_env play some episodes and say where "
+            f"they are not), and continue with: {self._how_to_resume}"
         )
 
     def _interrupt(self, state: TrainState) -> None:
         self._save(state)
         raise Interrupted(
-            f"Stopped after iteration {_iteration(state)}; the state is saved. Go on with: "
+            f"Stopped after iteration {_iteration(state)}; the state is saved. Continue with: "
             f"{self._how_to_resume}"
         )
 
 
 def _broken(metrics: dict[str, Any]) -> list[str]:
-    """Names of what an iteration's state must not be and is."""
+    """Names of the quantities that an iteration broke."""
     return [name for name, flag in metrics["faults"].items() if flag]
 
 
 def _iteration(state: TrainState) -> int:
-    """How many iterations all have done."""
+    """Number of iterations that all members have done."""
     return int(jax.device_get(state.iteration).min())

@@ -1,4 +1,4 @@
-"""Where the numbers go: JSON lines, TensorBoard, and a progress bar."""
+"""Where the metrics go: JSON lines, TensorBoard and a progress bar."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ def metrics_row(
     steps_per_second: float,
     has_win: bool,
 ) -> dict[str, Any]:
-    """One line of metrics.jsonl from what `Learner.iterate` returned.
+    """One line of metrics.jsonl, from the metrics that `Learner.iterate` returned.
 
-    Means over episodes are null where none ended, and where one is not finite; what stands by agent
-    position is a list, in the order of the update.
+    Means over episodes are null if no episode ended, or if the mean is not finite. Metrics by
+    position are lists in the order of the update.
     """
     row: dict[str, Any] = {
         "iteration": iteration,
@@ -55,10 +55,10 @@ def metrics_row(
 
 
 def append_line(path: Path, row: Mapping[str, Any]) -> None:
-    """Add a line to a JSON-lines file.
+    """Append a line to a JSON-lines file.
 
     Raises:
-        RunError: it cannot be written (a full disk).
+        RunError: the file cannot be written, for instance because the disk is full.
     """
     try:
         with path.open("a") as file:
@@ -71,7 +71,7 @@ def append_line(path: Path, row: Mapping[str, Any]) -> None:
 
 
 def progress_bars(console: Console) -> Progress:
-    """For one or more runs side by side; a context manager."""
+    """Progress bars for one or more runs, as a context manager."""
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -83,7 +83,7 @@ def progress_bars(console: Console) -> Progress:
 
 
 class Log:
-    """Writes a run's metrics everywhere."""
+    """Writes a run's metrics to its files, TensorBoard and the console."""
 
     def __init__(
         self,
@@ -101,20 +101,20 @@ class Log:
         self._total = total_steps
         self._writer: Any = None
         if tensorboard:
-            from tensorboardX import SummaryWriter  # noqa: PLC0415  (only where asked for)
+            from tensorboardX import SummaryWriter  # noqa: PLC0415  (only if needed)
 
             self._writer = SummaryWriter(str(folder.tensorboard), purge_step=done_steps + 1)
         self._named: set[str] = set()
-        """What was not finite and has been reported"""
+        """Names that were not finite and have been reported"""
         self._task = progress.add_task(name, total=total_steps, completed=done_steps, shown="")
 
     def close(self) -> None:
-        """Write out what is held back."""
+        """Flush and close TensorBoard's file."""
         if self._writer is not None:
             self._writer.close()
 
     def iteration(self, row: Mapping[str, Any]) -> None:
-        """An iteration's metrics."""
+        """Log an iteration's metrics."""
         append_line(self._folder.metrics, row)
         if row["episodes"]:
             self._name_once(row)
@@ -128,7 +128,7 @@ class Log:
         self._progress.update(self._task, completed=done, shown=shown)
 
     def evaluation(self, row: Mapping[str, Any]) -> None:
-        """An evaluation: when and how it was done, and its `Evaluation.summary`."""
+        """Log an evaluation: when and how it was done, and its `Evaluation.summary`."""
         append_line(self._folder.evaluations, row)
         self._name_once(row)
         self._events("evaluation", row)
@@ -139,13 +139,13 @@ class Log:
         )
 
     def _name_once(self, row: Mapping[str, Any]) -> None:
-        """Say which of the episodes' numbers are null, which is what is not finite."""
+        """Report, once each, the episode metrics that are null because they are not finite."""
         for name in [name for name, value in row.items() if value is None]:
             if name not in self._named:
                 self._named.add(name)
                 self._progress.console.print(
                     f"{row['env_steps']:>11,} {self._name}: {name} of an episode is not finite "
-                    "(NaN or infinite). It is logged as null, from here on without a word."
+                    "(NaN or infinite). It is logged as null; this is not reported again."
                 )
 
     def _events(self, group: str, row: Mapping[str, Any]) -> None:

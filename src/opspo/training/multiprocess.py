@@ -1,4 +1,4 @@
-"""What several processes that share a run do as one."""
+"""Coordinating several processes that share a run."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from opspo.errors import ConfigError, Interrupted, RunError, TrainingError
 
 @contextmanager
 def own_folder(run: Path, processes: Processes | None) -> Iterator[Path]:
-    """Where this process writes: the run's folder, or, of several processes, for all but the
-    first a folder that is thrown away. So each can work as if it were alone."""
+    """The folder that this process writes to: the run's, or a temporary one for every process but
+    the first. Each process can then work as if it were alone."""
     if processes is None or processes.index == 0:
         yield run
         return
@@ -24,17 +24,17 @@ def own_folder(run: Path, processes: Processes | None) -> Iterator[Path]:
         try:
             yield Path(scratch) / "run"
         except (Interrupted, TrainingError) as error:
-            # the paths that it names are those of the scratch folder
+            # the paths in its message are those of the temporary folder
             said = "Stopped together with the first process, which has the run."
             raise type(error)(said) from error
 
 
 @contextmanager
 def all_or_none() -> Iterator[None]:
-    """What one process cannot do stops the others too, which would wait for it.
+    """Stop all processes if the block fails in one, since the others would wait for it.
 
     Raises:
-        RunError: another process has failed.
+        RunError: another process failed.
     """
     try:
         yield
@@ -42,15 +42,13 @@ def all_or_none() -> Iterator[None]:
         all_agree(False)
         raise
     if not all_agree(True):
-        raise RunError(
-            "Another process could not begin with the run's folder; its own message says why."
-        )
+        raise RunError("Another process could not use the run's folder; its own message says why.")
 
 
 def check_engine(environment: Environment, name: str, processes: Processes | None) -> None:
-    """Raise where processes cannot divide an environment."""
+    """Raise a `ConfigError` if an environment cannot be divided over processes."""
     if processes and runs_on_host(environment):
         raise ConfigError(
             f"{name} is not simulated in JAX, so it cannot be divided over processes: "
-            "train in one, without --processes."
+            "train in one process, without --processes."
         )

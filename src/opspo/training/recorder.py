@@ -1,4 +1,4 @@
-"""One run among those that are trained side by side: its folder, and what is written there."""
+"""The files of one run, possibly one of several that are trained together."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from rich.progress import Progress
 
 from opspo.checkpoint import Checkpoints
 from opspo.config import TrainConfig
+from opspo.config.own import is_own
 from opspo.environments.families import FAMILIES
 from opspo.evaluate import Evaluation
 from opspo.run_folder import RunFolder, read_lines
@@ -18,8 +19,8 @@ from opspo.training.metrics import Log
 from opspo.types import TrainState
 
 
-class Member:
-    """A run's files. It computes nothing: what the program came to is handed to it."""
+class Recorder:
+    """A run's log, checkpoints and evaluations. It computes nothing; results are passed to it."""
 
     log: Log
 
@@ -36,7 +37,7 @@ class Member:
 
     @contextmanager
     def open(self, progress: Progress, *, name: str, done: int) -> Iterator[None]:
-        """The log open after `done` iterations, the checkpoints till the end."""
+        """Open the log after `done` iterations; close it and the checkpoints at the end."""
         self.log = Log(
             self.folder,
             progress,
@@ -53,13 +54,13 @@ class Member:
         self._best.close()
 
     def save(self, state: TrainState) -> None:
-        """Write a checkpoint, if there is none of this iteration."""
+        """Write a checkpoint unless there is one of this iteration."""
         iteration = int(state.iteration)
         if iteration not in self._checkpoints.iterations():
             self._checkpoints.save(iteration, state)
 
     def evaluated(self, evaluation: Evaluation, *, seed: int, state: TrainState) -> None:
-        """Log an evaluation of a state, and keep the state if none before scored as high."""
+        """Log an evaluation of a state, and keep the state if its score is a new best."""
         iteration = int(state.iteration)
         row = {
             "iteration": iteration,
@@ -69,14 +70,14 @@ class Member:
             **evaluation.summary(),
         }
         self.log.evaluation(row)
-        # the last iteration is evaluated twice, and a resumed run may come by a second time
+        # the last iteration is evaluated twice, and a resumed run may pass it a second time
         best = all(_score(row) > _score(earlier) for earlier in self._evaluations)
         if best and iteration not in self._best.iterations():
             self._best.save(iteration, state)
         self._evaluations.append(row)
 
     def evaluation_of(self, iteration: int, *, seed: int) -> Evaluation | None:
-        """One that was done before."""
+        """An earlier evaluation of that iteration with that seed, if there is one."""
         for row in self._evaluations:
             if (row["iteration"], row["seed"]) == (iteration, seed):
                 return Evaluation.of_summary(row)
@@ -84,13 +85,17 @@ class Member:
 
     @property
     def how_to_resume(self) -> str:
-        """The command; for an environment that has no id of ours, the call."""
-        path = str(self.folder.path)
-        if self.config.env.partition("/")[0] in FAMILIES:
-            return f"opspo resume --run-dir {shlex.quote(path)}"
-        return f"opspo.resume({path!r}, environment=...)"
+        """The command that resumes the run; the call for your own environment or algorithm."""
+        path, given = str(self.folder.path), ""
+        if self.config.env.partition("/")[0] not in FAMILIES:
+            given += ", environment=..."
+        if is_own(self.config):
+            given += ", algorithm=..."
+        if given:
+            return f"opspo.resume({path!r}{given})"
+        return f"opspo resume --run-dir {shlex.quote(path)}"
 
 
 def _score(row: dict[str, Any]) -> tuple[float, float]:
-    """By which the best is chosen: win rate, then return."""
+    """The score by which the best state is chosen: win rate, then return."""
     return row.get("win_rate", 0.0), row["mean_return"]

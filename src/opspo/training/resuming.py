@@ -1,11 +1,11 @@
-"""Going on with a run: from where, on which environment, and to which end.
+"""Continuing a run: from where, on which environment, and up to which end.
 
-A run's end matters before it comes in one respect: step sizes that are annealed fall to 0 there.
-With another end the schedule is stretched over the whole of the new run. After k of N' iterations
-a step size is 1 - k / N' of its first one, as in a run that had N' from the start; but the k
-iterations that are done were annealed towards N. So an extended run is the same, bit for bit, as
-one that had the new end from the start where nothing is annealed, and is another where something
-is. `extended.jsonl` keeps each change, so that a curve can be read.
+The end of a run affects what comes before it in one respect: annealed step sizes fall to 0 there.
+With a new end, the schedule is stretched over the whole new run. After k of N' iterations a step
+size is 1 - k / N' of its initial value, as in a run that had N' from the start; but the k
+iterations already done were annealed towards N. So without annealing, an extended run equals, bit
+for bit, one that had the new end from the start; with annealing, it differs. `extended.jsonl`
+records each change, so that learning curves can be interpreted.
 """
 
 from __future__ import annotations
@@ -13,23 +13,141 @@ from __future__ import annotations
 import dataclasses
 import json
 import shlex
+import shutil
+from collections.abc import Callable
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
 from typing import Any
 
+import jax
 from rich.console import Console
 
 from opspo.checkpoint import Checkpoints
-from opspo.config import TrainConfig, to_json
+from opspo.config import Processes, TrainConfig, to_json
+from opspo.devices import claim
+from opspo.environments import make_env
 from opspo.environments.base import Environment
+from opspo.environments.entry import as_made
 from opspo.environments.identity import check_same, stored_spec
 from opspo.errors import RunError
-from opspo.run_folder import RunFolder, open_run, read_lines, replace_text, write_lines
+from opspo.run_folder import (
+    RunFolder,
+    cut_lines,
+    hold,
+    open_run,
+    read_lines,
+    replace_text,
+    write_lines,
+)
+from opspo.training.assembly import OwnAlgorithm, make_learner, with_algorithm
+from opspo.training.beginning import beginning
+from opspo.training.learner import Learner
+from opspo.training.loop import Result, Training
+from opspo.training.multiprocess import all_or_none, check_engine, own_folder
+from opspo.training.recorder import Recorder
+from opspo.training.signals import stop_flag
+from opspo.types import TrainState
+
+
+@dataclasses.dataclass(frozen=True)
+class _Again:
+    """What a run is resumed with besides its settings."""
+
+    environment: Environment | None
+    algorithm: OwnAlgorithm | None
+    checkpoint: int | None
+    total_steps: int | None
+
+
+def resume(
+    run_dir: str | Path,
+    *,
+    environment: Environment | None = None,
+    algorithm: OwnAlgorithm | None = None,
+    checkpoint: int | None = None,
+    devices: int | None = None,
+    total_steps: int | None = None,
+    console: Console | None = None,
+    processes: Processes | None = None,
+) -> Result:
+    """Continue from a checkpoint, exactly as if the run had not stopped.
+
+    Engines outside of JAX are not part of a checkpoint: there, new episodes begin.
+
+    Args:
+        run_dir: the run's folder.
+        environment, algorithm: needed again by a run on one of your own; see `train`.
+        checkpoint: an iteration; by default the latest.
+        devices: another number than before. Sums are then added up in another order, so that the
+            run is the same only up to rounding.
+        total_steps: another end than before (`resuming` has the rules).
+        console: where progress is shown.
+        processes: as in `train`; all of them have to see the folder.
+
+    Raises:
+        ConfigError: the algorithm is your own, and was not given.
+        RunError: there is no such run or checkpoint, or it cannot be read; the environment or the
+            settings are no longer those that it was trained with; or more than `total_steps` are
+            done.
+        TrainingError, Interrupted: as `train`.
+    """
+    whole, config = open_run(run_dir)
+    if devices is not None:
+        config = dataclasses.replace(config, devices=devices)
+    again = _Again(environment, algorithm, checkpoint, total_steps)
+    with own_folder(whole.path, processes) as path, stop_flag() as stopped, ExitStack() as held:
+        claim(config.devices, processes)
+        folder = RunFolder(path)
+        with all_or_none():  # no checkpoint is taken away before all have their copy
+            if path != whole.path:
+                shutil.copytree(whole.path, path)
+                config = dataclasses.replace(config, run_dir=str(path))
+            held.enter_context(hold(folder))
+        training, state = _continued(folder, config, again, console or Console(), processes)
+        result = training(stopped).go([state])[0]
+    return dataclasses.replace(result, run_dir=whole.path)
+
+
+def _continued(
+    folder: RunFolder,
+    config: TrainConfig,
+    again: _Again,
+    console: Console,
+    processes: Processes | None,
+) -> tuple[Callable[[Callable[[], bool]], Training], TrainState]:
+    """The training of a run that continues, which takes a flag to stop, and its state."""
+    iteration = iteration_to_go_on_from(folder, again.checkpoint)
+    before = with_algorithm(config, again.algorithm)
+    config = extended(before, again.total_steps, iteration=iteration)
+    environment = again.environment or make_env(config.env)
+    learner = make_learner(config, environment, again.algorithm)
+    check_engine(learner.environment, config.env, processes)
+    check_environment(folder, as_made(learner.environment), console)
+    state = _restored(folder, learner, iteration)
+    note_algorithm(folder, again.algorithm)
+    note_extension(folder, before, config, iteration=iteration, console=console)
+    return partial(Training, learner, [Recorder(config, folder)], console), state
+
+
+def _restored(folder: RunFolder, learner: Learner, iteration: int) -> TrainState:
+    """The state of a checkpoint; what came after it is dropped."""
+    with beginning("Nothing is changed: fix that, and resume again."):
+        template = jax.eval_shape(learner.init, learner.config.seed)
+    checkpoints = Checkpoints(folder.checkpoints, config=learner.config)
+    state: TrainState = checkpoints.restore(iteration, template)
+    checkpoints.delete_after(iteration)
+    checkpoints.close()
+    for lines in (folder.metrics, folder.evaluations):
+        cut_lines(lines, last_iteration=iteration)
+    return state
 
 
 def iteration_to_go_on_from(folder: RunFolder, checkpoint: int | None) -> int:
-    """The iteration of a checkpoint, by default the latest.
+    """The iteration of the given checkpoint, by default of the latest.
 
     Raises:
-        RunError: there is none.
+        RunError: there is no such checkpoint.
     """
     checkpoints = Checkpoints(folder.checkpoints)
     found = checkpoints.iterations()
@@ -39,7 +157,7 @@ def iteration_to_go_on_from(folder: RunFolder, checkpoint: int | None) -> int:
     if not found:
         again = f", --init-from {shlex.quote(_source(folder))}" if folder.init.is_file() else ""
         raise RunError(
-            f"{folder.path} has no checkpoint to go on from. Start again with `opspo train "
+            f"{folder.path} has no checkpoint to continue from. Start again with `opspo train "
             f"--from-config {folder.config}`{again}, --overwrite, and the same --run-dir."
         )
     return found[-1]
@@ -50,11 +168,11 @@ def _source(folder: RunFolder) -> str:
 
 
 def check_environment(folder: RunFolder, environment: Environment, console: Console) -> None:
-    """Say it where the engine has another version.
+    """Check that the environment is the run's; report if the engine's version is different.
 
     Raises:
-        RunError: the environment is not the one that the run was trained for, or the folder does
-            not say which that was, as one of every version does.
+        RunError: the environment is not the one that the run was trained for, or the folder has no
+            readable record of it.
     """
     stored = stored_spec(folder)
     check_same(folder, environment, stored)
@@ -66,10 +184,10 @@ def check_environment(folder: RunFolder, environment: Environment, console: Cons
 
 
 def extended(config: TrainConfig, total_steps: int | None, *, iteration: int) -> TrainConfig:
-    """The settings with another end, for a run that has done so many iterations.
+    """The settings with a new end, for a run that has done `iteration` iterations.
 
     Raises:
-        RunError: it has done more already.
+        RunError: it has already done more than that.
         ConfigError: `total_steps` is not positive.
     """
     if total_steps is None:
@@ -79,7 +197,7 @@ def extended(config: TrainConfig, total_steps: int | None, *, iteration: int) ->
         done = iteration * config.steps_per_iteration
         raise RunError(
             f"--total-steps is {total_steps:,}, but checkpoint {iteration} of {config.folder} has "
-            f"done {done:,} already. Give more, or go on from an earlier --checkpoint."
+            f"already done {done:,}. Set it higher, or continue from an earlier --checkpoint."
         )
     return longer
 
@@ -87,13 +205,13 @@ def extended(config: TrainConfig, total_steps: int | None, *, iteration: int) ->
 def note_extension(
     folder: RunFolder, before: TrainConfig, now: TrainConfig, *, iteration: int, console: Console
 ) -> None:
-    """Write a new end into config.json and extended.jsonl, and say what it means.
+    """Write a new end into config.json and extended.jsonl, and print what it means.
 
-    From before an extension, the run goes on towards another end than it had there: the rows that
-    came later are dropped, and what they come to is noted where it holds from now on.
+    A run that continues from before an earlier extension did not have that end there. The rows of
+    later extensions are dropped, and their net effect is recorded at this iteration.
 
     Raises:
-        RunError: they cannot be written.
+        RunError: the files cannot be written.
     """
     rows = read_lines(folder.extended)
     kept = [row for row in rows if row["iteration"] <= iteration]
@@ -106,10 +224,22 @@ def note_extension(
     if kept != rows:
         write_lines(folder.extended, kept)
     if now.total_steps != before.total_steps:
-        # the file's own settings: others may be given for this time alone, such as the devices
+        # the file's own settings: others, such as the devices, may apply to this call only
         _, written = open_run(folder.path)
         longer = dataclasses.replace(written, total_steps=now.total_steps)
         replace_text(folder.config, to_json(longer))
+
+
+def note_algorithm(folder: RunFolder, algorithm: OwnAlgorithm | None) -> None:
+    """Write the name of an algorithm of the user's own into config.json, where it is another.
+
+    Raises:
+        RunError: it cannot be written.
+    """
+    _, written = open_run(folder.path)
+    text = to_json(with_algorithm(written, algorithm))
+    if text != to_json(written):
+        replace_text(folder.config, text)
 
 
 def _change(before: TrainConfig, now: TrainConfig, iteration: int) -> dict[str, Any]:
@@ -132,7 +262,7 @@ def _said(row: dict[str, Any]) -> str:
     )
     if "step_size" in row:
         said += (
-            f" Step sizes fall to 0 at the new end: they go on at {row['step_size']:.1%} of the "
-            f"first ones instead of {row['step_size_before']:.1%}."
+            f" Step sizes fall to 0 at the new end: they continue at {row['step_size']:.1%} of "
+            f"their initial values instead of {row['step_size_before']:.1%}."
         )
     return said

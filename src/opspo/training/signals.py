@@ -1,4 +1,4 @@
-"""Stopping between two iterations, when Ctrl-C or SIGTERM asks for it."""
+"""Stopping between two iterations on Ctrl-C or SIGTERM."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from typing import Any
 
 @contextmanager
 def stop_flag() -> Iterator[Callable[[], bool]]:
-    """Ctrl-C and SIGTERM raise a flag, looked at between iterations; a second one kills."""
+    """Let Ctrl-C and SIGTERM set a flag that is checked between iterations; a second one kills.
+
+    The context is a function that returns the flag.
+    """
     raised = False
 
     def handler(number: int, frame: Any) -> None:
@@ -19,13 +22,13 @@ def stop_flag() -> Iterator[Callable[[], bool]]:
         if raised:
             raise KeyboardInterrupt
         raised = True
-        print("\nStopping after this iteration; once more stops at once.", file=sys.stderr)
+        print("\nStopping after this iteration; Ctrl-C again stops immediately.", file=sys.stderr)
 
     old: dict[signal.Signals, Any] = {}
     try:
         for number in (signal.SIGINT, signal.SIGTERM):
             old[number] = signal.signal(number, handler)
-    except ValueError:  # not in the main thread, where Python allows no handlers
+    except ValueError:  # not in the main thread: Python allows handlers only there
         old = {}
     try:
         yield lambda: raised

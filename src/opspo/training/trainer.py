@@ -1,56 +1,40 @@
-"""Starting a run, going on with one, and playing what it learnt."""
+"""Starting runs."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
-import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import jax
 from rich.console import Console
 
-from opspo.checkpoint import Checkpoints
 from opspo.config import Processes, TrainConfig
 from opspo.devices import claim
 from opspo.environments import make_env
 from opspo.environments.base import Environment, runs_on_host
 from opspo.environments.checks.first import sound
-from opspo.environments.entry import as_made, entered, in_its_words
-from opspo.environments.frames import told
+from opspo.environments.entry import as_made
 from opspo.environments.identity import store_spec
-from opspo.errors import ConfigError, Interrupted, RunError, TrainingError
-from opspo.evaluate import Evaluation, make_evaluator
+from opspo.errors import ConfigError, RunError
 from opspo.policies.team import check_inputs
-from opspo.policy import load_policy
-from opspo.run_folder import RunFolder, check_free, create, cut_lines, hold, open_run, replace_text
-from opspo.training.assembly import make_learner
+from opspo.run_folder import check_free, create, hold, replace_text
+from opspo.training.assembly import (
+    OwnAlgorithm,
+    check_own_algorithm,
+    make_learner,
+    with_algorithm,
+)
+from opspo.training.beginning import beginning
 from opspo.training.learner import Learner
 from opspo.training.loop import Result, Training
 from opspo.training.multiprocess import all_or_none, check_engine, own_folder
-from opspo.training.recorder import Member
-from opspo.training.resuming import (
-    check_environment,
-    extended,
-    iteration_to_go_on_from,
-    note_extension,
-)
+from opspo.training.recorder import Recorder
 from opspo.training.signals import stop_flag
 from opspo.training.transfer import Transfer, read_source, transfer
-from opspo.types import TrainState
-
-__all__ = [
-    "Interrupted",
-    "Result",
-    "TrainingError",
-    "evaluate_run",
-    "resume",
-    "train",
-    "train_seeds",
-]
 
 WhichCheckpoint = int | Literal["latest", "best"]
 
@@ -60,6 +44,7 @@ class _Start:
     """What a run starts with besides its settings."""
 
     environment: Environment | None
+    algorithm: OwnAlgorithm | None
     init_from: str | Path | None
     init_checkpoint: WhichCheckpoint
     overwrite: bool
@@ -69,6 +54,7 @@ def train(
     config: TrainConfig,
     *,
     environment: Environment | None = None,
+    algorithm: OwnAlgorithm | None = None,
     init_from: str | Path | None = None,
     init_checkpoint: WhichCheckpoint = "latest",
     overwrite: bool = False,
@@ -81,6 +67,8 @@ def train(
         config: the settings.
         environment: one of your own, in place of that of the config's id; `config.env` is then no
             more than its name.
+        algorithm: one of your own, in place of the config's: a declaration, or a function from the
+            run's networks to an `Algorithm` (docs/algorithms/own.md).
         init_from: folder of a run whose parameters this one starts from, wherever they fit
             (`transfer` has the rules).
         init_checkpoint: of that run.
@@ -95,7 +83,9 @@ def train(
         TrainingError: a reward, loss or parameter is not finite, or the environment raised.
         Interrupted: by Ctrl-C or SIGTERM.
     """
-    folder, start = config.folder, _Start(environment, init_from, init_checkpoint, overwrite)
+    config = with_algorithm(config, algorithm)
+    start = _Start(environment, algorithm, init_from, init_checkpoint, overwrite)
+    folder = config.folder
     with own_folder(folder, processes) as path:
         if path != folder:
             config = dataclasses.replace(config, run_dir=str(path))
@@ -108,6 +98,7 @@ def train_seeds(
     seeds: Sequence[int],
     *,
     environment: Environment | None = None,
+    algorithm: OwnAlgorithm | None = None,
     init_from: str | Path | None = None,
     init_checkpoint: WhichCheckpoint = "latest",
     overwrite: bool = False,
@@ -115,8 +106,8 @@ def train_seeds(
 ) -> list[Result]:
     """Train a run for each seed, all in one program, each in a folder of its own.
 
-    `config.devices` divides the seeds. What is in a seed's folder is what `train` would have put
-    there, and resumes by itself.
+    `config.devices` divides the seeds. A seed's folder holds what `train` would have put there, and
+    resumes by itself. The other arguments are those of `train`.
 
     Raises:
         ConfigError, RunError, TrainingError, Interrupted: as `train`. Where one seed fails, all
@@ -127,9 +118,10 @@ def train_seeds(
             f"seeds must be different, and as many as a multiple of devices = {config.devices}, "
             f"but are {', '.join(map(str, seeds))}."
         )
+    config = with_algorithm(config, algorithm)
     configs = [_of_seed(config, seed) for seed in seeds]
     devices = config.devices if len(seeds) > 1 else 1
-    start = _Start(environment, init_from, init_checkpoint, overwrite)
+    start = _Start(environment, algorithm, init_from, init_checkpoint, overwrite)
     return _train(configs, devices, start, console)
 
 
@@ -150,7 +142,8 @@ def _train(
     with stop_flag() as stopped, ExitStack() as held:
         claim(devices, processes)
         shared = dataclasses.replace(configs[0], devices=devices)
-        learner = make_learner(shared, sound(start.environment or make_env(shared.env)))
+        environment = sound(start.environment or make_env(shared.env))
+        learner = make_learner(shared, environment, start.algorithm)
         check_inputs(shared, learner.environment.spec)
         if len(configs) > 1 and runs_on_host(learner.environment):
             raise ConfigError(
@@ -158,6 +151,7 @@ def _train(
                 "train them one at a time, with --seed."
             )
         check_engine(learner.environment, shared.env, processes)
+        check_own_algorithm(learner)
         with all_or_none():
             for config in configs:
                 check_free(config, overwrite=start.overwrite)
@@ -166,7 +160,7 @@ def _train(
             for folder in folders:
                 store_spec(folder, as_made(learner.environment).spec)
                 held.enter_context(hold(folder))
-        with _beginning("Nothing is learned yet: fix that, and train again with --overwrite."):
+        with beginning("Nothing is learned yet: fix that, and train again with --overwrite."):
             init = jax.jit(learner.init)  # the seed as an argument: compiled once for all
             # what a callback raises would otherwise come later, and elsewhere
             states = jax.block_until_ready([init(config.seed) for config in configs])
@@ -175,7 +169,7 @@ def _train(
             for folder in folders:
                 replace_text(folder.init, json.dumps(taken.record(), indent=2) + "\n")
             states = [taken.apply(state) for state in states]
-        members = [Member(*each) for each in zip(configs, folders, strict=True)]
+        members = [Recorder(*each) for each in zip(configs, folders, strict=True)]
         return Training(learner, members, console, stopped).go(states)
 
 
@@ -190,112 +184,3 @@ def _taken(learner: Learner, configs: Sequence[TrainConfig], start: _Start) -> T
                 "folder with --run-dir."
             )
     return transfer(read_source(start.init_from, start.init_checkpoint), learner)
-
-
-@contextmanager
-def _beginning(then: str) -> Iterator[None]:
-    """What an environment raises before there is anything to save is told in its own frames."""
-    try:
-        yield
-    except ConfigError:
-        raise
-    except Exception as error:
-        raise TrainingError(f"The run could not begin.\n{told(error)}\n{then}") from error
-
-
-def resume(
-    run_dir: str | Path,
-    *,
-    environment: Environment | None = None,
-    checkpoint: int | None = None,
-    devices: int | None = None,
-    total_steps: int | None = None,
-    console: Console | None = None,
-    processes: Processes | None = None,
-) -> Result:
-    """Continue from a checkpoint, exactly as if the run had not stopped.
-
-    Engines outside of JAX are not part of a checkpoint: there, new episodes begin.
-
-    Args:
-        run_dir: the run's folder.
-        environment: needed again by a run on an environment of your own.
-        checkpoint: an iteration; by default the latest.
-        devices: another number than before. Sums are then added up in another order, so that the
-            run is the same only up to rounding.
-        total_steps: another end than before (`resuming` has the rules).
-        console: where progress is shown.
-        processes: as in `train`; all of them have to see the folder.
-
-    Raises:
-        RunError: there is no such run or checkpoint, or it cannot be read; the environment or the
-            settings are no longer those that it was trained with; or more than `total_steps` are
-            done.
-        TrainingError, Interrupted: as `train`.
-    """
-    folder, config = open_run(run_dir)
-    whole, console = folder, console or Console()
-    if devices is not None:
-        config = dataclasses.replace(config, devices=devices)
-    with own_folder(folder.path, processes) as path, stop_flag() as stopped, ExitStack() as held:
-        claim(config.devices, processes)
-        with all_or_none():  # no checkpoint is taken away before all have their copy
-            if path != folder.path:
-                shutil.copytree(folder.path, path)
-                folder, config = RunFolder(path), dataclasses.replace(config, run_dir=str(path))
-            held.enter_context(hold(folder))
-        iteration = iteration_to_go_on_from(folder, checkpoint)
-        before, config = config, extended(config, total_steps, iteration=iteration)
-        learner = make_learner(config, environment or make_env(config.env))
-        check_engine(learner.environment, config.env, processes)
-        check_environment(folder, as_made(learner.environment), console)
-        state = _restored(folder, learner, iteration)
-        note_extension(folder, before, config, iteration=iteration, console=console)
-        training = Training(learner, [Member(config, folder)], console, stopped)
-        result = training.go([state])[0]
-    return dataclasses.replace(result, run_dir=whole.path)
-
-
-def _restored(folder: RunFolder, learner: Learner, iteration: int) -> TrainState:
-    """The state of a checkpoint; what came after it is dropped."""
-    with _beginning("Nothing is changed: fix that, and resume again."):
-        template = jax.eval_shape(learner.init, learner.config.seed)
-    checkpoints = Checkpoints(folder.checkpoints, config=learner.config)
-    state: TrainState = checkpoints.restore(iteration, template)
-    checkpoints.delete_after(iteration)
-    checkpoints.close()
-    for lines in (folder.metrics, folder.evaluations):
-        cut_lines(lines, last_iteration=iteration)
-    return state
-
-
-def evaluate_run(
-    run_dir: str | Path,
-    *,
-    episodes: int,
-    seed: int,
-    greedy: bool = True,
-    checkpoint: Any = "latest",
-    environment: Environment | None = None,
-) -> Evaluation:
-    """Play episodes with the policy of a run.
-
-    A run on an `environment` of your own has to be given it again.
-
-    Raises:
-        RunError: there is no such run or checkpoint, or it cannot be read; or the environment is
-            not the one that it was trained for.
-        EngineError: the environment raised; the message is its own traceback.
-    """
-    _, config = open_run(run_dir)
-    scene = environment or make_env(config.env)
-    policy = load_policy(run_dir, checkpoint=checkpoint, environment=scene)
-    evaluator = make_evaluator(
-        entered(scene, agent_id=config.policy.appends_agent_id),
-        policy.team,
-        episodes=episodes,
-        greedy=greedy,
-        episode_limit=config.evaluation.episode_limit,
-    )
-    with in_its_words("An episode failed."):
-        return evaluator(policy.params, seed)

@@ -1,8 +1,8 @@
-"""A new run that starts from another's parameters: which of them fit, and why others do not.
+"""Starting a new run from another run's parameters: which ones fit, and why others do not.
 
-Actors, critic, the statistics of their inputs and those of the values carry over, layer by layer.
-Everything else of a new run is new: optimisers, learned state weights, environments, random keys,
-the count of iterations.
+Actors, critic, the statistics of their inputs and of the values are transferred layer by layer.
+Everything else is new: optimisers, learned state weights, environments, random keys, and the
+iteration count.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ from opspo.training.learner import Learner
 from opspo.types import TrainState
 
 Arrays = dict[str, np.ndarray]
-"""By their path in a `TrainState`, such as `actor.params.torso.Dense_0.kernel`."""
+"""Path in a `TrainState`, such as `actor.params.torso.Dense_0.kernel` → array."""
 
 PARTS = ("actor", "critic", "value_statistics")
-"""Of a `TrainState`, what may carry over."""
+"""The parts of a `TrainState` that may be transferred."""
 LAST_OF_CRITIC = "critic.params.Dense_0"
-"""The layer that gives the value, in the unit of the value statistics."""
+"""The layer that outputs the value, in the unit of the value statistics."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """A checkpoint of a run that another starts from."""
+    """A checkpoint from which another run starts."""
 
     path: Path
     iteration: int
@@ -55,19 +55,19 @@ class Transfer:
     source: Source
     arrays: Arrays
     fresh: dict[str, str]
-    """Layers of the new run that start fresh, and why"""
+    """Layers of the new run that start fresh → the reason"""
     unused: tuple[str, ...]
     """Layers of the source that the new run does not have"""
     changed: tuple[str, ...]
-    """Settings of the networks that are others, in words"""
+    """Differences in the settings of the networks, in words"""
 
     @property
     def taken(self) -> list[str]:
-        """The layers that carry over."""
+        """The layers that are transferred."""
         return list(dict.fromkeys(map(_layer, self.arrays)))
 
     def record(self) -> dict[str, Any]:
-        """For init.json."""
+        """The contents of init.json."""
         return {
             "run": str(self.source.path),
             "checkpoint": self.source.iteration,
@@ -89,16 +89,16 @@ class Transfer:
         return "\n".join([*lines, *(f"  note: {change}" for change in self.changed)])
 
     def apply(self, state: TrainState) -> TrainState:
-        """A new run's first state with what carries over in place of what was drawn."""
+        """A new run's initial state with the transferred arrays in place of the random ones."""
         parts = {name: getattr(state, name) for name in PARTS}
-        # copies: the iteration uses up the state that it is given
+        # copies: the iteration consumes the state passed to it
         taken = {name: jnp.array(array) for name, array in self.arrays.items()}
         new = unflatten(parts, flatten(parts) | taken)
         return state.replace(**new)  # type: ignore[attr-defined]
 
 
 def read_source(run_dir: str | Path, checkpoint: int | Literal["latest", "best"]) -> Source:
-    """The parameters of a run.
+    """Read the parameters of a run.
 
     Raises:
         RunError: there is no such run or checkpoint, or it cannot be read.
@@ -113,11 +113,11 @@ def read_source(run_dir: str | Path, checkpoint: int | Literal["latest", "best"]
 
 
 def transfer(source: Source, learner: Learner) -> Transfer:
-    """What of a source fits a new run.
+    """Find which parts of a source fit a new run.
 
-    Shared parameters are given to each agent where the new run has separate ones; the agent's
-    number, where it was part of the input, then becomes part of the first bias. Agents of the same
-    name keep what was theirs, if both runs name the same; else it goes by their order.
+    If the new run has separate parameters, every agent gets a copy of shared ones; an agent's
+    number, if it was part of the input, becomes part of the first bias. If both runs have the same
+    agent names, each agent keeps its own parameters; otherwise their order decides.
 
     Raises:
         RunError: nothing fits, or separate parameters would have to become one set.
@@ -126,8 +126,8 @@ def transfer(source: Source, learner: Learner) -> Transfer:
     if config.policy.share_parameters and not source.config.policy.share_parameters:
         raise RunError(
             f"{source.path} has separate parameters for each of its {source.spec.num_agents} "
-            "agents, of which no single set plays as they do: their mean is none that was trained. "
-            "Start with --no-policy.share-parameters."
+            "agents, and no single set plays as they do: their mean was never trained. Start with "
+            "--no-policy.share-parameters."
         )
     template = jax.eval_shape(learner.init, config.seed)
     wanted = flatten({name: getattr(template, name) for name in PARTS})
@@ -148,21 +148,24 @@ def transfer(source: Source, learner: Learner) -> Transfer:
     if not any(".params." in name and name.endswith(".kernel") for name in found.arrays):
         reasons = "; ".join([*(f"{layer}: {why}" for layer, why in fresh.items()), *found.changed])
         raise RunError(
-            f"No layer of {source.path} fits the new run. {reasons}. Set the policy's settings as "
-            "they were there, for instance with --from-config "
+            f"No layer of {source.path} fits the new run. {reasons}. Use that run's policy "
+            "settings, for instance with --from-config "
             f"{shlex.quote(str(source.path / 'config.json'))}."
         )
     return found
 
 
 def _layer(name: str) -> str:
-    """The layer of an array: what is taken as a whole. An array of the network's own is one."""
+    """The layer that an array belongs to, which is transferred as a whole.
+
+    An array that belongs directly to the network is a layer of its own.
+    """
     parent = name.rpartition(".")[0]
     return name if parent.endswith(".params") else parent
 
 
 def _for_members(source: Source, learner: Learner) -> Arrays:
-    """The source's arrays for the members of the new run: their leading axis, their numbers."""
+    """The source's arrays, converted to the members of the new run (leading axis and numbers)."""
     order = _same_agents(source.spec, learner.environment.spec)
     local = source.config.algorithm.critic == "local"
     given = dict(source.arrays)
@@ -174,7 +177,7 @@ def _for_members(source: Source, learner: Learner) -> Arrays:
 
 
 def _of_each(arrays: Arrays, source: Source, learner: Learner, order: list[int]) -> Arrays:
-    """A network that each agent has, shared or not, for the agents of the new run."""
+    """The arrays of one per-agent network, shared or not, for the agents of the new run."""
     was, now = source.config.policy, learner.config.policy
     agents = source.spec.num_agents
     if not was.share_parameters:
@@ -192,22 +195,22 @@ def _of_each(arrays: Arrays, source: Source, learner: Learner, order: list[int])
 
 
 def _same_agents(was: EnvironmentSpec, now: EnvironmentSpec) -> list[int]:
-    """For each agent the place that it had; [] where the names do not say."""
+    """For each new agent its index in the source; [] if the names do not tell."""
     if not was.agents or sorted(was.agents) != sorted(now.agents):
         return []
     return [was.agents.index(name) for name in now.agents]
 
 
 def _misfits(given: Arrays, wanted: dict[str, Any]) -> dict[str, str]:
-    """Layers of which some array is not there or has another shape, and that reason."""
+    """Layers with an array that is missing or has a different shape → the reason."""
     fresh: dict[str, str] = {}
     for name, like in wanted.items():
         short = name.rpartition(".")[2]
         if name not in given:
-            fresh.setdefault(_layer(name), f"{short} is not there")
+            fresh.setdefault(_layer(name), f"{short} is missing there")
         elif given[name].shape != like.shape:
             was, now = list(given[name].shape), list(like.shape)
-            fresh.setdefault(_layer(name), f"{short} has the shape {was} there and {now} here")
+            fresh.setdefault(_layer(name), f"{short} has shape {was} there and {now} here")
     return fresh
 
 

@@ -8,9 +8,10 @@ from typing import Any
 
 import jax.numpy as jnp
 
+from opspo.errors import ConfigError
 from opspo.estimators import trace_decays
 from opspo.state_weights.protocol import StateWeight
-from opspo.terms import Term, call, check
+from opspo.terms import Term, call, called, check
 from opspo.types import Array, Correction, StageData
 from opspo.update.schedule import Schedule
 
@@ -18,6 +19,9 @@ Range = tuple[Array, Array, Array]
 """Weight, low and high of the surrogate"""
 LiveRange = Callable[[Array], Range]
 """log-ratio of the others [L, C, K] → weight, low, high"""
+RatioScope = Term
+"""Whose ratios count: (log_ratios [T, E, N], agents [K], rank [N]), by name → log-ratio [T, E, K];
+see `estimators.ratio_scopes`"""
 ActionRatio = Callable[[Array, Array, Array | None], Array]
 """(log-probabilities [..., D], those at collection, own dimensions) → log-ratio of the action
 [...]; see `estimators.action_ratios`"""
@@ -51,20 +55,20 @@ class Algorithm:
     """The critic's target, as in `estimators.value_targets`"""
     trace_decay: Term
     """What a trace keeps at a step, as in `estimators.trace_decays`"""
-    trace_agents: Term
+    trace_agents: RatioScope
     """Whose ratios count in the traces: a scope of `estimators.ratio_scopes`"""
     state_weight: StateWeight
     """ω"""
     state_weight_min: float
     """ω̃ = clip(ω, min, max)"""
     state_weight_max: float
-    weight_agents: Term
+    weight_agents: RatioScope
     """Whose ratios count in ω, w and the range: a scope of `estimators.ratio_scopes`"""
     clip_range: Term
     """w, low and high, as in `objectives.clip_ranges`"""
     range_is_live: bool
-    """w, low and high are computed at each gradient step from the others' ratio there, since all
-    agents move at once"""
+    """w, low and high are computed at each gradient step, from the others' ratio at that step: in
+    simultaneous algorithms, where all agents move"""
     action_ratio: ActionRatio
     """r of an action of several dimensions"""
     values_anew: bool
@@ -100,13 +104,13 @@ class Algorithm:
             "log_ratio": data.trace_log_ratio,
         }
         offered["trace_decay"] = self._decay(offered)
-        advantage = jnp.broadcast_to(call(self.advantage, offered), shape)
-        value_target = call(self.value_target, {**offered, "advantage": advantage})
+        advantage = in_shape("advantage", self.advantage, call(self.advantage, offered), shape)
+        target = call(self.value_target, {**offered, "advantage": advantage})
         weight, low, high = self.range_at(data.log_ratio, data.position, data.nearness)
         bounded = jnp.clip(omega, self.state_weight_min, self.state_weight_max)
         return Correction(
             advantage=advantage,
-            value_target=jnp.broadcast_to(value_target, shape),
+            value_target=in_shape("value_target", self.value_target, target, shape),
             weight=weight * bounded,
             low=low,
             high=high,
@@ -122,8 +126,16 @@ class Algorithm:
             nearness: [K] `objectives.agent_clips.nearness`.
         """
         offered = {"log_ratio": log_ratio, "position": position, "nearness": nearness}
-        found: Range = call(self.clip_range, {**self.numbers, **offered})
-        return found
+        found = call(self.clip_range, {**self.numbers, **offered})
+        if not isinstance(found, tuple | list) or len(found) != 3:
+            raise ConfigError(
+                f"algorithm.clip_range: {called(self.clip_range)} must return three arrays "
+                f"(weight, low, high), but returned {found!r}."
+            )
+        weight, low, high = (
+            in_shape("clip_range", self.clip_range, x, log_ratio.shape) for x in found
+        )
+        return weight, low, high
 
     @property
     def live_range(self) -> LiveRange | None:
@@ -143,3 +155,21 @@ class Algorithm:
             return kept
 
         return decay
+
+
+def in_shape(setting: str, term: Term, value: Any, shape: tuple[int, ...]) -> Array:
+    """What a term returned, in the shape that is expected.
+
+    Raises:
+        ConfigError: it is of another shape.
+    """
+    found = jnp.shape(value)
+    fits = len(found) in (0, len(shape)) and all(
+        own in (1, all_) for own, all_ in zip(found, shape[-len(found) :], strict=False)
+    )
+    if not fits:
+        raise ConfigError(
+            f"algorithm.{setting}: {called(term)} must return the shape {list(shape)}, or one that "
+            f"broadcasts to it, but returned {list(found)}."
+        )
+    return jnp.broadcast_to(jnp.asarray(value), shape)

@@ -21,24 +21,24 @@ def bound_estimates(
     gamma: float,
     gae_lambda: float,
 ) -> dict[str, Array]:
-    """Estimates of what `theory.bounds.corrected` is made of; none of them is a guarantee.
+    """Estimates of the quantities in `theory.bounds.corrected`; none of them is a guarantee.
 
-    The mean and the largest over the batch stand in for the maxima over all states and actions.
-    α: ½ |r̄ − r|, whose mean over the actions of π is TV(π^i, π̄^i). ε: the estimated advantage. δ:
-    mean |ω − 1| with step-wise ω, what the states are off by where nothing corrects them. ξ: what
-    AEC changed, |A − A_GAE|, that is what would be wrong without it.
+    Means and maxima over the batch stand in for maxima over all states and actions. α is ½ |r̄ − r|,
+    whose mean over the actions of π is TV(π^i, π̄^i). ε is the estimated advantage. δ is the mean of
+    |ω − 1| with step-wise ω, the error in the states if nothing corrects them. ξ is the change made
+    by AEC, |A − A_GAE|, the error in the advantage without it.
 
     Args:
         data: at the start of a stage.
-        correction: what was made of it; its advantage is in the reward's unit.
-        before, after: [T, E, K] log-ratio of the stage's agents to collection, of whole actions, at
-            the start and at the end of the stage.
+        correction: of that stage; its advantage is in the unit of the reward.
+        before, after: [T, E, K] log-ratio of the stage's agents since collection, for whole
+            actions, at the start and at the end of the stage.
         mask: [T, E, K] bool, alive and under update.
         gamma, gae_lambda: γ, λ.
 
     Returns:
         Scalars [] named `bound_*`; `bound_mean` and `bound_max` are the bound, in the unit of the
-        return, made of the means and of the largest.
+        return, computed from the means and from the maxima.
     """
     distance = jnp.abs(jnp.exp(after) - jnp.exp(before)) / 2
     plain = gae(
@@ -52,9 +52,9 @@ def bound_estimates(
         "xi": jnp.abs(correction.advantage - plain),
     }
     mean = masked_means(terms | {"delta": off}, mask)
-    delta = jnp.minimum(mean.pop("delta"), 2.0)  # two distributions differ by no more
+    delta = jnp.minimum(mean.pop("delta"), 2.0)  # two distributions differ by at most this
     largest = {name: jnp.where(mask, x, 0.0).max() for name, x in terms.items()}
-    largest["alpha"] = jnp.minimum(largest["alpha"], 1.0)  # as every total variation
+    largest["alpha"] = jnp.minimum(largest["alpha"], 1.0)  # as for any total variation
     out = {"bound_delta": delta}
     for kind, numbers in (("mean", mean), ("max", largest)):
         out |= {f"bound_{name}_{kind}": number for name, number in numbers.items()}

@@ -15,10 +15,10 @@ from opspo.estimators import (
 )
 from opspo.objectives import clip_ranges
 from opspo.policies.networks import Networks
-from opspo.terms import call, check, named
+from opspo.terms import Missing, call, check, named
 from opspo.update import orders
 from opspo.update.algorithm import Algorithm
-from opspo.update.schedule import Schedule, in_blocks, one_by_one, simultaneous
+from opspo.update.schedule import Schedule, in_blocks, sequential, simultaneous
 
 MODULES = {
     "order": orders,
@@ -42,8 +42,11 @@ def compose(config: AlgorithmConfig, networks: Networks) -> Algorithm:
         networks: actors and critic.
 
     Raises:
-        ConfigError: a function of its own asks for an array or a number that there is not.
+        ConfigError: a function of its own asks for an array or a number that there is not, or is
+            known by its name alone.
     """
+    if config.stands_for:
+        Missing(config.stands_for)()
     settings = {item.name: getattr(config, item.name) for item in dataclasses.fields(config)}
     numbers = {name: value for name, value in settings.items() if name not in MODULES}
     # whose ratios count is no setting of simultaneous algorithms: nobody precedes
@@ -73,7 +76,7 @@ def _schedule(config: AlgorithmConfig, networks: Networks) -> Schedule:
         return simultaneous(num_agents=agents, epochs=config.epochs)
     order = named(orders, config.order)
     if not networks.team.shared:
-        return one_by_one(order, num_agents=agents, epochs=config.epochs)
+        return sequential(order, num_agents=agents, epochs=config.epochs)
     return in_blocks(
         order,
         num_agents=agents,

@@ -1,4 +1,4 @@
-"""What an iteration says about itself: episodes, faults, and each stage's off-policyness."""
+"""Diagnostics of an iteration: its episodes, faults, and how off-policy each stage was."""
 
 from __future__ import annotations
 
@@ -13,12 +13,15 @@ from opspo.types import Array, Correction, StageData, TrainState, Trajectory
 
 
 def diagnose(data: StageData, correction: Correction, mask: Array) -> dict[str, Array]:
-    """How far off-policy a stage's data were.
+    """How off-policy a stage's data were.
 
     Args:
         data: at the start of the stage.
-        correction: what was made of it.
+        correction: of that stage.
         mask: [T, E, K] bool, alive and under update.
+
+    Returns:
+        Scalars [] by name.
     """
     means = {"others_log_ratio_abs": jnp.abs(data.log_ratio), "weight_mean": correction.weight}
     return masked_means(means, mask) | {
@@ -28,7 +31,7 @@ def diagnose(data: StageData, correction: Correction, mask: Array) -> dict[str, 
 
 
 def episode_metrics(trajectory: Trajectory) -> dict[str, Array]:
-    """Means over the episodes that ended in the batch, and how many did; lost ones do not count."""
+    """Means [] over the episodes that ended in the batch, and their number, without lost ones."""
     done = trajectory.done if trajectory.lost is None else trajectory.done & ~trajectory.lost
     means = {
         "episode_return": trajectory.episode_return,
@@ -47,7 +50,7 @@ def episode_metrics(trajectory: Trajectory) -> dict[str, Array]:
 def find_faults(
     trajectory: Trajectory, measured: dict[str, Array], state: TrainState
 ) -> dict[str, Array]:
-    """Flags of quantities that training must not go on with."""
+    """Flags [] bool, true for quantities that training must not continue with."""
 
     def broken(tree: Any) -> Array:
         leaves = [x for x in jax.tree.leaves(tree) if jnp.issubdtype(x.dtype, jnp.inexact)]

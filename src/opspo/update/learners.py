@@ -1,4 +1,4 @@
-"""What learns, for all agents or for the group under update."""
+"""Everything that learns, for all agents or for the group under update."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ class Learners:
     critic: Params
     critic_optimiser: optax.OptState
     value_statistics: ValueStatistics
-    """The unit in which the critic is trained, the same for all of them"""
+    """The unit in which the critic is trained, the same for all members"""
 
 
 def select(networks: Networks, learners: Learners, agents: Array) -> Learners:
-    """The learners of a group of agents [K]; all of them where parameters are shared."""
+    """The learners of a group of agents [K]; all learners if parameters are shared."""
     team, critic = networks.team, networks.critic
     members = critic.members(agents)
     return Learners(

@@ -1,4 +1,4 @@
-"""The gradient of a mean over samples, which may be divided over devices."""
+"""The gradient of a mean over samples that may be divided over devices."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from opspo.types import Array, Params
 
 @struct.dataclass
 class Sums:
-    """What is added up over the samples besides the loss."""
+    """Sums over the samples, besides the loss."""
 
     metrics: dict[str, Array]
     """[] each"""
     count: Array
-    """[K] samples of each member, in the dtype of the loss"""
+    """[K] number of samples of each member, in the dtype of the loss"""
 
 
 class Means(NamedTuple):
-    """Of a loss over the samples."""
+    """The gradient of the mean loss, and the means of the metrics, [] each."""
 
     gradient: Params
     metrics: dict[str, Array]
@@ -36,7 +36,7 @@ Loss = Callable[[Params, Any, Array], tuple[Array, Sums]]
 
 
 def sums(values: dict[str, Array], mask: Array) -> Sums:
-    """Of values [L, C, K] where the mask [L, C, K] holds."""
+    """Sums of values [L, C, K] over the samples in the mask [L, C, K]."""
     dtype = next(iter(values.values())).dtype
     return Sums(
         metrics={name: jnp.where(mask, value, 0).sum() for name, value in values.items()},
@@ -53,19 +53,19 @@ def mean_gradient(
     shared: bool,
     mesh: Mesh | None = None,
 ) -> Means:
-    """Gradient of the mean loss, and the means of what was measured with it.
+    """Gradient of the mean loss, and means of the metrics measured with it.
 
-    Members with parameters of their own (leading axis K) are each averaged alone, so that none's
-    gradient depends on how many are updated with it. Where a member has no samples its gradient
-    is 0.
+    Members with separate parameters (leading axis K) are averaged separately, so a member's
+    gradient does not depend on how many are updated together. The gradient of a member without
+    samples is 0.
 
     Args:
         loss: see `Loss`.
         params: shared, or of K members.
         sequences: pytree of [L, C, ...].
-        memory: [C, ...].
+        memory: [C, ...] the recurrent state at the start of each sequence.
         shared: whether all members have the same parameters.
-        mesh: of the devices over which C is divided, if it is.
+        mesh: the devices over which C is divided, if any.
     """
     added_up = _over_devices(jax.grad(loss, has_aux=True), mesh)
     gradient, found = added_up(params, sequences, memory)
@@ -80,10 +80,10 @@ def mean_gradient(
 
 
 def _over_devices(function: Callable[..., Any], mesh: Mesh | None) -> Callable[..., Any]:
-    """A function of samples whose results are sums over them, each device's share on its own.
+    """Compute a function whose results are sums over samples on each device's share.
 
-    All the results are added up in one message. Left to the compiler each array would be one, for
-    which devices wait for each other: 50 µs on a CPU, a third of a gradient step of small networks.
+    All results are added up in one message. The compiler would send one per array, and devices wait
+    for each other at every message: 50 µs on a CPU, a third of a gradient step of small networks.
     """
     if mesh is None:
         return function
@@ -98,5 +98,5 @@ def _over_devices(function: Callable[..., Any], mesh: Mesh | None) -> Callable[.
         mesh=mesh,
         in_specs=(PartitionSpec(), PartitionSpec(None, axis), PartitionSpec(axis)),
         out_specs=PartitionSpec(),
-        check_vma=False,  # else gradients of what all devices have are added up one by one
+        check_vma=False,  # otherwise gradients of replicated parameters are summed one by one
     )

@@ -1,4 +1,4 @@
-"""The division of a batch's chunks into minibatches."""
+"""Dividing a batch's chunks into minibatches."""
 
 from __future__ import annotations
 
@@ -13,15 +13,16 @@ from opspo.types import Array
 def split(sequences: Any, starts: Any, key: Array, parts: int) -> tuple[Any, Any]:
     """Deal the chunks into minibatches at random, on a new leading axis.
 
-    Neighbouring chunks, `parts` at a time, go to a minibatch each. So minibatches are spread evenly
-    over environments and time, and vary less than with an even draw from all the chunks; and where
-    environments are divided over devices, no chunk leaves its own.
+    Each group of `parts` neighbouring chunks is dealt out, one to each minibatch. Minibatches are
+    therefore spread evenly over environments and time, and vary less than with a uniform draw from
+    all chunks. If environments are divided over devices, no chunk leaves its device.
 
     Args:
         sequences: pytree of [L, C, ...].
         starts: pytree of [C, ...].
-        key: PRNG key of the deal.
-        parts: a divisor of C. One part keeps the order, since a mean does not depend on it.
+        key: for the deal.
+        parts: number of minibatches, a divisor of C. One part keeps the order, on which a mean does
+            not depend.
 
     Returns:
         Pytrees of [parts, L, C / parts, ...] and of [parts, C / parts, ...].
@@ -39,7 +40,7 @@ def split(sequences: Any, starts: Any, key: Array, parts: int) -> tuple[Any, Any
         shape = choices[0].shape
 
         def part(drawn: Array) -> Array:
-            # a choice among a few arrays, not a gather, which would bring all to every device
+            # a selection among a few arrays: a gather would copy everything to every device
             drawn = drawn.reshape((1,) * axis + (-1,) + (1,) * (x.ndim - axis - 1))
             return jax.lax.select_n(jnp.broadcast_to(drawn, shape), *choices)
 

@@ -14,16 +14,16 @@ from opspo.update.algorithm import ActionRatio
 
 @struct.dataclass
 class Moved:
-    """How far each agent has moved since collection, [T, E, N]; 0 for the dead."""
+    """How far each agent has moved since collection: log-ratios [T, E, N], 0 for the dead."""
 
     log_ratio: Array
-    """as the objective takes it (`Algorithm.action_ratio`)"""
+    """As used in the objective (`Algorithm.action_ratio`)"""
     density_log_ratio: Array
-    """of the whole action, which is what decides where the states go"""
+    """For the whole action, which is what determines the states"""
 
 
 def not_moved(batch: Batch) -> Moved:
-    """Nobody has, since collection."""
+    """The state in which no agent has moved since collection."""
     nothing = jnp.zeros_like(batch.trajectory.alive, batch.value.dtype)
     return Moved(nothing, nothing)
 
@@ -36,17 +36,17 @@ def measure(
     before: Moved,
     agents: Array,
 ) -> Moved:
-    """How far all have moved after gradient steps of a group of agents.
+    """How far all agents have moved after gradient steps of a group of agents.
 
-    With separate parameters only the group's agents have.
+    With separate parameters, only the group's agents are measured again.
 
     Args:
-        networks: whose data these are.
-        action_ratio: the ratio of an action, as the objective takes it.
+        networks: the actors and the critic.
+        action_ratio: the ratio of an action, as used in the objective.
         params: of all actors, after the steps.
         trajectory: the data.
-        before: how far they had moved before.
-        agents: [K] int.
+        before: how far the agents had moved before the steps.
+        agents: [K] int, the group.
     """
     team, chunk_length = networks.team, networks.chunk_length
     moved = jnp.arange(team.num_members) if team.shared else agents

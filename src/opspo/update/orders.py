@@ -1,7 +1,7 @@
-"""Orders in which agents are updated; the value of the setting `order` names one.
+"""Orders in which agents are updated; the setting `order` names a function here.
 
-Each takes a PRNG key and the agents' scores [N] (`scores.scores`: how much there is to gain from
-each), and returns a permutation int [N].
+Each takes a PRNG key and the agents' scores [N] (`scores.scores`: the potential gain from each
+agent) and returns a permutation, int [N].
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def reverse_greedy(key: Array, score: Array) -> Array:
 
 
 def semi_greedy(key: Array, score: Array) -> Array:
-    """Alternately the best of those left and a random one of those left (A2PO)."""
+    """Alternately the best and a random one of the remaining agents (A2PO)."""
     size = score.shape[0]
     tie_key, pick_key = jax.random.split(key)
     tie_break = jax.random.uniform(tie_key, score.shape)
@@ -58,9 +58,9 @@ def semi_greedy(key: Array, score: Array) -> Array:
 
 
 def reverse_semi_greedy(key: Array, score: Array) -> Array:
-    """Alternately the worst of those left and a random one of those left (A2PO's public code).
+    """Alternately the worst and a random one of the remaining agents (A2PO's public code).
 
-    Not `semi_greedy` from its end, which would have random ones at its odd places and leave the
-    best to the last.
+    This is not `semi_greedy` reversed, which would leave the best agent for last and, for an even
+    number of agents, begin with a random one.
     """
     return semi_greedy(key, -score)

@@ -1,12 +1,12 @@
 """Who is updated when: a plan of stages.
 
-An update is a sequence of stages. At the start of a stage the algorithm looks at how far the
-other agents have moved and corrects the data for the agents in it; then these agents (and the
-critic) take their gradient steps. The schedules differ in nothing but the plan:
+An update is a sequence of stages. At the start of a stage the algorithm measures how far the other
+agents have moved and corrects the data for the stage's agents; then these agents (and the critic)
+take their gradient steps. The schedules differ only in the plan:
 
-- simultaneous: one stage with all agents, all epochs in it;
-- sequential, separate parameters: a stage for each agent, all epochs in each (Algorithm 1);
-- sequential, shared parameters: rounds outside, blocks of agents inside, one epoch in each.
+- simultaneous: one stage with all agents and all epochs;
+- sequential, separate parameters: one stage per agent, with all epochs in each (Algorithm 1);
+- sequential, shared parameters: rounds of stages, one per block of agents, with one epoch in each.
 """
 
 from __future__ import annotations
@@ -23,28 +23,29 @@ from opspo.types import Array
 
 @struct.dataclass
 class Plan:
-    """Stages S, each for a group of at most K agents."""
+    """A plan of S stages, each for a group of at most K agents."""
 
     agents: Array
     """[S, K] int"""
     active: Array
-    """[S, K] bool, false for entries that only fill up the row"""
+    """[S, K] bool, false for entries that only pad the row"""
     rank: Array
-    """[S, N] int, each agent's place in the order, from 0; N − 1 for all that move at once"""
+    """[S, N] int, each agent's position in the order, from 0; N − 1 for all in a simultaneous
+    update"""
     epochs: int = struct.field(pytree_node=False)
     """Passes over the batch in each stage"""
     positions: int = struct.field(pytree_node=False)
-    """Stages that make up one round over all the agents"""
+    """Number of stages in one round over all agents"""
 
 
 Schedule = Callable[[Array, Array], Plan]
-"""(key, score of each agent [N]) → plan."""
+"""(key, scores of the agents [N]) → plan."""
 Order = Callable[[Array, Array], Array]
-"""(key, score of each agent [N]) → permutation int [N]; see `orders`."""
+"""(key, scores of the agents [N]) → permutation, int [N]; see `orders`."""
 
 
 def simultaneous(*, num_agents: int, epochs: int) -> Schedule:
-    """All agents at once."""
+    """The simultaneous schedule: one stage with all agents and all epochs."""
 
     def plan(key: Array, score: Array) -> Plan:
         del key, score
@@ -55,8 +56,8 @@ def simultaneous(*, num_agents: int, epochs: int) -> Schedule:
     return plan
 
 
-def one_by_one(order: Order, *, num_agents: int, epochs: int) -> Schedule:
-    """Agents outside, epochs inside: for separate parameters."""
+def sequential(order: Order, *, num_agents: int, epochs: int) -> Schedule:
+    """The sequential schedule for separate parameters: one stage per agent, with all epochs."""
 
     def plan(key: Array, score: Array) -> Plan:
         agents = order(key, score)
@@ -74,11 +75,11 @@ def one_by_one(order: Order, *, num_agents: int, epochs: int) -> Schedule:
 def in_blocks(
     order: Order, *, num_agents: int, rounds: int, blocks: int, cumulative: bool
 ) -> Schedule:
-    """Rounds outside, blocks of agents inside: for shared parameters.
+    """The sequential schedule for shared parameters: rounds of stages, one per block of agents.
 
-    Each round draws its own order and cuts it into `blocks` parts, equal up to one agent and the
-    larger ones first, as `numpy.array_split` does; with `cumulative` a block also takes in the
-    parts before it. A stage is one pass over the batch.
+    Each round draws its own order and cuts it into `blocks` parts, whose sizes differ by at most
+    one agent, larger ones first, as in `numpy.array_split`. With `cumulative` a block also includes
+    the preceding parts. A stage is one pass over the batch.
     """
     blocks = min(blocks, num_agents)
     size, larger = divmod(num_agents, blocks)
@@ -87,7 +88,7 @@ def in_blocks(
     block = jnp.arange(blocks)[:, None]
     active = part <= block if cumulative else part == block
     width = num_agents if cumulative else -(-num_agents // blocks)
-    # bring each block's positions to the front of its row, to cut the rows to one width
+    # move each block's positions to the front of its row, then cut all rows to the same width
     positions = jnp.argsort(~active, axis=1, stable=True)[:, :width]
     active = jnp.take_along_axis(active, positions, axis=1)
 

@@ -1,4 +1,4 @@
-"""How much there is to gain from each agent, for the orders that ask."""
+"""The potential gain from each agent, for the orders that use it."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from opspo.types import Array
 
 
 def scores(advantage: Array, value: Array, alive: Array) -> Array:
-    """How much there is to gain from each agent: mean |A / V| over its living steps (A2PO).
+    """The potential gain from each agent: mean |A / V| over the steps it was alive (A2PO).
 
-    With one central critic (M = 1) and a team reward the advantage is everybody's, and agents
-    differ by when they were alive only; orders break ties at random.
+    With one central critic (M = 1) and a team reward, all agents share the advantage and differ
+    only in when they were alive; orders break ties at random.
 
     Args:
         advantage: [T, E, M].
-        value: [T, E, M]; kept away from 0 by 1e-3.
-        alive: [T, E, N].
+        value: [T, E, M]; |V| is taken as at least 1e-3.
+        alive: [T, E, N] bool.
 
     Returns:
         [N].

@@ -1,4 +1,4 @@
-"""What the gradient steps of a group of agents see of a batch."""
+"""The sequences of a batch that the gradient steps of a group of agents use."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ from opspo.types import Array, Batch, Correction
 
 @struct.dataclass
 class Sequences:
-    """What a loss needs of each sample: [L, C, ...] or a minibatch of its chunks."""
+    """What a loss needs about each sample: [L, C, ...], or a minibatch of the chunks.
+
+    Arrays without a comment are [L, C, K, ...].
+    """
 
     observation: Array
     """[L, C, K, d]"""
@@ -23,9 +26,9 @@ class Sequences:
     log_prob: Array
     """[L, C, K, D] at collection"""
     dimensions: Array | None
-    """[L, C, K, D] bool, which dimensions of the action are the agent's own; None: all"""
+    """[L, C, K, D] bool, true for the agent's own action dimensions; None: all are its own"""
     mask: Array
-    """[L, C, K] bool, the agent is alive and under update"""
+    """[L, C, K] bool, true if the agent is alive and under update"""
     advantage: Array
     weight: Array
     low: Array
@@ -37,9 +40,9 @@ class Sequences:
     value: Array
     """[L, C, M] the critic's output at collection"""
     value_target: Array
-    """[L, C, K] in the reward's unit"""
+    """[L, C, K] in the unit of the reward"""
     target_mask: Array
-    """[L, C, K] bool, the agent is under update: its target counts also after its death"""
+    """[L, C, K] bool, true if the agent is under update: its target counts even after its death"""
 
 
 @struct.dataclass
@@ -68,10 +71,10 @@ def to_sequences(
         batch: one iteration's experience.
         correction: of the group's stage.
         agents: [K] int, the group.
-        active: [K] bool, false for entries that only fill up the group.
-        networks: whose data these are.
-        normalise_advantage: scale advantages to mean 0 and variance 1, each agent's by itself where
-            parameters are separate, as the loss has it.
+        active: [K] bool, false for entries that only pad the group.
+        networks: the actors and the critic.
+        normalise_advantage: scale advantages to mean 0 and variance 1; with separate parameters,
+            each agent's separately, as in the loss.
         normalise_weight: scale the weights to mean 1.
     """
     mask = batch.trajectory.alive[..., agents] & active
@@ -96,7 +99,7 @@ def to_sequences(
 def _samples(
     batch: Batch, correction: Correction, agents: Array, active: Array, networks: Networks
 ) -> Sequences:
-    """By time and environment: [T, E, ...]."""
+    """The samples by time and environment: [T, E, ...]."""
     trajectory, members = batch.trajectory, networks.critic.members(agents)
     alive = trajectory.alive[..., agents]
     available = trajectory.available_actions

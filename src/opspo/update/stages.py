@@ -1,4 +1,4 @@
-"""Carrying out a plan: stage after stage of correction and gradient steps, in one scan."""
+"""Carrying out a plan: a scan over stages, each a correction and gradient steps."""
 
 from __future__ import annotations
 
@@ -31,33 +31,33 @@ FurtherDiagnostics = Callable[[StageData, Correction, Array, Array, Array], dict
 
 @struct.dataclass
 class Progress:
-    """What one stage hands to the next."""
+    """What one stage passes on to the next."""
 
     learners: Learners
     moved: Moved
     round_began: Array
-    """[T, E, N] log-ratio of each agent when the round over them began"""
+    """[T, E, N] log-ratio of each agent when the round over the agents began"""
     state_weight: Any
 
 
 @dataclass(frozen=True)
 class Update:
-    """The learning half of an iteration."""
+    """The update: the half of an iteration that learns."""
 
     algorithm: Algorithm
     gradient_step: GradientStep
     minibatches: int
     extra_critic_passes: int
     critic_epochs: int
-    """of the critic alone, after the last stage; 0: it takes a step with each of the agents'"""
+    """Epochs of the critic alone after the last stage; 0: it takes a step with each actor step"""
     normalise_advantage: bool
     normalise_weight: bool
     further_diagnostics: FurtherDiagnostics | None = None
-    """what else to log of each stage"""
+    """What else to log about each stage"""
 
     @property
     def networks(self) -> Networks:
-        """Actors and critic."""
+        """The actors and the critic."""
         return self.gradient_step.networks
 
     def __call__(
@@ -66,9 +66,9 @@ class Update:
         """Carry out the plan.
 
         Returns:
-            The new learners and what the state weights keep; losses and norms averaged over all
-            gradient steps; and diagnostics [positions] of each stage in the last round over the
-            agents.
+            The new learners; what the state weights keep; losses and norms, averaged over all
+            gradient steps; and diagnostics [positions], one for each stage in the last round over
+            the agents.
         """
         begin_key, key = jax.random.split(key)
         start = Progress(
@@ -95,13 +95,13 @@ class Update:
         return learners, kept, jax.tree.map(jnp.mean, losses), last_round
 
     def measures(self, plan: Plan) -> bool:
-        """Whether anyone asks how far agents have moved: after a plan's only stage nobody does."""
+        """Whether to measure how far agents move: after a plan's only stage, nothing needs it."""
         return plan.agents.shape[0] > 1 or self.further_diagnostics is not None
 
     def train_critic(
         self, learners: Learners, batch: Batch, key: Array
     ) -> tuple[Learners, Metrics]:
-        """Train the critic alone on targets that do not depend on how far agents have moved."""
+        """Train only the critic, on targets that do not depend on how far agents have moved."""
         agents = jnp.arange(self.networks.team.num_members)
         nothing = not_moved(batch)
         data = self.view(
@@ -132,7 +132,7 @@ class Update:
         stage: Array,
         round_began: Array,
     ) -> StageData:
-        """The data from where a group of agents stands; see `view.view`."""
+        """The data from the point of view of a group of agents; see `view.view`."""
         return view(
             batch,
             moved,
@@ -147,7 +147,7 @@ class Update:
     def sequences(
         self, batch: Batch, correction: Correction, agents: Array, active: Array
     ) -> tuple[Sequences, Starts]:
-        """What a group's gradient steps see; see `sequences.to_sequences`."""
+        """The sequences for a group's gradient steps; see `sequences.to_sequences`."""
         return to_sequences(
             batch,
             correction,
@@ -169,7 +169,7 @@ class Update:
         rate: Array,
         key: Array,
     ) -> tuple[Learners, Metrics]:
-        """Epochs of minibatch steps; metrics are [epochs, minibatches]."""
+        """Take epochs of minibatch steps; metrics are [epochs, minibatches]."""
 
         def run(step: Step, group: Learners, key: Array) -> tuple[Learners, Metrics]:
             parts = split(sequences, starts, key, self.minibatches)
@@ -207,7 +207,7 @@ class Update:
             rate=batch.learning_rate_scale,
             key=descend_key,
         )
-        # how far the agents have come, not how far they were on the way
+        # the KL of the last epoch only, not averaged with the earlier ones
         losses = jax.tree.map(jnp.mean, metrics | {"kl": metrics["kl"][-1]})
         learners = replace(self.networks, progress.learners, agents, group)
         moved = progress.moved
@@ -226,9 +226,9 @@ class Update:
         return Progress(learners, moved, began, state_weight), (losses, diagnostics)
 
     def _anew(self, batch: Batch, learners: Learners, stage: Array) -> Batch:
-        """The batch with the values of the critic as the stages so far have left it.
+        """The batch with the values of the current critic.
 
-        In the first it has not moved yet, though the unit that it is trained in has.
+        In the first stage the critic has not moved yet, although the unit of its training has.
         """
         return jax.lax.cond(
             stage == 0,

@@ -1,4 +1,4 @@
-"""One gradient step of a group of agents and of the critic."""
+"""A gradient step of a group of agents and of the critic."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ from opspo.update.sequences import Sequences, Starts
 
 Metrics = dict[str, Array]
 Step = Callable[[Learners, Sequences, Starts, Array], tuple[Learners, Metrics]]
-"""(learners, minibatch, memories at its start, scale of the step sizes [])
-→ learners, what was measured"""
+"""(learners, minibatch, recurrent states at its start, scale of the step sizes [])
+→ learners, metrics"""
 
 
 def actor_loss(
@@ -41,7 +41,17 @@ def actor_loss(
     action_ratio: ActionRatio,
     live_range: LiveRange | None,
 ) -> tuple[Array, Sums]:
-    """Minus the surrogate and the entropy bonus, added up over the living agents' samples."""
+    """Minus the surrogate and the entropy bonus, summed over the living agents' samples.
+
+    Args:
+        params: of the actors, shared or of K agents.
+        batch: the sequences.
+        memory: [C, K, h] recurrent states at their start.
+        team: the actors.
+        entropy_coefficient: weight of the entropy bonus.
+        action_ratio: the ratio of an action with several dimensions.
+        live_range: in simultaneous updates, the range as a function of the others' current ratio.
+    """
     output, _ = team.unroll(params, batch.observation, memory, batch.first)
     distribution = team.distribution
     log_prob = distribution.log_prob(output, batch.action, batch.available_actions)
@@ -77,9 +87,18 @@ def critic_loss(
     huber_delta: float,
     mask_dead: bool,
 ) -> tuple[Array, Sums]:
-    """The value loss, added up over the targets of the agents under update.
+    """The value loss, summed over the targets of the agents under update.
 
-    The batch's targets are in the unit of the critic's outputs here.
+    Here the batch's targets are in the unit of the critic's outputs.
+
+    Args:
+        params: of the critic, shared or of M members.
+        batch: the sequences.
+        memory: [C, M, h] recurrent states at their start.
+        critic: the critic.
+        clip: bound on the change in its prediction.
+        huber_delta: δ of the Huber loss.
+        mask_dead: leave out the targets of dead agents.
     """
     value = critic.values(params, batch.state, memory, batch.first)
     loss = clipped_value_loss(
@@ -91,7 +110,7 @@ def critic_loss(
 
 @dataclass(frozen=True)
 class GradientStep:
-    """The step for given networks, optimisers and numbers."""
+    """A gradient step with given networks, optimisers and numbers."""
 
     networks: Networks
     actor_optimiser: optax.GradientTransformation
@@ -100,21 +119,21 @@ class GradientStep:
     value_clip: float
     huber_delta: float
     mask_dead: bool
-    """Targets of dead agents do not count in the value loss"""
+    """Leave the targets of dead agents out of the value loss"""
     value_decay: float | None
-    """of the value statistics at each of the critic's steps; None: they stay for the update"""
+    """Decay of the value statistics at each critic step; None: they are constant in the update"""
     least_deviation: float
-    """of the critic's unit"""
+    """Lower bound on the standard deviation of the critic's unit"""
     action_ratio: ActionRatio = action_ratios.product
     live_range: LiveRange | None = None
-    """The others' ratio recomputed at each step, where all agents move at once (CoPPO)"""
+    """Simultaneous updates: the range, recomputed at each step from the others' ratio (CoPPO)"""
     mesh: Mesh | None = None
-    """Devices over which the chunks are divided, if they are"""
+    """The devices over which the chunks are divided, if any"""
 
     def __call__(
         self, learners: Learners, batch: Sequences, starts: Starts, rate: Array
     ) -> tuple[Learners, Metrics]:
-        """One step of actors and critic on a minibatch, and what was measured on the way.
+        """Take a step of actors and critic on a minibatch; return the learners and metrics.
 
         `rate` [] scales both step sizes.
         """
@@ -125,7 +144,7 @@ class GradientStep:
     def actor_step(
         self, learners: Learners, batch: Sequences, starts: Starts, rate: Array
     ) -> tuple[Learners, Metrics]:
-        """One step of the actors alone."""
+        """Take a step of the actors only."""
         loss = partial(
             actor_loss,
             team=self.networks.team,
@@ -150,7 +169,7 @@ class GradientStep:
     def critic_step(
         self, learners: Learners, batch: Sequences, starts: Starts, rate: Array
     ) -> tuple[Learners, Metrics]:
-        """One step of the critic alone."""
+        """Take a step of the critic only."""
         statistics = learners.value_statistics
         if self.value_decay is not None:
             statistics = update_statistics(
@@ -190,7 +209,7 @@ def _apply(
 ) -> Callable[[Any, Any, Any], Any]:
     """(params, gradient, optimiser state) → the new params and state, and the gradient's norm.
 
-    Separate members' gradients are each bounded by themselves.
+    The gradients of separate members are bounded separately.
     """
 
     def update(params: Any, grad: Any, state: Any) -> tuple[Any, Any, Array]:
@@ -204,7 +223,7 @@ def _apply(
 def make_optimiser(
     learning_rate: float, *, adam_epsilon: float, max_grad_norm: float
 ) -> optax.GradientTransformation:
-    """Adam after a bound on the gradient's norm."""
+    """Adam, with the gradient's norm clipped to `max_grad_norm` first."""
     return optax.chain(
         optax.clip_by_global_norm(max_grad_norm), optax.adam(learning_rate, eps=adam_epsilon)
     )

@@ -1,4 +1,4 @@
-"""A stage's view of the batch: the data from where a group of agents stands."""
+"""A stage's view of the batch: the data from the point of view of a group of agents."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ def view(
         batch: one iteration's experience.
         moved: how far each agent has moved when the stage begins.
         agents: [K] int, the group.
-        rank: [N] int, each agent's place in the order.
-        stage: [] int, which of the update's stages this is.
-        round_began: [T, E, N] log-ratio of each agent when the round over them began.
-        networks: whose data these are.
-        algorithm: says whose ratios count.
+        rank: [N] int, each agent's position in the order.
+        stage: [] int, the number of the update's stage, from 0.
+        round_began: [T, E, N] log-ratio of each agent when the round over the agents began.
+        networks: the actors and the critic.
+        algorithm: decides whose ratios count.
     """
     trajectory, members = batch.trajectory, networks.critic.members(agents)
 

@@ -293,7 +293,7 @@ CASES = {
     "reward of each agent": Case(
         answering(lambda step, state: {"reward": state["place"]}),
         "shape: reward",
-        ("`Step.reward` has shape [2]", "[], one for the whole team", "mean or the sum"),
+        ("`Step.reward` has shape [2]", "[], one for the whole team", "the agents' mean or sum"),
         "in `step`",
     ),
     "observation of another size": Case(
@@ -311,7 +311,7 @@ CASES = {
     "one mask for all": Case(
         seeing(lambda seen, state: {"available_actions": jnp.ones(3, bool)}),
         "shape: available_actions",
-        ("`Observation.available_actions` has shape [3]", "a row of its own"),
+        ("`Observation.available_actions` has shape [3]", "one row for each of the 2 agents"),
         "in `reset`",
     ),
     "mask the other way round": Case(
@@ -459,7 +459,7 @@ CASES = {
     "beyond its limit": Case(
         specified(episode_limit=5),
         "beyond the limit",
-        ("goes on after step 5", "`spec.episode_limit` is 5", "`Step.truncated`"),
+        ("continues after step 5", "`spec.episode_limit` is 5", "`Step.truncated`"),
         "episode 1, step 5",
     ),
     "never ends": Case(
@@ -483,7 +483,7 @@ CASES = {
     "random numbers of its own": Case(OwnDraw, "impure", ("`step` changes", "`rng`")),
     "a counter": Case(Counts, "impure", ("`step` changes", "attribute `steps_taken`")),
     "a history": Case(Keeps, "impure", ("`step` changes", "attribute `history`")),
-    "the clock": Case(Clock, "impure", ("`step` compiles to another program each time",)),
+    "the clock": Case(Clock, "impure", ("`step` compiles to a different program each time",)),
     "cannot be batched": Case(NotBatched, "compiles: step", ("`step` cannot be batched", "vmap")),
     "raises while it runs": Case(
         Raises,
@@ -513,7 +513,7 @@ CASES = {
     ),
     "Gym's step": Case(StepOfGym, "returns: step", ("a tuple of 5", "(state, Step)")),
     "a tuple for an Observation": Case(
-        Tuples, "missing: an Observation", ("An Observation is expected", "a tuple of 2")
+        Tuples, "missing: an Observation", ("Expected an Observation", "got a tuple of 2")
     ),
     "another signature": Case(
         NoKey, "compiles: step", ("takes 3 positional arguments", "`step(key, state, action)`")
@@ -561,12 +561,12 @@ CASES = {
     "choices of too few agents": Case(
         specified(action_counts=(3,)),
         "specification: action_counts",
-        ("is of length 1", "there are 2 agents"),
+        ("has length 1", "there are 2 agents"),
     ),
     "choices of too few decisions": Case(
         deciding(decision_counts=((3, 3), (3,))),
         "specification: decision_counts",
-        ("has [2, 1] decisions", "which have [2, 2]"),
+        ("has [2, 1] decisions", "the agents have [2, 2]"),
     ),
     "a decision of more choices than there are": Case(
         deciding(decision_counts=((3, 4), (3, 3))),

@@ -325,7 +325,7 @@ CASES = {
     "words in a part": Case(
         rich_but(sight="a wall"),
         "observation and space",
-        ("The observation['sight'] is no array of numbers, but 'a wall'",),
+        ("The observation['sight'] is not an array of numbers, but 'a wall'",),
         "episode 1, step 2, agent 'walker_1'",
     ),
     "one decision without a choice": Case(
@@ -380,19 +380,19 @@ CASES = {
     "nothing paid": Case(
         stepping(without("walker_1", 1)),
         "left out: rewards",
-        ("`rewards` has no entry of agent 'walker_1', who acted",),
+        ("`rewards` has no entry for agent 'walker_1', which acted",),
         "episode 1, step 1, agent 'walker_1'",
     ),
     "no flag": Case(
         stepping(without("walker_1", 3)),
         "left out: truncations",
-        ("`truncations` has no entry of agent 'walker_1'",),
+        ("`truncations` has no entry for agent 'walker_1'",),
         "episode 1, step 1, agent 'walker_1'",
     ),
     "nothing seen": Case(
         stepping(without("walker_1", 0)),
         "left out: observations",
-        ("`observations` has no entry of agent 'walker_1', who is in `agents`",),
+        ("`observations` has no entry for agent 'walker_1', which is in `agents`",),
         "episode 1, step 1, agent 'walker_1'",
     ),
     "flag of numbers": Case(
@@ -404,7 +404,7 @@ CASES = {
     "back to life": Case(
         ComesBack,
         "back to life",
-        ("Agent 'walker_1' is in `agents`, and was not one step before", "until the next `reset`"),
+        ("Agent 'walker_1' is in `agents`, but was not one step before", "until the next `reset`"),
         "episode 1, step 4, agent 'walker_1'",
     ),
     "a stranger": Case(

@@ -252,13 +252,13 @@ CASES = {
     "reward of each agent": Case(
         answering(lambda batch, step: {"reward": batch.place}),
         "shape: reward",
-        ("`Step.reward` has shape [3, 2]", "mean or the sum"),
+        ("`Step.reward` has shape [3, 2]", "the agents' mean or sum"),
         "`step`",
     ),
     "reward of one environment": Case(
         answering(lambda batch, step: {"reward": step.reward[0]}),
         "shape: reward",
-        ("`Step.reward` has shape []", "axis of the environments", "3 side by side"),
+        ("`Step.reward` has shape []", "axis for the environments", "the batch has 3"),
         "`step`",
     ),
     "objects": Case(
@@ -338,7 +338,7 @@ CASES = {
     "gives up": Case(
         of(GivesUp),
         "raises: `step`",
-        ("`step` cannot go on: the licence has expired.",),
+        ("`step` cannot continue: the licence has expired.",),
         "episode 1",
     ),
     "raises on close": Case(
@@ -355,7 +355,7 @@ CASES = {
     "two observations": Case(
         of(Another),
         "two observations",
-        ("the observation to go on from is not that of the step",),
+        ("the observation to continue from is not the step's",),
         "episode 1, step 2",
     ),
     "a worker dies": Case(
@@ -364,7 +364,7 @@ CASES = {
     "beyond its limit": Case(
         of(Batch, dataclasses.replace(SPEC, episode_limit=4)),
         "beyond the limit",
-        ("goes on after step 4",),
+        ("continues after step 4",),
         "episode 1, step 4",
     ),
 }

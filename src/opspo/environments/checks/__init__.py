@@ -1,1 +1,1 @@
-"""Whether an environment is what its specification says: `opspo.check_env`, and `train` first."""
+"""Checks that an environment matches its specification, for `opspo.check_env` and `train`."""

@@ -1,4 +1,4 @@
-"""`opspo.check_env`: an environment is played for some episodes, and what does not fit reported."""
+"""`opspo.check_env`: play an environment for some episodes and report what does not fit."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from opspo.environments.checks.words import OWN, PARALLEL
 from opspo.environments.pettingzoo import PettingZoo, from_pettingzoo
 from opspo.errors import ConfigError, require
 
-_MAKING = ("Making the environment", "", "What makes it is called without arguments.")
+_MAKING = ("Making the environment", "", "The function that makes it is called without arguments.")
 Play = Callable[..., tuple[int, int]]
-"""`play`, with how many episodes, the seed and the most steps given"""
+"""`play`, with the number of episodes, the seed and the maximum number of steps already given"""
 
 
 def check_env(
@@ -33,18 +33,18 @@ def check_env(
 ) -> Report:
     """Play an environment with random available actions and report what does not fit.
 
-    Each kind of problem comes once, with where it first happened and how to fix it.
+    Each kind of problem is reported once, with where it first happened and how to fix it.
 
     Args:
-        environment: an environment of this library's protocols, its id, a function that makes
-            one, or an environment with PettingZoo's parallel API, or a function that makes one.
-        episodes: how many must end.
-        seed: of the environment and of the actions.
-        max_steps: an episode without an end is left after so many.
+        environment: an environment that follows this library's protocols or PettingZoo's parallel
+            API, a function that makes one, or an environment id.
+        episodes: number of episodes to play to their end.
+        seed: for the environment and for the actions.
+        max_steps: an episode that has not ended after this many steps is abandoned.
 
     Raises:
-        ConfigError: there is no environment of that id, its engine is not installed, or it is
-            none of the above.
+        ConfigError: the id does not exist, its engine is not installed, `environment` is none of
+            the above, or an argument is out of range.
     """
     require(episodes >= 1, "episodes", "at least 1", episodes)
     require(max_steps >= 1, "max_steps", "at least 1", max_steps)
@@ -59,7 +59,7 @@ def check_env(
 
 
 def _name(environment: Any) -> str:
-    """What it is called before it is known."""
+    """A name for an environment whose specification has not been read yet."""
     if isinstance(environment, str):
         return environment
     spec = getattr(environment, "spec", None)
@@ -68,7 +68,7 @@ def _name(environment: Any) -> str:
 
 
 def _check(environment: Any, recorder: Recorder, playing: Play) -> tuple[int, int]:
-    """How many episodes and steps were played.
+    """Check the environment; return how many episodes and steps were played.
 
     Raises:
         Stop: it cannot be played.
@@ -98,11 +98,11 @@ def _is_factory(environment: Any) -> bool:
 
 
 def _require_protocol(environment: Any, recorder: Recorder) -> None:
-    """Raises `Stop` or a `ConfigError` for what is no environment of this library's."""
+    """Raise `Stop` or a `ConfigError` if it does not follow this library's protocols."""
     if isinstance(environment, gymnasium.Env):
         recorder.problem(
             "single agent",
-            "It is an environment of Gymnasium, which has one agent and no team.",
+            "It is a Gymnasium environment, which has one agent and no team.",
             "Write it with PettingZoo's parallel API, or as docs/environments/own.md shows.",
         )
         raise Stop
@@ -113,7 +113,7 @@ def _require_protocol(environment: Any, recorder: Recorder) -> None:
         raise ConfigError(
             f"check_env takes an environment, its id, or a function that makes one, but got "
             f"{found_kind(environment)}. `opspo envs` lists the ids; docs/environments/own.md "
-            "shows what an environment has."
+            "shows what an environment needs."
         )
     if missing:
         recorder.problem(
@@ -126,7 +126,7 @@ def _require_protocol(environment: Any, recorder: Recorder) -> None:
 
 
 def _check_own(environment: Any, recorder: Recorder, playing: Play) -> tuple[int, int]:
-    """An environment of this library's own protocols."""
+    """Check an environment that follows this library's own protocols."""
     if runs_on_host(environment):
         return playing(environment, Subject(environment.spec, OWN, recorder, set()))
     with first_trace(recorder):
@@ -141,7 +141,7 @@ def _check_own(environment: Any, recorder: Recorder, playing: Play) -> tuple[int
 def _check_parallel(
     make: Callable[[], Any], made: Any, recorder: Recorder, playing: Play
 ) -> tuple[int, int]:
-    """An environment with PettingZoo's parallel API; `made` is one of those."""
+    """Check an environment with PettingZoo's parallel API; `made` is one instance of it."""
     recorder.name = f"pettingzoo/{getattr(made, 'metadata', {}).get('name', type(made).__name__)}"
     if lacks(made, recorder):
         raise Stop
@@ -151,12 +151,12 @@ def _check_parallel(
             adapter = from_pettingzoo(spied(make, recorder), name=recorder.name)
         return playing(adapter, Subject(adapter.spec, PARALLEL, later, set()))
     finally:
-        # what the adapter makes of a fault, after what was seen of it in the dictionaries
+        # faults as seen in the dictionaries come first, then what the adapter made of them
         recorder.follow(later)
 
 
 def _check_adapted(adapter: PettingZoo, recorder: Recorder, playing: Play) -> tuple[int, int]:
-    """One that is adapted already; in processes of their own they cannot be looked into."""
+    """Check an adapted environment; in worker processes its dictionaries cannot be inspected."""
     adapter = copy.copy(adapter)
     if not adapter.workers:
         adapter.make = spied(adapter.make, recorder)
@@ -168,7 +168,7 @@ def _check_adapted(adapter: PettingZoo, recorder: Recorder, playing: Play) -> tu
 
 
 def _copied(environment: Any) -> Any:
-    """Another of an environment of which there is one.
+    """A copy of an environment that was given as a single instance.
 
     Raises:
         ConfigError: it cannot be copied.
@@ -177,7 +177,7 @@ def _copied(environment: Any) -> Any:
         return copy.deepcopy(environment)
     except Exception as error:
         raise ConfigError(
-            f"{_name(environment)} cannot be copied ({type(error).__name__}), and several are "
-            "played side by side: give a function that makes it, such as "
+            f"{_name(environment)} cannot be copied ({type(error).__name__}), and the check plays "
+            "several of them in parallel: pass a function that makes it, such as "
             "`check_env(lambda: MyEnvironment())`."
         ) from error

@@ -1,4 +1,4 @@
-"""JAX environments: whether they can be compiled, and their batch as a host's."""
+"""JAX environments: whether they compile, and an adapter that plays them like host environments."""
 
 from __future__ import annotations
 
@@ -27,10 +27,13 @@ SIGNATURES = {
 
 
 def look(environment: Any, recorder: Recorder) -> Faults:
-    """Trace `reset` and `step` without running them, and compare the forms of what they return.
+    """Trace `reset` and `step` without running them, and check the form of what they return.
+
+    Returns:
+        What is wrong with each field; all of it is recorded, too.
 
     Raises:
-        Stop: they cannot be traced, or states change their shape.
+        Stop: they cannot be traced, or `step` changes the shape of the state.
     """
     spec: EnvironmentSpec = environment.spec
     key = jax.eval_shape(lambda: jax.random.PRNGKey(0))
@@ -46,7 +49,7 @@ def look(environment: Any, recorder: Recorder) -> Faults:
 
 
 def joint_action(spec: EnvironmentSpec) -> jax.ShapeDtypeStruct:
-    """What stands for a joint action while tracing."""
+    """The shape and dtype of a joint action, for tracing."""
     shape = (spec.num_agents, spec.action_size) if spec.action_size else (spec.num_agents,)
     return jax.ShapeDtypeStruct(shape, "int32" if spec.num_actions else "float32")
 
@@ -58,10 +61,17 @@ def traced(
     *arguments: Any,
     transform: Callable[[Any], Any] = jax.jit,
 ) -> tuple[Any, Any]:
-    """The two things that `reset` or `step` returns, as `jax.ShapeDtypeStruct`s.
+    """The two values that `reset` or `step` returns, as `jax.ShapeDtypeStruct`s.
+
+    Args:
+        recorder: where problems go.
+        environment: the JAX environment.
+        name: `reset` or `step`.
+        *arguments: for the call.
+        transform: `jax.jit`, or `jax.vmap` to trace a batch.
 
     Raises:
-        Stop: it raises, or returns something else.
+        Stop: the function raises, or does not return two values.
     """
     try:
         returned = jax.eval_shape(transform(getattr(environment, name)), *arguments)
@@ -76,7 +86,7 @@ def traced(
         )
         raise Stop
     state, rest = returned
-    # a number of Python's becomes an array at the first step
+    # a Python number becomes an array at the first step
     return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), state), rest
 
 
@@ -86,14 +96,14 @@ def _raised(error: Exception, name: str, *, batched: bool) -> Finding:
     if isinstance(error, TypeError) and not trace and "argument" in str(error):
         fix = f"{SIGNATURES[name]}."
     elif batched:
-        fix = "Several environments run side by side: use operations that `jax.vmap` can batch."
+        fix = "Several environments run in parallel: use operations that `jax.vmap` can batch."
     else:
-        fix = known or "It is traced once, with arrays that have a shape and no numbers."
+        fix = known or "JAX traces it once, with arrays that have a shape but no values."
     return Finding(f"compiles: {name}", what + described(error), fix, trace=trace)
 
 
 def _state_problems(before: Any, after: Any) -> tuple[Finding, ...]:
-    """`step` must return a state of the form that `reset` returns: episodes are one loop."""
+    """`step` must return a state of the same form as `reset`: episodes run in one loop."""
     fix = "A compiled loop needs one form: convert with `.astype`, and keep every part."
     parts, later = _parts(before), _parts(after)
     other = sorted(parts.keys() ^ later.keys())
@@ -111,7 +121,7 @@ def _state_problems(before: Any, after: Any) -> tuple[Finding, ...]:
 
 
 def _parts(state: Any) -> dict[str, str]:
-    """dtype and shape of each of its arrays, by name."""
+    """dtype and shape of each array in a state, by name."""
     return {
         f"state{jax.tree_util.keystr(path)}": f"{x.dtype}{list(x.shape)}"
         for path, x in jax.tree_util.tree_leaves_with_path(state)
@@ -119,7 +129,7 @@ def _parts(state: Any) -> dict[str, str]:
 
 
 class Compiled:
-    """A `HostEnvironment` of a JAX environment, so that both are played alike."""
+    """A JAX environment as a `HostEnvironment`, so that both kinds are played the same way."""
 
     def __init__(self, environment: JaxEnvironment) -> None:
         self.spec = environment.spec
@@ -127,12 +137,12 @@ class Compiled:
         self.step = jax.jit(jax.vmap(environment.step))
 
     def open(self, num_envs: int, seed: int) -> CompiledBatch:
-        """Environments side by side."""
+        """A batch of environments."""
         return CompiledBatch(self, num_envs, seed)
 
 
 class CompiledBatch:
-    """A `HostBatch`."""
+    """A `HostBatch` of a compiled JAX environment."""
 
     lost_episodes = 0
 
@@ -147,7 +157,7 @@ class CompiledBatch:
         return _numpy(seen)
 
     def step(self, action: np.ndarray) -> tuple[Step, Observation]:
-        """Take the joint actions; what ended restarts."""
+        """Take the joint actions [E, N] or [E, N, D]; environments that ended restart."""
         self._state, step = self._environment.step(self._keys(), self._state, action)
         step = _numpy(step)
         done = np.asarray(step.terminated, bool) | np.asarray(step.truncated, bool)
@@ -163,7 +173,7 @@ class CompiledBatch:
         return step, jax.tree.map(pick, _numpy(fresh), step.observation)
 
     def close(self) -> None:
-        """Nothing to stop."""
+        """Do nothing: no process or engine needs to be stopped."""
 
     def _keys(self) -> Array:
         self._key, now = jax.random.split(self._key)

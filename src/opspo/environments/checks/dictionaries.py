@@ -1,4 +1,4 @@
-"""What PettingZoo's dictionaries hold for one agent, compared with its spaces."""
+"""The entries of PettingZoo's dictionaries for one agent, checked against its spaces."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from opspo.errors import ConfigError
 
 
 def check_observation(recorder: Recorder, space: Any, observed: Any, where: str) -> None:
-    """An agent's observation, without its mask, against its space."""
+    """Check an agent's observation, without its mask, against its space."""
     for name, part, value in _parts(space, observed, ""):
         called = f"The observation{name}"
         if value is None:
@@ -25,7 +25,7 @@ def check_observation(recorder: Recorder, space: Any, observed: Any, where: str)
             numbers = np.asarray(value)
             floats = numbers.astype(np.float64)
         except (TypeError, ValueError):
-            _misfit(recorder, f"{called} is no array of numbers, but {value!r:.80}.", where)
+            _misfit(recorder, f"{called} is not an array of numbers, but {value!r:.80}.", where)
             continue
         if not np.isfinite(floats).all():
             recorder.problem(
@@ -50,13 +50,13 @@ def _misfit(recorder: Recorder, what: str, where: str) -> None:
     recorder.problem(
         "observation and space",
         what,
-        "Let `observation_space(agent)` say what `reset` and `step` give.",
+        "Make `observation_space(agent)` describe what `reset` and `step` return.",
         where=where,
     )
 
 
 def _as(space: Any, value: np.ndarray) -> Any:
-    """In the dtype and shape of its space, if nothing is lost by that."""
+    """The value in the dtype and shape of its space, if that loses nothing."""
     cast = value.astype(space.dtype).reshape(space.shape)
     if not np.array_equal(cast, value.reshape(space.shape)):
         return value
@@ -71,13 +71,13 @@ def _within(
         recorder.note(
             "beyond the bounds",
             f"{called} has {value[beyond][0]:.6g}, beyond the bounds of {box}.",
-            "Widen the bounds of `observation_space(agent)`: who scales by them is misled.",
+            "Widen the bounds of `observation_space(agent)`: they mislead whoever scales by them.",
             where=where,
         )
 
 
 def _parts(space: Any, value: Any, name: str) -> Iterator[tuple[str, Any, Any]]:
-    """The parts of a space without others in it, with its name and its value; None if it lacks."""
+    """The innermost parts of a space: each one's name, space and value (None if missing)."""
     if isinstance(space, spaces.Dict):
         for key, part in space.spaces.items():
             if key != MASK:
@@ -97,13 +97,13 @@ def _parts(space: Any, value: Any, name: str) -> Iterator[tuple[str, Any, Any]]:
 def check_mask(
     recorder: Recorder, space: Any, observed: Any, info: Mapping[str, Any] | None, where: str
 ) -> None:
-    """The mask in an agent's observation or info, if there is one."""
+    """Check the mask in an agent's observation or info, if there is one."""
     mask = (info or {}).get(MASK)
     if isinstance(observed, Mapping):
         mask = observed.get(MASK, mask)
     try:
         action = action_of(space, where)
-    except ConfigError:  # the adapter refuses it, and names the agent
+    except ConfigError:  # the adapter will refuse it and name the agent
         return
     if mask is None or not action.counts:
         return
@@ -113,7 +113,7 @@ def check_mask(
         recorder.problem(
             "shape: available_actions",
             f"The `{MASK}` does not fit the action space, {space}: {error}.",
-            "Give one entry for each choice.",
+            "It needs one entry for each choice.",
             where=where,
         )
         return
@@ -121,13 +121,13 @@ def check_mask(
         recorder.problem(
             "no action: alive",
             f"The `{MASK}` leaves no available action.",
-            "Every agent in `agents` needs an action at every step, if only one that does nothing.",
+            "Every agent in `agents` needs an action at every step, even if it does nothing.",
             where=where,
         )
 
 
 def check_reward(recorder: Recorder, reward: Any, where: str) -> None:
-    """One agent's reward of a step."""
+    """Check one agent's reward in a step."""
     try:
         value = np.asarray(reward, np.float64)
     except (TypeError, ValueError):
@@ -136,7 +136,7 @@ def check_reward(recorder: Recorder, reward: Any, where: str) -> None:
         recorder.problem(
             "shape: reward",
             f"The reward is {reward!r:.80}, not a number.",
-            "Give each agent one number.",
+            "Return one number for each agent.",
             where=where,
         )
     elif not np.isfinite(value).all():
@@ -149,12 +149,12 @@ def check_reward(recorder: Recorder, reward: Any, where: str) -> None:
 
 
 def check_flags(recorder: Recorder, flags: Mapping[str, Any], where: str) -> None:
-    """One agent's flags of a step, by the name of their dictionary."""
+    """Check one agent's flags in a step, keyed by the name of their dictionary."""
     for name, flag in flags.items():
         if not isinstance(flag, bool | np.bool_) and getattr(flag, "dtype", None) != np.bool_:
             recorder.problem(
                 f"dtype: {name}",
                 f"`{name}` holds {flag!r:.80}, which is not boolean.",
-                "Give True or False.",
+                "Return True or False.",
                 where=where,
             )

@@ -1,4 +1,4 @@
-"""Watching environments that are played side by side: how their episodes begin, go on and end."""
+"""Watching a batch of environments: how their episodes begin, continue and end."""
 
 from __future__ import annotations
 
@@ -12,43 +12,43 @@ from opspo.environments.checks.words import agent_name
 
 
 class Watch:
-    """The episodes of a batch. Arrays have a leading axis E."""
+    """The episodes of a batch, checked as they are played. Arrays have a leading axis E."""
 
     def __init__(self, subject: Subject, first: Observation) -> None:
         num_envs = len(np.asarray(first.alive))
         self._subject = subject
         self._numbers = Numbers(subject)
         self._episode = np.arange(1, num_envs + 1)
-        """[E] the number of each environment's episode"""
+        """[E] the number of each environment's current episode"""
         self._time = np.zeros(num_envs, int)
-        """[E] steps of that episode"""
+        """[E] steps taken in that episode"""
         self._first = self._before = first
         self._changes = self._starts_differ = False
         self._ends_are_starts = True
         self.finished = 0
-        """Episodes that ended, without those that were lost"""
+        """Number of episodes that ended, not counting lost ones"""
         self.steps = 0
-        """Of all environments together"""
+        """Number of steps in all environments together"""
         self._begin(first, np.arange(num_envs))
 
     @property
     def longest(self) -> int:
-        """Steps so far of the longest episode that is going on."""
+        """Steps so far in the longest of the current episodes."""
         return int(self._time.max())
 
     @property
     def oldest(self) -> int:
-        """Which environment that is in."""
+        """The environment with the longest of the current episodes."""
         return int(self._time.argmax())
 
     @property
     def next_step(self) -> str:
-        """The place that the next step is at; an engine does not say which environment raised."""
+        """Where the next step is: every environment, since an engine does not say which raised."""
         places = zip(self._episode, self._time + 1, strict=True)
         return " or ".join(f"episode {episode}, step {time}" for episode, time in places)
 
     def step(self, step: Step, following: Observation) -> None:
-        """What came of a step, and the observation to go on from."""
+        """Check a step's outcome and the observation to continue from."""
         self._time += 1
         self.steps += len(self._time)
         self._look(step.observation)
@@ -63,32 +63,32 @@ class Watch:
         self._go_on(step.observation, following, done)
 
     def finish(self) -> None:
-        """What can be said of all episodes together."""
+        """Record what only shows over all episodes together."""
         recorder, words = self._subject.recorder, self._subject.words
         self._numbers.finish()
         if self.steps and not self._changes:
             recorder.note(
                 "constant observation",
                 f"{words['observation']} never changed within an episode, in {self.steps} steps.",
-                "If the agents should see what happens, make it from the current state.",
+                "If agents should see what happens, compute it from the current state.",
             )
             return
         if int(self._episode.max()) > 1 and not self._starts_differ:
             recorder.note(
                 "constant start",
                 "All episodes start with the same observation.",
-                "If starts should vary, draw them from the key or seed that is given.",
+                "If starts should vary, draw them from the key or seed passed in.",
             )
         if self.finished > 1 and self._ends_are_starts:
             recorder.note(
                 "resets by itself",
                 "At the end of every episode, the observation is that of a start.",
-                "It must be the true last one. If `step` resets by itself, turn that off: the "
-                "value of a truncated end would be that of a new episode's start.",
+                "It must be the true last one. If `step` resets by itself, turn that off: "
+                "otherwise a truncated episode gets the value of a new episode's start.",
             )
 
     def where(self, e: int, agent: int | None = None, *, feature: int | None = None) -> str:
-        """A place in the play."""
+        """A place in the play, in words."""
         time = f"step {self._time[e]}" if self._time[e] else "at the reset"
         parts = [f"episode {self._episode[e]}", time]
         parts += [] if agent is None else [agent_name(self._subject.spec, agent)]
@@ -96,7 +96,7 @@ class Watch:
         return ", ".join(parts)
 
     def _begin(self, seen: Observation, begun: np.ndarray) -> None:
-        """Episodes start in those environments."""
+        """Note that episodes start in the environments `begun`."""
         self._look(seen)
         self._starts_differ |= any(not same(seen, self._first, e, 0) for e in begun)
         self._alive = np.asarray(seen.alive, bool)
@@ -118,14 +118,14 @@ class Watch:
                 "back to life",
                 f"{subject.words['alive']}: an agent that was dead is alive again within the "
                 "episode.",
-                "Keep it dead until the next reset. To give it nothing to do for a while, keep it "
-                "alive and leave one action available.",
+                "Keep it dead until the next reset. To idle it for a while, keep it alive with one "
+                "action available.",
                 where=self.where(e, i),
             )
         self._alive = alive
         if "observation" in subject.faulty or subject.words.adapted:
             return
-        # at an end, all may be dead and see the last of it
+        # at an end, all may be dead and still see the last state
         seeing = np.asarray(seen.observation).any(-1) & ~alive & ~done[:, None]
         for e, i in np.argwhere(seeing)[:1]:
             subject.recorder.note(
@@ -142,21 +142,21 @@ class Watch:
         for e in np.flatnonzero(~done & (self._time >= limit))[:1]:
             subject.recorder.problem(
                 "beyond the limit",
-                f"An episode goes on after step {limit}, but `spec.episode_limit` is {limit}, "
+                f"An episode continues after step {limit}, but `spec.episode_limit` is {limit}, "
                 "where training cuts it.",
-                f"Raise `spec.episode_limit` to the most steps of an episode, or "
+                f"Raise `spec.episode_limit` to the maximum length of an episode, or "
                 f"{subject.words.end}.",
                 where=self.where(e),
             )
 
     def _go_on(self, last: Observation, following: Observation, done: np.ndarray) -> None:
-        """From there, in a new episode where one ended."""
+        """Continue from `following`, in a new episode where one ended."""
         going, ended = np.flatnonzero(~done), np.flatnonzero(done)
         if not same(last, following, going, going):
             self._subject.recorder.problem(
                 "two observations",
-                "An episode goes on, but the observation to go on from is not that of the step.",
-                "`step` returns (Step, Observation): where no episode ended, the second is "
+                "An episode continues, but the observation to continue from is not the step's.",
+                "`step` returns (Step, Observation): where no episode ended, the second must equal "
                 "`Step.observation`.",
                 where=self.where(int(going[0])),
             )
@@ -168,17 +168,17 @@ class Watch:
         self._before = following
 
     def _like_a_start(self, last: Observation, following: Observation, ended: np.ndarray) -> bool:
-        """Whether those ends look like the next start, or like the only one that there is."""
+        """Whether those ends look like the next start, or like the only start there is."""
         only = not self._starts_differ and all(same(last, self._first, e, 0) for e in ended)
         return only or same(last, following, ended, ended)
 
 
 def same(a: Observation, b: Observation, i: Any = slice(None), j: Any = slice(None)) -> bool:
-    """Whether what is seen in environments i of `a` is what is seen in j of `b`."""
+    """Whether environments i of `a` and j of `b` have the same observations and states."""
     pairs = (a.observation, b.observation), (a.state, b.state)
     return all(equal(np.asarray(x)[i], np.asarray(y)[j]) for x, y in pairs)
 
 
 def equal(x: np.ndarray, y: np.ndarray) -> bool:
-    """Whether two arrays are the same; NaN is NaN."""
+    """Whether two arrays are equal; NaN equals NaN."""
     return np.array_equal(x, y, equal_nan=np.issubdtype(x.dtype, np.inexact))

@@ -1,4 +1,4 @@
-"""What a check found, each kind of thing once, with where it first happened."""
+"""What a check found: each kind once, with where it first happened."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that does not fit, or that is worth a look."""
+    """One thing that does not fit, or that deserves a look."""
 
     kind: str
-    """A short name, the same whatever the environment: a kind is reported once"""
+    """A short name that does not depend on the environment: each kind is reported once"""
     what: str
-    """What was expected and what came"""
+    """What was expected and what was found"""
     fix: str = ""
-    """What to do about it"""
+    """How to fix it"""
     where: str = ""
     """Where it first happened"""
     trace: str = ""
-    """The user's frames of an exception"""
+    """The user's frames, if there was an exception"""
 
     def __str__(self) -> str:
         where = f" ({self.where})" if self.where else ""
@@ -26,7 +26,7 @@ class Finding:
         return f"{line}\n{self.trace}" if self.trace else line
 
     def lines(self, label: str) -> list[str]:
-        """For a terminal, below each other."""
+        """The finding as lines for a terminal, the first starting with `label`."""
         parts = [f"{label}: {self.what}"]
         parts += [f"  where: {self.where}"] if self.where else []
         parts += [f"  fix: {self.fix}"] if self.fix else []
@@ -35,22 +35,22 @@ class Finding:
 
 @dataclass(frozen=True)
 class Report:
-    """The outcome of `opspo.check_env`; `print` shows it."""
+    """The result of `opspo.check_env`; `print` shows it."""
 
     name: str
-    """The environment's"""
+    """The environment's name"""
     problems: tuple[Finding, ...]
-    """What does not fit the specification, or cannot be trained on"""
+    """Whatever does not fit the specification or cannot be trained on"""
     notes: tuple[Finding, ...]
-    """What is allowed, and is often not meant"""
+    """Whatever is allowed but often unintended"""
     episodes: int
-    """Episodes that were played to their end"""
+    """Number of episodes played to their end"""
     steps: int
-    """Steps that were played, of all environments together"""
+    """Number of steps played, in all environments together"""
 
     @property
     def ok(self) -> bool:
-        """Whether there is no problem."""
+        """Whether there are no problems."""
         return not self.problems
 
     def __str__(self) -> str:
@@ -64,41 +64,41 @@ class Report:
 
 
 INDEPENDENT = ("not deterministic", "never ends")
-"""Kinds of problems that do not follow from others"""
+"""Kinds of problems that do not follow from other problems"""
 
 
 class Stop(Exception):
-    """What was found makes it impossible to go on; it is recorded."""
+    """The check cannot continue; the reason has been recorded."""
 
 
 class Recorder:
-    """Collects findings, and keeps the first of each kind."""
+    """Collects findings and keeps the first of each kind."""
 
     def __init__(self, name: str = "") -> None:
         self.name = name
-        """The environment's, as far as it is known"""
+        """The environment's name, as far as it is known"""
         self._problems: dict[str, Finding] = {}
         self._notes: dict[str, Finding] = {}
 
     @property
     def problems(self) -> tuple[Finding, ...]:
-        """Those so far."""
+        """The problems so far."""
         return tuple(self._problems.values())
 
     @property
     def notes(self) -> tuple[Finding, ...]:
-        """Those so far."""
+        """The notes so far."""
         return tuple(self._notes.values())
 
     def add(self, *findings: Finding) -> None:
-        """Problems that were found elsewhere."""
+        """Add problems that were found elsewhere."""
         for finding in findings:
             self._problems.setdefault(finding.kind, finding)
 
     def follow(self, other: Recorder) -> None:
-        """Take over what was found after these, by what they may have misled.
+        """Take over later findings, which these findings may have caused.
 
-        Where there are problems already, only what no other problem can bring about.
+        If there are problems already, take over only those that no other problem can cause.
         """
         alone = not self._problems
         self.add(*(p for p in other.problems if alone or p.kind in INDEPENDENT))
@@ -108,11 +108,11 @@ class Recorder:
     def problem(
         self, kind: str, what: str, fix: str = "", *, where: str = "", trace: str = ""
     ) -> None:
-        """What does not fit the specification."""
+        """Add something that does not fit the specification."""
         self.add(Finding(kind, what, fix, where, trace))
 
     def note(self, kind: str, what: str, fix: str = "", *, where: str = "") -> None:
-        """What is allowed, and is often not meant."""
+        """Add something that is allowed but often unintended."""
         self._notes.setdefault(kind, Finding(kind, what, fix, where))
 
 

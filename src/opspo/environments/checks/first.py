@@ -1,4 +1,4 @@
-"""What `opspo.train` looks at before it begins, and at an engine's first batches."""
+"""What `opspo.train` checks before it begins, and in an engine's first batches."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from opspo.errors import ConfigError
 
 
 def sound(environment: Environment) -> Environment:
-    """The environment, if its specification holds together and, in JAX, it can be compiled.
+    """Return the environment if its specification is consistent and, in JAX, it compiles.
 
     No episode is played.
 
     Raises:
-        ConfigError: it lists what does not fit.
+        ConfigError: something does not fit; the message lists all of it.
     """
     recorder = Recorder()
     spec = getattr(environment, "spec", None)
@@ -41,16 +41,16 @@ def sound(environment: Environment) -> Environment:
 
 
 class FirstLook:
-    """A `HostBatch` whose first observation and first step are compared with the specification.
+    """A `HostBatch` whose first observation and first step are checked against the specification.
 
-    What does not fit is a `ConfigError`, as is a part that is missing; without it, broadcasting
-    would teach a policy nonsense.
+    A mismatch or a missing part raises a `ConfigError`; unchecked, broadcasting would hide a wrong
+    shape and the policy would learn nonsense.
     """
 
     def __init__(self, batch: HostBatch, spec: EnvironmentSpec, num_envs: int) -> None:
         missing = missing_parts(batch)
         if missing and hasattr(batch, "close"):
-            batch.close()  # nobody else is going to
+            batch.close()  # nobody else will
         _require(spec.name, missing)
         self._batch, self._spec, self._num_envs = batch, spec, num_envs
         self._stepped = False
@@ -62,17 +62,17 @@ class FirstLook:
         return seen
 
     def step(self, action: np.ndarray) -> tuple[Step, Observation]:
-        """Take the joint actions."""
+        """Take the joint actions, int [E, N] or [E, N, D], or float [E, N, D]."""
         step, following = self._batch.step(action)
         if not self._stepped:
             self._check(step_faults, step, "`step`")
-            self._check(observation_faults, following, "`step`, the observation to go on from")
+            self._check(observation_faults, following, "`step`, the observation to continue from")
             self._stepped = True
         return step, following
 
     @property
     def lost_episodes(self) -> int:
-        """How many episodes were dropped so far because their worker died."""
+        """Number of episodes dropped so far because their worker died."""
         return self._batch.lost_episodes
 
     def close(self) -> None:
@@ -90,5 +90,5 @@ def _require(name: str, problems: tuple[Finding, ...]) -> None:
         raise ConfigError(
             f"{name} cannot be trained on:\n"
             + "\n".join(f"- {finding}" for finding in problems)
-            + "\n`opspo.check_env(environment)` plays some episodes and says more."
+            + "\n`opspo.check_env(environment)` plays some episodes and reports more."
         )

@@ -1,4 +1,4 @@
-"""Values of one instant: numbers, masks, flags. Arrays have a leading axis E of environments."""
+"""Checks of one instant's numbers, masks and flags. Arrays have a leading axis E."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from opspo.environments.checks.findings import Recorder
 from opspo.environments.checks.words import Words, agent_name
 
 LARGE = 1e6
-"""Numbers beyond this are worth a note"""
+"""Numbers whose absolute value exceeds this get a note"""
 
 Where = Callable[..., str]
 """(environment, agent=, feature=) → that place in the play, in words"""
@@ -20,24 +20,24 @@ Where = Callable[..., str]
 
 @dataclass(frozen=True)
 class Subject:
-    """What is checked, in which words, and where what is found goes."""
+    """What is checked, the words to describe it in, and where findings go."""
 
     spec: EnvironmentSpec
     words: Words
     recorder: Recorder
     faulty: set[str]
-    """Fields whose form is wrong, so that nothing can be said of their values"""
+    """Fields whose form is wrong, so that their values cannot be checked"""
 
 
 class Numbers:
-    """Whether numbers are finite, and how large the largest were."""
+    """Checks that numbers are finite, and notes the largest."""
 
     def __init__(self, subject: Subject) -> None:
         self._subject = subject
         self._largest: dict[str, tuple[float, str]] = {}
 
     def look(self, field: str, values: np.ndarray, where: Where) -> None:
-        """At one instant's values of a field, [E], [E, s] or, of an observation, [E, N, d]."""
+        """Check one instant's values of a field: [E], [E, s] or, for observations, [E, N, d]."""
         if field in self._subject.faulty:
             return
         values = np.asarray(values).astype(np.float64)
@@ -58,12 +58,12 @@ class Numbers:
             self._largest[field] = largest, _place(index, where)
 
     def finish(self) -> None:
-        """Note what was large."""
+        """Add a note for each field with large numbers."""
         for field, (value, where) in self._largest.items():
             self._subject.recorder.note(
                 f"large: {field}",
                 f"{self._subject.words[field]} reaches {value:.3g}.",
-                "Scale it: 32-bit numbers have 7 digits, and one large number hides the others.",
+                "Scale it: 32-bit numbers have 7 digits, so a large number swamps the others.",
                 where=where,
             )
 
@@ -75,13 +75,13 @@ def _place(index: tuple[int, ...], where: Where) -> str:
 
 
 _NO_ACTION = {
-    True: "Every agent needs an action at every step, if only one that does nothing.",
-    False: "Leave the dead one action, for example the first: it has no effect on the learning.",
+    True: "Every agent needs an action at every step, even if it does nothing.",
+    False: "Leave the dead one action, for example the first: it has no effect on learning.",
 }
 
 
 def check_masks(subject: Subject, available: np.ndarray, alive: np.ndarray, where: Where) -> None:
-    """Masks [E, N, A] or [E, N, D, A] of agents that are alive or not, [E, N]."""
+    """Check masks [E, N, A] or [E, N, D, A], for agents that are alive or not, [E, N]."""
     mask = subject.words["available_actions"]
     none = ~available.any(-1)
     if none.ndim == 3:
@@ -99,7 +99,7 @@ def check_masks(subject: Subject, available: np.ndarray, alive: np.ndarray, wher
 
 
 def _check_surplus(subject: Subject, available: np.ndarray, where: Where) -> None:
-    """That nobody may choose what is beyond its own choices."""
+    """Check that masks allow no agent a choice beyond its own."""
     spec = subject.spec
     field = "decision_counts" if spec.decision_counts else "action_counts"
     apart = available.reshape(*available.shape[:2], -1, available.shape[-1])
@@ -112,18 +112,18 @@ def _check_surplus(subject: Subject, available: np.ndarray, where: Where) -> Non
             subject.recorder.problem(
                 "action beyond the count",
                 f"{subject.words['available_actions']} allows {agent_name(spec, i)} action "
-                f"{count + beyond[0][-1]}{of}, but its own are 0 to {count - 1}: `spec.{field}` is "
+                f"{count + beyond[0][-1]}{of}, but it has only 0 to {count - 1}: `spec.{field}` is "
                 f"{getattr(spec, field)}.",
-                "Set the mask to False from its own number of actions on.",
+                "Set the mask to False beyond the agent's own number of actions.",
                 where=where(beyond[0][0], i),
             )
 
 
 def check_ends(subject: Subject, step: Step, numbers: Numbers, where: Where) -> np.ndarray:
-    """What belongs to an end: flags, win, outcomes.
+    """Check what belongs to the end of an episode: flags, win and outcomes.
 
     Returns:
-        Whether each environment's episode is over, [E].
+        Whether each environment's episode is over, [E] bool.
     """
     words = subject.words
     terminated, truncated = np.asarray(step.terminated, bool), np.asarray(step.truncated, bool)
@@ -132,7 +132,7 @@ def check_ends(subject: Subject, step: Step, numbers: Numbers, where: Where) -> 
         subject.recorder.problem(
             "both flags",
             f"{words['terminated']} and {words['truncated']} are both set.",
-            "Where the task itself ended, nothing was cut: `truncated & ~terminated`.",
+            "If the task itself ended, nothing was cut: use `truncated & ~terminated`.",
             where=where(e),
         )
     if "win" not in subject.faulty:
@@ -140,7 +140,7 @@ def check_ends(subject: Subject, step: Step, numbers: Numbers, where: Where) -> 
     for name in subject.spec.outcomes:
         field = f"outcome: {name}"
         if field not in subject.faulty:
-            # they count where the episode ended
+            # they count only where the episode ended
             values = np.asarray(step.outcome[name]).astype(np.float64)
             numbers.look(field, np.where(done, values, 0.0), where)
     if step.lost is not None:
@@ -154,7 +154,7 @@ def _check_wins(subject: Subject, win: np.ndarray, done: np.ndarray, where: Wher
         subject.recorder.problem(
             "win before the end",
             f"{words['win']} is set at a step that does not end the episode.",
-            "It counts at the last step only: set it where `terminated` or `truncated` is.",
+            "It counts only at the last step: set it where `terminated` or `truncated` is set.",
             where=where(e),
         )
     if win.any() and not subject.spec.has_win:
@@ -171,6 +171,6 @@ def _check_losses(subject: Subject, lost: np.ndarray, truncated: np.ndarray, whe
         subject.recorder.problem(
             "lost and going on",
             f"{subject.words['lost']} is set at a step that is not truncated.",
-            "A lost episode ends there: set `truncated`, and a reward of 0.",
+            "A lost episode ends at that step: set `truncated`, and a reward of 0.",
             where=where(e),
         )

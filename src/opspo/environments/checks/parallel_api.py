@@ -1,4 +1,4 @@
-"""Environments with PettingZoo's parallel API, checked in their own words while they are played."""
+"""Environments with PettingZoo's parallel API, checked in its own terms while they are played."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ STEP = ("observations", "rewards", "terminations", "truncations", "infos")
 
 
 def lacks(environment: Any, recorder: Recorder) -> bool:
-    """Whether it lacks what every parallel environment has; records that."""
+    """Whether the environment lacks part of the parallel API; if so, record it."""
     if hasattr(environment, "agent_iter") or hasattr(environment, "agent_selection"):
         recorder.problem(
             "turns",
-            "Its agents act in turn (PettingZoo's AEC API), and opspo steps all at once.",
+            "Its agents act in turn (PettingZoo's AEC API), but opspo steps all simultaneously.",
             "Wrap it: `pettingzoo.utils.conversions.aec_to_parallel(environment)`.",
         )
         return True
@@ -42,27 +42,27 @@ def lacks(environment: Any, recorder: Recorder) -> bool:
 
 
 def spied(make: Callable[[], Any], recorder: Recorder) -> Callable[[], Any]:
-    """A factory of the same environments, that says what does not fit."""
+    """A factory of the same environments that records whatever does not fit."""
     return lambda: Spy(make(), recorder)
 
 
 class Spy:
-    """A parallel environment that looks at what passes through it."""
+    """A parallel environment that checks everything that passes through it."""
 
     def __init__(self, environment: Any, recorder: Recorder) -> None:
         self._environment = environment
         self._recorder = recorder
         self._episode = self._time = 0
         self._out: set[Any] = set()
-        """Who is terminated or truncated, or is no longer listed"""
+        """Agents that are terminated, truncated or no longer listed"""
 
     def __getattr__(self, name: str) -> Any:
-        """Whatever else it has."""
+        """Pass any other attribute through."""
         return getattr(self._environment, name)
 
     def reset(self, *arguments: Any, **named: Any) -> Any:
-        """Start an episode."""
-        self._episode += bool(self._time) or not self._episode  # one without a step is none
+        """Start an episode and check what `reset` returns."""
+        self._episode += bool(self._time) or not self._episode  # no steps: not counted
         self._time, self._out = 0, set()
         returned = self._call("reset", *arguments, **named)
         if self._parts("reset", returned, ("observations", "infos")):
@@ -73,13 +73,13 @@ class Spy:
                 self._problem(
                     "nobody",
                     "`agents` is empty after `reset`.",
-                    "Set it to who takes part: `self.agents = self.possible_agents[:]`.",
+                    "Set it to the agents that take part: `self.agents = self.possible_agents[:]`.",
                 )
             self._look(agents, observations, infos)
         return returned
 
     def step(self, actions: Mapping[Any, Any]) -> Any:
-        """Take a step."""
+        """Take a step and check what it returns."""
         self._time += 1
         before = self._listed()
         acting = [agent for agent in before if agent not in self._out]
@@ -94,7 +94,7 @@ class Spy:
         return returned
 
     def state(self) -> Any:
-        """The state, if it has one."""
+        """Get the environment's state and check it."""
         state = self._environment.state()
         try:
             values = np.asarray(state, np.float64)
@@ -125,7 +125,7 @@ class Spy:
             raise
 
     def _parts(self, name: str, returned: Any, expected: tuple[str, ...]) -> bool:
-        """Whether it returned so many dictionaries."""
+        """Whether the call returned the expected dictionaries."""
         api = f"`{name}` returns ({', '.join(expected)}), each a dictionary by agent."
         if not isinstance(returned, tuple | list) or len(returned) != len(expected):
             self._problem(
@@ -152,7 +152,7 @@ class Spy:
             self._problem(
                 "strangers",
                 f"`{part}` has {unknown[0]!r}, which is not among `possible_agents`, {possible}.",
-                "List everybody there who may ever take part, by the same names.",
+                "List there every agent that may ever take part, by the same name.",
             )
 
     def _listed(self) -> list[Any]:
@@ -183,23 +183,23 @@ class Spy:
             return True
         self._problem(
             f"left out: {part}",
-            f"`{part}` has no entry of agent {agent!r}, who acted.",
-            "Give one for each agent that acted, at its last step, too.",
+            f"`{part}` has no entry for agent {agent!r}, which acted.",
+            "Return one for each agent that acted, also at its last step.",
             agent,
         )
         return False
 
     def _back(self, before: list[Any]) -> None:
-        """Who has left, or was never there, and is listed again."""
+        """Report agents that are listed although they had left, or were never there."""
         listed = self._listed()
         for agent in listed:
             if agent not in before:
                 self._problem(
                     "back to life",
-                    f"Agent {agent!r} is in `agents`, and was not one step before.",
-                    "Who has left stays out until the next `reset`, and all are there at the "
-                    "start. To give an agent nothing to do for a while, keep it in `agents` and "
-                    "let its `action_mask` leave one action.",
+                    f"Agent {agent!r} is in `agents`, but was not one step before.",
+                    "All agents are there at the start, and one that leaves stays out until the "
+                    "next `reset`. To idle an agent for a while, keep it in `agents` with an "
+                    "`action_mask` that leaves one action.",
                     agent,
                 )
         self._out |= set(before) - set(listed)
@@ -207,13 +207,13 @@ class Spy:
     def _look(
         self, agents: list[Any], observations: Mapping[Any, Any], infos: Mapping[Any, Any]
     ) -> None:
-        """What those who play on are given to see."""
+        """Check the observations and masks of the agents that continue to play."""
         for agent in agents:
             if agent not in observations:
                 self._problem(
                     "left out: observations",
-                    f"`observations` has no entry of agent {agent!r}, who is in `agents`.",
-                    "Give one for each of them.",
+                    f"`observations` has no entry for agent {agent!r}, which is in `agents`.",
+                    "Return one for each agent in it.",
                     agent,
                 )
                 continue

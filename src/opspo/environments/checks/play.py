@@ -1,4 +1,4 @@
-"""Random play of environments side by side, twice over to see whether it is the same."""
+"""Random play of a batch of environments, twice to see whether it repeats."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ from opspo.environments.frames import described, user_frames
 from opspo.errors import ConfigError, EngineError
 
 REPEATED = 200
-"""Steps that are played twice"""
+"""Number of steps that are played twice"""
 
 
 def play(
     environment: HostEnvironment, subject: Subject, *, episodes: int, seed: int, max_steps: int
 ) -> tuple[int, int]:
-    """Play until that many episodes have ended, with random available actions.
+    """Play random available actions until `episodes` episodes have ended.
 
-    What is found goes to the subject's recorder.
+    Findings go to the subject's recorder. Play also stops when an episode exceeds `max_steps`.
 
     Returns:
-        How many episodes ended, and how many steps were taken.
+        The number of episodes that ended and the number of steps taken.
     """
     try:
         with ExitStack() as stack:
@@ -51,9 +51,9 @@ def reported(
     recorder: Recorder,
     doing: str,
     where: str = "",
-    fix: str = "It must not raise, whenever it is called and whatever the available actions.",
+    fix: str = "It must not raise, whenever it is called and whichever available actions it gets.",
 ) -> Iterator[None]:
-    """Records what an environment raises.
+    """Record whatever an environment raises inside the block.
 
     Raises:
         Stop: it raised.
@@ -72,9 +72,9 @@ def _record(recorder: Recorder, error: Exception, doing: str, where: str, fix: s
         recorder.problem("refused", str(error), where=where)
         return
     said = f"raises {described(error)}"
-    if isinstance(error, EngineError):  # some lines, with the frames of the cause between them
+    if isinstance(error, EngineError):  # several lines, with the frames of the cause in between
         lines = (line for line in str(error).splitlines() if not line.startswith(" "))
-        said = f"cannot go on: {' '.join(lines)}"
+        said = f"cannot continue: {' '.join(lines)}"
     recorder.problem(
         f"raises: {doing}",
         f"{doing} {said.rstrip('.')}.",
@@ -85,7 +85,7 @@ def _record(recorder: Recorder, error: Exception, doing: str, where: str, fix: s
 
 
 class _Play:
-    """Two batches of the same seed, given the same actions."""
+    """Two batches with the same seed, given the same actions."""
 
     def __init__(
         self, environment: HostEnvironment, subject: Subject, seed: int, stack: ExitStack
@@ -94,20 +94,20 @@ class _Play:
         self._seed = seed
         self._stack = stack
         agents = subject.spec.num_agents
-        self._num_envs = 3 if agents == 2 else 2  # so that no axis is taken for another
+        self._num_envs = 3 if agents == 2 else 2  # so that no axis can be mistaken for another
         self._batch = self._opened(environment, "`open`")
-        # both at once, as groups of environments and evaluations are: they must share nothing
+        # both open together, like groups of environments and evaluations: they must share nothing
         self._twin: HostBatch | None = self._opened(environment, "`open`, called a second time,")
         self._rng = np.random.default_rng(seed)
 
     def go(self, episodes: int, max_steps: int) -> tuple[int, int]:
-        """Play until that many episodes have ended, or one of them goes on too long."""
+        """Play until that many episodes have ended, or one of them takes too long."""
         limit = self._subject.spec.episode_limit
         patience = min(limit, max_steps) if limit else max_steps
         with reported(self._recorder, "`reset`", "episode 1"):
             first = self._batch.reset()
         self._check_form(observation_faults, first, "`reset`")
-        first = copy.deepcopy(first)  # an engine may fill the same arrays at each step
+        first = copy.deepcopy(first)  # an engine may refill the same arrays at each step
         watch = Watch(self._subject, first)
         if self._twin:
             with reported(self._recorder, "`reset`", "episode 1"):
@@ -129,7 +129,7 @@ class _Play:
         return self._subject.recorder
 
     def _opened(self, environment: HostEnvironment, doing: str) -> HostBatch:
-        """A batch with all that it needs, closed at the end."""
+        """Open a batch that has at least `reset` and `step`, to be closed at the end."""
         with reported(self._recorder, doing):
             batch = environment.open(self._num_envs, self._seed)
         self._recorder.add(*missing_parts(batch))
@@ -147,13 +147,13 @@ class _Play:
             pass
 
     def _step(self, watch: Watch, seen: Observation) -> Observation:
-        """One step of both.
+        """Take one step in both batches.
 
         Returns:
-            The observation to go on from.
+            The observation to continue from.
 
         Raises:
-            Stop: there is no going on.
+            Stop: play cannot continue.
         """
         recorder, where = self._recorder, watch.next_step
         lead = (self._num_envs,)
@@ -164,13 +164,13 @@ class _Play:
             recorder.problem(
                 "returns: step",
                 f"`step` returns {found_kind(returned)}, not a tuple of 2.",
-                "It returns (Step, Observation): what came of the actions, and the observation "
-                "to go on from.",
+                "It must return (Step, Observation): the outcome of the actions, and the "
+                "observation to continue from.",
             )
             raise Stop
         step, following = returned
         self._check_form(step_faults, step, "`step`")
-        self._check_form(observation_faults, following, "`step`, the observation to go on from")
+        self._check_form(observation_faults, following, "`step`, the observation to continue from")
         step, following = copy.deepcopy((step, following))
         watch.step(step, following)
         self._check_workers(where)
@@ -189,16 +189,16 @@ class _Play:
 
     def _check_workers(self, where: str) -> None:
         if getattr(self._batch, "lost_episodes", 0):
-            self._twin = None  # what it does after that is its own
+            self._twin = None  # from here on the two may differ
             self._recorder.problem(
                 "worker died",
                 "An environment's worker died, and its episode was lost.",
-                "Run it in this process (`workers=False`) to see what it says.",
+                "Run it in this process (`workers=False`) to see its error.",
                 where=where,
             )
 
     def _compare(self, where: str, one: Any, other: Any) -> None:
-        """The two plays, which have had the same seed and the same actions."""
+        """Compare the two plays, which had the same seed and the same actions."""
         field = difference(one, other)
         if field:
             self._twin = None
@@ -206,8 +206,8 @@ class _Play:
                 "not deterministic",
                 "Two plays with the same seed and the same actions differ, first in "
                 f"{self._subject.words[field]}.",
-                "Draw only from the seed or key that is given, and share nothing between "
-                "environments: no global random numbers, no clock, no class attribute.",
+                "Draw only from the seed or key passed in, and share nothing between environments: "
+                "no global random numbers, no clock, no class attribute.",
                 where=where,
             )
 
@@ -216,7 +216,7 @@ class _Play:
         if limit:
             self._recorder.note(
                 "no end seen",
-                f"An episode was left after {max_steps} steps, before its limit of {limit}.",
+                f"An episode was abandoned after {max_steps} steps, before its limit of {limit}.",
                 "Check with a larger `max_steps` to see how episodes end.",
                 where=where,
             )
@@ -225,6 +225,6 @@ class _Play:
                 "never ends",
                 f"An episode has not ended after {max_steps} steps, and `spec.episode_limit` is 0.",
                 f"An episode without an end has no return: {self._subject.words.end}. If episodes "
-                "are so long, check with a larger `max_steps`.",
+                "are that long, check with a larger `max_steps`.",
                 where=where,
             )

@@ -1,4 +1,4 @@
-"""Whether the functions of a JAX environment depend on their arguments alone."""
+"""Whether the functions of a JAX environment depend only on their arguments."""
 
 from __future__ import annotations
 
@@ -16,14 +16,17 @@ from opspo.environments.checks.compiled import SIGNATURES, joint_action, traced
 from opspo.environments.checks.findings import Recorder
 
 _FIX = (
-    "JAX calls it once, while it compiles, and keeps what it came to then. Put what changes into "
-    "the state, and draw from the key, with `jax.random`."
+    "JAX calls it once, while it compiles, and keeps the result of that call. Put whatever changes "
+    "into the state, and draw from the key with `jax.random`."
 )
 
 
 @contextmanager
 def first_trace(recorder: Recorder) -> Iterator[None]:
-    """Around the first time that an environment is traced: what JAX has traced it may keep."""
+    """Watch the first trace of an environment for global random numbers and printing.
+
+    It must be the first, since JAX may cache what it has traced.
+    """
     python, numpy = random.getstate(), np.random.get_state()
     with redirect_stdout(io.StringIO()) as printed:
         yield
@@ -35,15 +38,15 @@ def first_trace(recorder: Recorder) -> Iterator[None]:
         recorder.note(
             "prints",
             f"`reset` or `step` prints {printed.getvalue().splitlines()[0]!r}.",
-            "It is printed only while JAX compiles: use `jax.debug.print`, or take it out.",
+            "It is printed only while JAX compiles: use `jax.debug.print`, or remove it.",
         )
 
 
 def check_purity(environment: Any, recorder: Recorder) -> None:
-    """Trace `reset` and `step` twice more, and see whether that changes anything.
+    """Trace `reset` and `step` twice more, and report whatever that changes.
 
     Raises:
-        Stop: they cannot be traced for several environments, by `jax.vmap`.
+        Stop: they cannot be traced for a batch of environments, with `jax.vmap`.
     """
     key = jax.eval_shape(lambda: jax.random.PRNGKey(0))
     action = joint_action(environment.spec)
@@ -51,13 +54,13 @@ def check_purity(environment: Any, recorder: Recorder) -> None:
     arguments = {"reset": (key,), "step": (key, state, action)}
     for name, given in arguments.items():
         before = _attributes(environment)
-        with redirect_stdout(io.StringIO()):  # said before
+        with redirect_stdout(io.StringIO()):  # already reported
             one, other = (_program(getattr(environment, name), given) for _ in range(2))
         changed = _changed(before, _attributes(environment))
         if changed:
             _impure(recorder, f"`{name}` changes the environment's attribute `{changed}`.")
         if one != other:
-            _impure(recorder, f"`{name}` compiles to another program each time.")
+            _impure(recorder, f"`{name}` compiles to a different program each time.")
     kept = _keeps_tracer(environment)
     if kept:
         _impure(recorder, f"`reset` or `step` keeps what it computes in the attribute `{kept}`.")
@@ -71,24 +74,24 @@ def _impure(recorder: Recorder, what: str) -> None:
 
 
 def _program(function: Any, arguments: tuple[Any, ...]) -> str:
-    """What JAX makes of a function, with the constants in it."""
+    """The program that JAX makes of a function, with its constants."""
 
-    def fresh(*given: Any) -> Any:  # another each time: JAX keeps what it has traced
+    def fresh(*given: Any) -> Any:  # a new function each time: JAX caches what it has traced
         return function(*given)
 
     closed = jax.make_jaxpr(fresh)(*arguments)
     constants = [np.asarray(c).tobytes() for c in closed.consts if isinstance(c, np.ndarray)]
-    # addresses of functions differ, and mean nothing
+    # the addresses of functions differ but mean nothing
     return re.sub(r"0x[0-9a-f]+", "", str(closed.jaxpr)) + repr(constants)
 
 
 def _attributes(environment: Any) -> dict[str, Any]:
-    """The environment's attributes, as values that can be compared later."""
+    """The environment's attributes, in a form that can be compared later."""
     return {name: _kept(value) for name, value in getattr(environment, "__dict__", {}).items()}
 
 
 def _kept(value: Any, depth: int = 3) -> Any:
-    """What tells whether it is the same later, even if it changes in place."""
+    """A stand-in that reveals whether the value changes later, even in place."""
     if isinstance(value, np.random.Generator):
         value = value.bit_generator.state
     elif isinstance(value, np.random.RandomState):
@@ -106,7 +109,7 @@ def _kept(value: Any, depth: int = 3) -> Any:
 
 
 def _keeps_tracer(environment: Any) -> str:
-    """The name of an attribute with a value that was there while JAX compiled; "" if none."""
+    """The name of an attribute that holds a value from tracing; "" if there is none."""
     for name, value in getattr(environment, "__dict__", {}).items():
         if any(isinstance(x, jax.core.Tracer) for x in jax.tree.leaves(value)):
             return name
@@ -114,6 +117,6 @@ def _keeps_tracer(environment: Any) -> str:
 
 
 def _changed(before: dict[str, Any], after: dict[str, Any]) -> str:
-    """The name of an attribute that is another now; "" if there is none."""
+    """The name of an attribute that has changed; "" if there is none."""
     names = sorted(before.keys() | after.keys())
     return next((n for n in names if before.get(n, _kept) != after.get(n, _kept)), "")

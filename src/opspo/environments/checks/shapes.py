@@ -1,4 +1,4 @@
-"""Shapes and dtypes of observations and steps, of arrays or of what stands for them."""
+"""Shapes and dtypes of observations and steps, whether concrete or traced."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ Faults = dict[str, Finding]
 
 @dataclass(frozen=True)
 class Field:
-    """What a field of an observation or a step must look like."""
+    """The required form of a field of an observation or a step."""
 
     axes: str
-    """Their letters, without brackets"""
+    """The letters of the axes, without brackets"""
     shape: tuple[int, ...]
     boolean: bool = False
     per_agent: str = ""
-    """Why there is one for the whole team, where one for each agent is a common mistake"""
+    """The fix if it has one value per agent, a common mistake for a value of the whole team"""
 
 
 def observation_fields(spec: EnvironmentSpec) -> dict[str, Field]:
-    """Of one environment's observation; without a mask where actions are continuous."""
+    """The fields of one environment's observation; no mask if actions are continuous."""
     n = spec.num_agents
     fields = {
         "observation": Field("N, d", (n, spec.observation_size)),
         "state": Field(
             "s",
             (spec.state_size,),
-            per_agent="The critic sees one state of the whole team: drop the axis of the agents.",
+            per_agent="The critic sees one state of the whole team: drop the agent axis.",
         ),
         "alive": Field("N", (n,), boolean=True),
     }
@@ -49,15 +49,15 @@ def observation_fields(spec: EnvironmentSpec) -> dict[str, Field]:
 
 
 def step_fields(spec: EnvironmentSpec) -> dict[str, Field]:
-    """Of what came of one environment's step, its observation aside."""
-    ended = "The team's episode has one end: give one flag, such as the flags' `.all()`."
+    """The fields of one environment's step, apart from the observation."""
+    ended = "The team's episode has one end: return one flag, such as the flags' `.all()`."
     return {
         "reward": Field(
-            "", (), per_agent="The team has one reward: return the mean or the sum of the agents'."
+            "", (), per_agent="The team has one reward: return the agents' mean or sum."
         ),
         "terminated": Field("", (), boolean=True, per_agent=ended),
         "truncated": Field("", (), boolean=True, per_agent=ended),
-        "win": Field("", (), boolean=True, per_agent="The team wins or does not: give one flag."),
+        "win": Field("", (), boolean=True, per_agent="The team wins or does not: return one flag."),
         **{f"outcome: {name}": Field("", ()) for name in spec.outcomes},
     }
 
@@ -68,10 +68,10 @@ def observation_faults(
     """What is wrong with the form of an observation.
 
     Args:
-        spec: the sizes.
-        seen: an `Observation`, of arrays or of `jax.ShapeDtypeStruct`.
-        lead: the axes before those of one environment: (), or (E,).
-        where: what returned it.
+        spec: the environment's specification.
+        seen: an `Observation` of arrays or of `jax.ShapeDtypeStruct`s.
+        lead: the axes in front of those of one environment: () or (E,).
+        where: what returned it, for the message.
     """
     if not all(
         hasattr(seen, name) for name in ("observation", "state", "available_actions", "alive")
@@ -81,7 +81,7 @@ def observation_faults(
     if not spec.num_actions and getattr(seen, "available_actions", None) is not None:
         faults["available_actions"] = Finding(
             "surplus: available_actions",
-            f"{OWN['available_actions']} is given, but actions are continuous "
+            f"{OWN['available_actions']} is set, but actions are continuous "
             "(`spec.num_actions` is 0).",
             "Set it to None, or set `spec.num_actions` to the number of choices.",
             where,
@@ -90,7 +90,7 @@ def observation_faults(
 
 
 def step_faults(spec: EnvironmentSpec, step: Any, *, lead: tuple[int, ...], where: str) -> Faults:
-    """What is wrong with the form of a step; arguments as of `observation_faults`."""
+    """What is wrong with the form of a step; the arguments are as for `observation_faults`."""
     if not all(
         hasattr(step, name) for name in ("observation", "reward", "terminated", "truncated")
     ):
@@ -113,7 +113,7 @@ def step_faults(spec: EnvironmentSpec, step: Any, *, lead: tuple[int, ...], wher
 
 
 def missing_parts(batch: Any) -> tuple[Finding, ...]:
-    """What a `HostBatch` lacks, if anything."""
+    """The parts that a `HostBatch` lacks, as at most one finding."""
     parts = ("reset", "step", "close", "lost_episodes")
     missing = [f"`{name}`" for name in parts if not hasattr(batch, name)]
     if not missing:
@@ -122,14 +122,14 @@ def missing_parts(batch: Any) -> tuple[Finding, ...]:
         Finding(
             "missing: batch",
             f"What `open` returns has no {', '.join(missing)}.",
-            "opspo.environments.base.HostBatch shows what a batch has: `reset`, `step`, `close` "
+            "opspo.environments.base.HostBatch shows what a batch needs: `reset`, `step`, `close` "
             "and `lost_episodes`.",
         ),
     )
 
 
 def playable(faults: Faults) -> bool:
-    """Whether an environment can be played all the same: the rest of a step is left unread."""
+    """Whether an environment can be played despite its faults, which are only in unread fields."""
     unread = ("reward", "win", "lost", "outcome")
     return all(
         name.partition(": ")[0] in unread or finding.kind.startswith(("dtype", "surplus"))
@@ -140,14 +140,14 @@ def playable(faults: Faults) -> bool:
 def _no_struct(expected: str, found: Any, where: str) -> Finding:
     return Finding(
         f"missing: {expected}",
-        f"{expected[0].upper()}{expected[1:]} is expected, but {found_kind(found)} came.",
+        f"Expected {expected}, but got {found_kind(found)}.",
         "Both classes are in opspo.environments.base; docs/environments/own.md has an example.",
         where,
     )
 
 
 def found_kind(value: Any) -> str:
-    """What a value is, in a few words."""
+    """A short description of a value's kind."""
     if isinstance(value, tuple):
         return f"a tuple of {len(value)}"
     if hasattr(value, "shape") and hasattr(value, "dtype"):
@@ -181,16 +181,16 @@ def _value(whole: Any, name: str) -> Any:
 def _fault(
     spec: EnvironmentSpec, field: Field, found: Any, lead: tuple[int, ...]
 ) -> tuple[str, str, str] | None:
-    """Kind, what is wrong, and what to do about it."""
+    """The kind of fault, what is wrong, and the fix; None if nothing is."""
     expected = f"{_shape((*lead, *field.shape))}{_legend(spec, field, lead)}"
     if found is None:
         what = "booleans" if field.boolean else "numbers"
-        return "missing", "is missing.", f"Give an array of {what} of shape {expected}."
+        return "missing", "is missing.", f"Return an array of {what} of shape {expected}."
     if not hasattr(found, "shape") or not hasattr(found, "dtype"):
         return (
             "shape",
             f"is of type {type(found).__name__}, not an array.",
-            f"Give an array of shape {expected}.",
+            f"Return an array of shape {expected}.",
         )
     shape = tuple(found.shape)
     if shape != (*lead, *field.shape):
@@ -210,7 +210,7 @@ def _dtype_fault(field: Field, dtype: Any) -> tuple[str, str, str] | None:
     real = jnp.issubdtype(dtype, jnp.integer) or jnp.issubdtype(dtype, jnp.floating)
     if boolean or real:
         return None
-    return "dtype", f"is {dtype}, not real numbers.", "Give floats, integers or booleans."
+    return "dtype", f"is {dtype}, not real numbers.", "Return floats, integers or booleans."
 
 
 def _shape_fix(
@@ -219,11 +219,11 @@ def _shape_fix(
     if field.per_agent and shape == (*lead, spec.num_agents, *field.shape):
         return field.per_agent
     if lead and shape == field.shape:
-        return f"Add the axis of the environments in front: there are {lead[0]} side by side."
+        return f"Add a leading axis for the environments: the batch has {lead[0]} of them."
     if field.shape and shape == (*lead, *field.shape[1:]):
-        return f"Give each of the {spec.num_agents} agents a row of its own."
+        return f"Return one row for each of the {spec.num_agents} agents."
     if shape == (*lead, *reversed(field.shape)):
-        return "The axes are in another order: transpose it."
+        return "The axes are in a different order: transpose it."
     return "Change the array, or the sizes in `spec`."
 
 
@@ -241,7 +241,7 @@ _SIZES = {
 
 
 def _legend(spec: EnvironmentSpec, field: Field, lead: tuple[int, ...]) -> str:
-    """Which of the specification's sizes a shape is made of."""
+    """The sizes in the specification that a shape consists of."""
     if not field.axes:
         return ", one for the whole team"
     letters = field.axes.split(", ")

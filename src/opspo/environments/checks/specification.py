@@ -15,7 +15,7 @@ _COUNTS = {"num_actions": 0, "action_size": 0, "episode_limit": 0}
 
 
 def specification_problems(spec: Any) -> tuple[Finding, ...]:
-    """Everything in a specification that cannot be, whatever the environment does."""
+    """Everything in a specification that is impossible, whatever the environment does."""
     if not isinstance(spec, EnvironmentSpec):
         return (
             Finding(
@@ -25,7 +25,7 @@ def specification_problems(spec: Any) -> tuple[Finding, ...]:
             ),
         )
     numbers = tuple(_numbers(spec))
-    # what follows compares them
+    # the rest compares these numbers, so they must be right first
     return numbers or (*_actions(spec), *_names(spec))
 
 
@@ -59,8 +59,8 @@ def _each_agents(spec: EnvironmentSpec, name: str, most: str) -> Iterator[Findin
     elif values and len(values) != spec.num_agents:
         yield Finding(
             f"specification: {name}",
-            f"`spec.{name}` is of length {len(values)}, but there are {spec.num_agents} agents.",
-            "Give one for each agent, or () where all are the same.",
+            f"`spec.{name}` has length {len(values)}, but there are {spec.num_agents} agents.",
+            "Give one number per agent, or () if all are the same.",
         )
     elif any(not _is_integer(n) or not 1 <= n <= limit for n in values):
         yield Finding(
@@ -79,10 +79,10 @@ def _decisions(spec: EnvironmentSpec) -> Iterator[Finding]:
     elif values and [len(own) for own in values] != sizes:
         yield Finding(
             "specification: decision_counts",
-            f"`spec.decision_counts` has {[len(own) for own in values]} decisions of the agents, "
-            f"which have {sizes}.",
-            "Give each agent a number for each of its decisions, or () where all have "
-            "`spec.num_actions` choices. Of one decision, that is `spec.action_counts`.",
+            f"`spec.decision_counts` has {[len(own) for own in values]} decisions per agent, but "
+            f"the agents have {sizes}.",
+            "Give each agent one number per decision, or () if all have `spec.num_actions` "
+            "choices. For agents with a single decision, set `spec.action_counts` instead.",
         )
     elif any(not _is_integer(n) or not 1 <= n <= spec.num_actions for own in values for n in own):
         yield Finding(
@@ -102,7 +102,7 @@ def _names(spec: EnvironmentSpec) -> Iterator[Finding]:
             yield Finding(
                 f"specification: {name}",
                 f"`spec.{name}` has a name twice: {tuple(values)}.",
-                "Give each a name of its own.",
+                "Give each its own name.",
             )
         elif name == "agents" and values and len(values) != spec.num_agents:
             yield Finding(
@@ -114,7 +114,7 @@ def _names(spec: EnvironmentSpec) -> Iterator[Finding]:
     if not isinstance(spec.name, str) or not spec.name:
         yield Finding(
             "specification: name",
-            f"`spec.name` is {spec.name!r}, but must be a string that is not empty.",
+            f"`spec.name` is {spec.name!r}, but must be a non-empty string.",
             "Give the environment a name, for messages and the run's files.",
         )
 
@@ -124,7 +124,7 @@ def _is_integer(value: Any) -> bool:
 
 
 def _listed(values: Any) -> bool:
-    """Whether it is a sequence; of a string, its letters would count."""
+    """Whether it is a sequence, but not a string, which is a sequence of letters."""
     return isinstance(values, Sequence) and not isinstance(values, str)
 
 

@@ -1,4 +1,4 @@
-"""Whether two plays come to the same."""
+"""Whether two plays are the same."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from opspo.environments.checks.episodes import equal
 
 
 def difference(one: Any, other: Any) -> str:
-    """The first field in which two plays differ, "" if there is none.
+    """The first field in which two plays differ; "" if there is none.
 
     Args:
         one: an `Observation`, a `Step`, or a tuple of both.
-        other: the same of the other play.
+        other: the same from the other play.
     """
     if isinstance(one, tuple | list):
         found = (difference(a, b) for a, b in zip(one, other, strict=True))
@@ -34,7 +34,7 @@ def difference(one: Any, other: Any) -> str:
 
 
 def _close(a: np.ndarray, b: np.ndarray) -> bool:
-    """Whether two arrays are the same up to rounding, which a GPU does not repeat."""
+    """Whether two arrays are equal up to rounding, which a GPU does not reproduce."""
     if a.shape == b.shape and np.issubdtype(a.dtype, np.inexact):
         return np.allclose(a, b, rtol=1e-4, atol=1e-5, equal_nan=True)
     return equal(a, b)

@@ -1,4 +1,4 @@
-"""What an environment's own documentation calls its parts, for messages."""
+"""The names that an environment's own documentation has for its parts, for messages."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ class Words:
 
     fields: Mapping[str, str]
     end: str
-    """How an episode is ended"""
+    """How to end an episode"""
     adapted: bool = False
-    """Whether an adapter of this library makes the observations of the dead"""
+    """Whether one of this library's adapters makes the observations of dead agents"""
 
     def __getitem__(self, field: str) -> str:
         """The name of a field; outcomes are called `outcome: <name>`."""
@@ -39,7 +39,7 @@ OWN = Words(
     },
     end="set `Step.truncated` at the last step that an episode may take",
 )
-"""Environments with this library's own protocols"""
+"""For environments that follow this library's own protocols"""
 
 PARALLEL = Words(
     fields={
@@ -57,7 +57,7 @@ PARALLEL = Words(
     end="set `truncations[agent]` to True for every agent at the last step of an episode",
     adapted=True,
 )
-"""Environments with PettingZoo's parallel API"""
+"""For environments with PettingZoo's parallel API"""
 
 
 def agent_name(spec: EnvironmentSpec, index: int) -> str:
