@@ -20,7 +20,7 @@ SHORTER = {
         *("--evaluation.final-episodes", "2"),
     ],
     "resume --total-steps": ["--total-steps", "640"],
-    "theory": ["--problems", "14", "--search", "0"],
+    "theory": ["--problems", "2", "--search", "0"],
     "bench env": ["--rounds", "1", "--num-envs", "2", "--num-steps", "2"],
     "bench train": [
         *("--rounds", "1", "--rollout.num-envs", "4", "--rollout.num-steps", "20"),
