@@ -45,6 +45,17 @@ def strict(request):
         yield
 
 
+def pytest_collection_modifyitems(items):
+    """What a program is compiled for comes together, and so mostly to the same worker."""
+    files = {path: n for n, path in enumerate(dict.fromkeys(item.path for item in items))}
+
+    def place(item):
+        parameters = item.callspec.params if hasattr(item, "callspec") else {}
+        return files[item.path], str(parameters.get("which", ""))
+
+    items.sort(key=place)
+
+
 MOST_MEMORY = 4 * 2**30
 """Bytes that a worker may hold before it drops what it has compiled"""
 
