@@ -82,7 +82,8 @@ def test_no_folder_is_made_for_devices_that_are_not_there(tmp_path):
 def test_what_was_compiled_is_there_for_the_next_process(tmp_path):
     flags = ["--env", "probe/credit", "--total-steps", "64", "--no-tensorboard"]
     flags += ["--rollout.num-envs", "4", "--rollout.num-steps", "16", "--policy.hidden-sizes", "16"]
-    flags += ["--evaluation.final-episodes", "0", "--run-dir", str(tmp_path / "run"), "--overwrite"]
+    flags += ["--algo", "mappo", "--evaluation.final-episodes", "0"]
+    flags += ["--run-dir", str(tmp_path / "run"), "--overwrite"]
     caches = {"XDG_CACHE_HOME": str(tmp_path), "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
     # as a user would have it, optimised to the full
     ours = ("JAX_COMPILATION_CACHE_DIR", "XLA_FLAGS")

@@ -254,11 +254,11 @@ def test_the_first_agents_weight_is_one_and_others_are_learned(state_weight, equ
         f"probe/{game}",
         shared=False,
         state_weight=state_weight,
-        density=DensityConfig(iterations=3, samples=32, equation=equation),
+        density=DensityConfig(iterations=3, samples=32, equation=equation, hidden_sizes=(32,)),
     )
     _, history = run(config, 5)
     size = np.array([row["positions"]["state_weight_ess"] for row in history])
     np.testing.assert_allclose(size[:, 0], 1, rtol=1e-6)
     assert size[:, 1].min() > 0.3
     if game == "termination":
-        assert size[:, 1].min() < 0.998  # on two seeds at most 0.9963
+        assert size[:, 1].min() < 0.998  # at most 0.9953
