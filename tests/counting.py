@@ -57,6 +57,8 @@ class OnHost:
 
     def __init__(self, inner, raises=None):
         self.inner, self.spec = inner, inner.spec
+        self.observe = jax.jit(jax.vmap(inner.observe))
+        self.step = jax.jit(jax.vmap(lambda state: inner.step(None, state, None)[1]))
         self.raises = dict(raises or {})
 
     def count(self, call):
@@ -80,8 +82,7 @@ class OnHostBatch:
         self.state = np.zeros(num_envs, int)
 
     def observe(self):
-        seen = jax.vmap(self.environment.inner.observe)(jnp.asarray(self.state))
-        return jax.tree.map(np.asarray, seen)
+        return jax.tree.map(np.asarray, self.environment.observe(self.state))
 
     def reset(self):
         self.environment.count("reset")
@@ -90,9 +91,7 @@ class OnHostBatch:
 
     def step(self, action):
         self.environment.count("step")
-        inner = self.environment.inner
-        _, step = jax.vmap(lambda s: inner.step(None, s, None))(jnp.asarray(self.state))
-        step = jax.tree.map(np.asarray, step)
+        step = jax.tree.map(np.asarray, self.environment.step(self.state))
         self.state += 1
         self.state[step.terminated] = 0
         return step, self.observe()
