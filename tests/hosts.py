@@ -1,6 +1,9 @@
 """A JAX probe played as an engine outside of JAX."""
 
+from functools import cache
+
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from opspo.environments import make_env
@@ -20,33 +23,50 @@ class OnHost:
         return batch
 
 
+@cache
+def functions(inner, num_envs):
+    """Reset and step of all environments; each hands on the key as well."""
+
+    def keys(key):
+        key, now = jax.random.split(key)
+        return key, jax.random.split(now, num_envs)
+
+    @jax.jit
+    def reset(key):
+        key, now = keys(key)
+        return key, *jax.vmap(inner.reset)(now)
+
+    @jax.jit
+    def step(key, state, action):
+        key, now = keys(key)
+        state, step = jax.vmap(inner.step)(now, state, action)
+        key, *fresh = reset(key)
+        done = step.terminated | step.truncated
+
+        def pick(new, old):
+            return jnp.where(done.reshape(done.shape + (1,) * (old.ndim - 1)), new, old)
+
+        return key, step, *jax.tree.map(pick, tuple(fresh), (state, step.observation))
+
+    return reset, step
+
+
 class Batch:
     def __init__(self, inner, num_envs, seed):
         self.num_envs, self.key = num_envs, jax.random.PRNGKey(seed)
-        self._reset = jax.jit(jax.vmap(inner.reset))
-        self._step = jax.jit(jax.vmap(inner.step))
+        self._reset, self._step = functions(inner, num_envs)
         self.lost_episodes = 0
         self.closed = False
 
-    def _keys(self):
-        self.key, now = jax.random.split(self.key)
-        return jax.random.split(now, self.num_envs)
-
     def reset(self):
-        self.state, seen = jax.device_get(self._reset(self._keys()))
+        self.key, self.state, seen = jax.device_get(self._reset(self.key))
         return seen
 
     def step(self, action):
         assert isinstance(action, np.ndarray)
-        state, step = jax.device_get(self._step(self._keys(), self.state, action))
-        done = step.terminated | step.truncated
-        fresh_state, fresh = jax.device_get(self._reset(self._keys()))
-
-        def pick(new, old):
-            return np.where(done.reshape(done.shape + (1,) * (old.ndim - 1)), new, old)
-
-        self.state = jax.tree.map(pick, fresh_state, state)
-        return step, jax.tree.map(pick, fresh, step.observation)
+        found = jax.device_get(self._step(self.key, self.state, action))
+        self.key, step, self.state, seen = found
+        return step, seen
 
     def close(self):
         self.closed = True
