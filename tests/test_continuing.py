@@ -141,7 +141,11 @@ def files(folder):
 @pytest.mark.parametrize(
     ("arguments", "error", "says"),
     [
-        ({"total_steps": 700}, RunError, r"--total-steps is 700, but checkpoint 4 .*1,024 already"),
+        (
+            {"total_steps": 700},
+            RunError,
+            r"--total-steps is 700, but checkpoint 4 .*already done 1,024",
+        ),
         ({"total_steps": 0}, ConfigError, "total_steps must be at least 1"),
         ({"total_steps": 9999, "checkpoint": 77}, RunError, "no checkpoint 77"),
         ({"total_steps": 9999, "environment": Reach()}, RunError, "is not the one"),

@@ -72,12 +72,12 @@ class Observation:
     observation: Array
     """[N, d], zeros for a dead agent"""
     state: Array
-    """[s]"""
+    """[s] the global state, for the critic"""
     available_actions: Array | None
     """[N, A] bool, or [N, D, A] for D decisions, with at least one true per decision; None for
     continuous actions"""
     alive: Array
-    """[N] bool"""
+    """[N] bool, false once an agent is dead"""
 
 
 @struct.dataclass
@@ -86,7 +86,7 @@ class Step:
 
     observation: Observation
     reward: Array
-    """[] the team's"""
+    """[] the team's reward"""
     terminated: Array
     """[] bool, the task itself ended"""
     truncated: Array

@@ -16,10 +16,20 @@ from opspo.config import (
     TrainConfig,
     ValueConfig,
 )
+from opspo.errors import ConfigError
 
 
 def written_out(env: str, algo: str) -> TrainConfig:
-    """A plain run of an algorithm: what the paper's tables and A2PO's settings leave open."""
+    """A plain run of an algorithm: what the paper's tables and A2PO's settings leave open.
+
+    Raises:
+        ConfigError: the algorithm came later than the papers.
+    """
+    if algo not in CHOICES:
+        raise ConfigError(
+            f"preset: the papers have no settings for algo '{algo}'. They have some for "
+            f"{', '.join(CHOICES)}. Take --preset default."
+        )
     return TrainConfig(
         env=env,
         algo=algo,

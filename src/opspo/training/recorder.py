@@ -85,7 +85,7 @@ class Recorder:
 
     @property
     def how_to_resume(self) -> str:
-        """The command that resumes the run; the call if environment or algorithm are your own."""
+        """The command that resumes the run; the call for your own environment or algorithm."""
         path, given = str(self.folder.path), ""
         if self.config.env.partition("/")[0] not in FAMILIES:
             given += ", environment=..."
