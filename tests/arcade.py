@@ -13,9 +13,8 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from small import small_config
+from small import alike, small_config
 
-from opspo.algorithms import ALGORITHMS
 from opspo.config import TrainConfig
 from opspo.environments import make_env
 from opspo.environments.base import EnvironmentSpec
@@ -147,14 +146,7 @@ class Machine:
     def __init__(self, config: TrainConfig, games: tuple[str, ...]) -> None:
         self.games = games
         self._iterate = jax.jit(lambda where, state: _learner(config, games, where).iterate(state))
-        # without state weights that learn, algorithms differ in the update only, so that the
-        # other programs are the same for all
-        algo = "ippo" if config.algorithm.critic == "local" else "mappo"
-        algorithm = ALGORITHMS[algo]()
-        self._same = {
-            "config": dataclasses.replace(config, algo=algo, algorithm=algorithm, seed=0),
-            "games": games,
-        }
+        self._same = {"config": alike(config), "games": games}
 
     def _where(self, game, scrambled=NOBODY):
         return jnp.array(self.games.index(game)), jnp.array(scrambled)

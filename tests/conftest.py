@@ -8,11 +8,16 @@ from pathlib import Path
 # Many tests compile the same programs, some in processes of their own: let them share.
 CACHE = Path(__file__).parent.parent / ".jax_cache"
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(CACHE))
-os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.3")
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 
 # Nearly all programs of the tests run for less time than they take to compile. An own flag wins.
-QUICKLY = "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
-os.environ["XLA_FLAGS"] = f"{QUICKLY} {os.environ.get('XLA_FLAGS', '')}"
+QUICKLY = (
+    "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false "
+    "--xla_cpu_parallel_codegen_split_count=1"
+)
+GIVEN = os.environ.get("XLA_FLAGS", "")
+if QUICKLY not in GIVEN:  # as in a process that a test has started: the same flags, the same cache
+    os.environ["XLA_FLAGS"] = f"{QUICKLY} {GIVEN}"
 
 import jax  # noqa: E402
 import pytest  # noqa: E402

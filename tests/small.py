@@ -56,6 +56,15 @@ def small_config(
     )
 
 
+def alike(config: TrainConfig) -> TrainConfig:
+    """What begins and plays as this does, for all algorithms without state weights that learn.
+
+    They differ in the update only, so that tests need the programs before it once for all.
+    """
+    algo = "ippo" if config.algorithm.critic == "local" else "mappo"
+    return dataclasses.replace(config, algo=algo, algorithm=ALGORITHMS[algo](), seed=0)
+
+
 @lru_cache(maxsize=64)
 def learner_of(config: TrainConfig) -> tuple[Learner, Any]:
     """The learner and its compiled iteration, which does not depend on the seed."""

@@ -11,9 +11,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from oracles import training as oracle
-from small import collect, learn, learner_of, small_config
+from small import alike, collect, learn, small_config
 
 from opspo.algorithms import ALGORITHMS
+from opspo.environments import make_env
 from opspo.environments.base import EnvironmentSpec, Observation, Step
 from opspo.estimators.normalise import mean_and_deviation
 from opspo.training.assembly import make_learner
@@ -26,9 +27,7 @@ SHARING = pytest.mark.parametrize("shared", [True, False], ids=["shared", "separ
 @pytest.fixture(autouse=True)
 def x64():
     with jax.enable_x64(True):
-        learner_of.cache_clear()
         yield
-        learner_of.cache_clear()
 
 
 class Solo:
@@ -67,16 +66,26 @@ class Solo:
         )
 
 
+SOLO = Solo()
+
+
 def wide(tree):
     return jax.tree.map(lambda x: x.astype(float) if x.dtype == jnp.float32 else x, tree)
 
 
-def prepare(config, environment=None):
-    """Learner, state and a batch of experience, in 64 bits."""
-    learner = make_learner(config, environment) if environment else learner_of(config)[0]
+@cache
+def begun(config, environment):
+    """A state and a batch of experience, in 64 bits."""
+    learner = make_learner(config, environment or make_env(config.env))
     state = jax.jit(learner.init)(0)
     trajectory = jax.jit(lambda s: collect(learner, s))(state)
-    return learner, wide(state), wide(trajectory)
+    return wide(state), wide(trajectory)
+
+
+def prepare(config, environment=None):
+    """Learner, state and a batch of experience, in 64 bits."""
+    learner = make_learner(config, environment or make_env(config.env))
+    return learner, *begun(alike(config), environment)
 
 
 def update(learner, state, trajectory):
@@ -95,7 +104,7 @@ def assert_close(left, right):
 
 
 def distance(left, right):
-    gaps = jax.tree.map(lambda a, b: float(jnp.abs(a - b).max()), left, right)
+    gaps = jax.tree.map(lambda a, b: np.abs(np.subtract(a, b)).max(), left, right)
     return max(jax.tree.leaves(gaps))
 
 
@@ -108,10 +117,10 @@ def members(params, shared, count):
 
 def written_out(learner, state, trajectory, gain):
     """What the oracle makes of the same start and experience."""
-    batch, statistics, _ = learner._evaluate(state, trajectory)
     team, critic = learner.team, learner.critic
 
-    def train(state, batch):
+    def train(state, trajectory):
+        batch, statistics, _ = learner._evaluate(state, trajectory)
         return oracle.train(
             learner,
             members(state.actor, team.shared, team.num_members),
@@ -123,7 +132,7 @@ def written_out(learner, state, trajectory, gain):
             epochs=learner.config.algorithm.epochs,
         )
 
-    return jax.jit(train)(state, batch)
+    return jax.jit(train)(state, trajectory)
 
 
 def assert_is_written_out(learner, state, trajectory, gain):
@@ -145,7 +154,7 @@ def moved_by_steps(params, network):
 def test_with_one_agent_every_algorithm_is_ppo(algo, shared):
     """No team-mates, nothing to correct; IPPO's observation is the state here."""
     config = small_config("probe/credit", algo, shared=shared, epochs=3)
-    assert_is_written_out(*prepare(config, Solo()), oracle.ppo_gain)
+    assert_is_written_out(*prepare(config, SOLO), oracle.ppo_gain)
 
 
 @SHARING

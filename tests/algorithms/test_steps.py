@@ -8,10 +8,12 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from small import collect, learn, learner_of, small_config
+from small import alike, collect, learn, small_config
 
 from opspo.algorithms import ALGORITHMS, A2POConfig, HAPPOConfig
+from opspo.environments import make_env
 from opspo.presets.equal_steps import equal_steps
+from opspo.training.assembly import make_learner
 
 AGENTS, EPOCHS, BLOCKS = 3, 5, 2
 NAMES = sorted(ALGORITHMS)
@@ -36,12 +38,19 @@ def counts(optimiser):
 
 
 @cache
+def begun(config):
+    """A state and a batch of experience."""
+    learner = make_learner(config, make_env(config.env))
+    state = jax.jit(learner.init)(0)
+    return state, jax.jit(lambda s: collect(learner, s))(state)
+
+
+@cache
 def taken(config):
     """Steps of the actors and of the critic in one update; all sets of parameters take as many."""
-    learner, _ = learner_of(config)
-    state = jax.jit(learner.init)(0)
+    learner = make_learner(config, make_env(config.env))
     assert learner.team.num_members == AGENTS
-    learned = jax.jit(lambda s: learn(learner, s, collect(learner, s)))(state)
+    learned = jax.jit(lambda s, t: learn(learner, s, t))(*begun(alike(config)))
     assert not jnp.isnan(jax.flatten_util.ravel_pytree(learned.actor)[0]).any()
     (actor,), (critic,) = counts(learned.actor_optimiser), counts(learned.critic_optimiser)
     return actor, critic

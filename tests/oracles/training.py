@@ -78,14 +78,18 @@ def adam(params, loss, steps):
     """Adam behind a bound on the gradient's norm; each set of parameters by itself."""
     optimiser = optax.chain(optax.clip_by_global_norm(MAX_NORM), optax.adam(RATE, eps=1e-5))
     memories = [optimiser.init(p) for p in params]
-    for _ in range(steps):
-        gradients = jax.grad(loss)(params)
+
+    def step(_, now):
+        gradients = jax.grad(loss)([own for own, _ in now])
         moved = []
-        for index, (own, gradient) in enumerate(zip(params, gradients, strict=True)):
-            change, memories[index] = optimiser.update(gradient, memories[index], own)
-            moved.append(optax.apply_updates(own, change))
-        params = moved
-    return params
+        for (own, memory), gradient in zip(now, gradients, strict=True):
+            change, memory = optimiser.update(gradient, memory, own)  # noqa: PLW2901
+            moved.append((optax.apply_updates(own, change), memory))
+        return moved
+
+    # a loop of the compiler's, which so compiles one step
+    now = jax.lax.fori_loop(0, steps, step, list(zip(params, memories, strict=True)))
+    return [own for own, _ in now]
 
 
 def train(learner, actors, critics, batch, advantage, gain, unit, *, epochs):
