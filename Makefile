@@ -10,7 +10,7 @@ PYTHON_FOLDERS := src tests benchmarks examples tools
 FOOTBALL_PACKAGES := git cmake build-essential libgl1-mesa-dev libsdl2-dev libsdl2-image-dev \
 	libsdl2-ttf-dev libsdl2-gfx-dev libboost-all-dev
 
-.PHONY: train test test-paper test-full lint docs football football-packages clean
+.PHONY: train test test-quick test-paper test-full lint docs football football-packages clean
 
 train: $(STAMP)  ## Train OPSPO on SMAX 3m, evaluate it, and say where the results lie
 	$(BIN)/opspo train --env smax/3m --algo opspo --total-steps 3600000 \
@@ -19,6 +19,9 @@ train: $(STAMP)  ## Train OPSPO on SMAX 3m, evaluate it, and say where the resul
 test: $(STAMP)  ## Lint, check types, run every test
 	$(MAKE) lint
 	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal --durations 10
+
+test-quick: $(STAMP)  ## Two minutes: formulas, structure, settings, one training a schedule
+	$(BIN)/python -m pytest -m 'quick and not full' --numprocesses 2 --dist worksteal
 
 test-paper: $(STAMP)  ## Two iterations of OPSPO at the paper's settings, on each of its tasks
 	$(BIN)/python -m pytest -m paper --durations 16

@@ -45,6 +45,31 @@ def strict(request):
         yield
 
 
+QUICK = (
+    *("estimators", "objectives", "policies", "theory"),
+    *("test_catalogue.py", "test_changes.py", "test_cli.py", "test_config.py", "test_format.py"),
+    *("test_minibatch.py", "test_order.py", "test_paper_presets.py", "test_presets.py"),
+    *("test_project.py", "test_ranges.py", "test_spaces.py", "test_structure.py", "test_terms.py"),
+)
+"""Folders and files whose tests, but for slow ones, are in `make test-quick`"""
+
+
+def pytest_collection_modifyitems(items):
+    """Mark the quick ones, and put those together that share a program and so want one worker."""
+    for item in items:
+        if not item.get_closest_marker("slow") and {item.path.name, item.path.parent.name} & {
+            *QUICK
+        }:
+            item.add_marker("quick")
+    files = {path: n for n, path in enumerate(dict.fromkeys(item.path for item in items))}
+
+    def place(item):
+        parameters = item.callspec.params if hasattr(item, "callspec") else {}
+        return files[item.path], str(parameters.get("which", ""))
+
+    items.sort(key=place)
+
+
 MOST_MEMORY = 4 * 2**30
 """Bytes that a worker may hold before it drops what it has compiled"""
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+from functools import cache
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-from small import collect, learner_of, run
+from small import alike, collect, learner_of, run
 
 from opspo.config import TrainConfig
 from opspo.training.learner import Learner
@@ -16,7 +17,7 @@ from opspo.update.algorithm import Algorithm
 from opspo.update.learners import Learners
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Begun:
     """An update about to begin, in the second iteration: policies and units have moved."""
 
@@ -32,10 +33,14 @@ class Begun:
         return int(self.plan.agents.shape[0])
 
 
+@cache
 def begun(config: TrainConfig) -> Begun:
-    """The first iteration done, a batch collected and looked at, and a plan made."""
+    """The first iteration done, a batch collected and looked at, and a plan made.
+
+    That iteration is of one algorithm for all, which compiles once.
+    """
     learner, _ = learner_of(config)
-    state, _ = run(config, 1)
+    state, _ = run(alike(config), 1)
     look = jax.jit(lambda state: learner._evaluate(state, collect(learner, state)))
     batch, statistics, _ = look(state)
     learners = Learners(
@@ -45,10 +50,11 @@ def begun(config: TrainConfig) -> Begun:
     return Begun(learner, state, batch, learners, plan)
 
 
-def carried_out(now: Begun, stages: int, algorithm: Any = None) -> tuple[Learners, list[StageData]]:
+@cache
+def carried_out(now: Begun, stages: int, **changed: Any) -> tuple[Learners, list[StageData]]:
     """What the first stages of the plan leave, and the data that each of them has seen."""
     seen: list[StageData] = []
-    algorithm = algorithm or now.learner.algorithm
+    algorithm = dataclasses.replace(now.learner.algorithm, **changed)
 
     class Noted(Algorithm):
         """The algorithm, with what it is given."""

@@ -20,7 +20,8 @@ from opspo.evaluate import make_evaluator
 
 NAMES = sorted(ALGORITHMS)
 QUICK = {"mappo", "opspo"}
-"""With memory in every run of the tests: one of each schedule. All are in `make test-full`."""
+"""One of each schedule: in `make test-quick` without memory, in every run of the tests with it. All
+are in `make test-full`."""
 SHARING = pytest.mark.parametrize("shared", [True, False], ids=["shared", "separate"])
 
 
@@ -59,8 +60,13 @@ def games_of(settings):
     return [game for game in DISCRETE if game != "memory"]
 
 
+def marks_of(which, game):
+    quick = which.id in {f"{algo}-separate-mlp-discrete" for algo in QUICK} and game == "credit"
+    return [*which.marks, *([pytest.mark.quick] if quick else [])]
+
+
 LESSONS = [
-    pytest.param(which.values[0], game, id=f"{which.id}-{game}", marks=which.marks)
+    pytest.param(which.values[0], game, id=f"{which.id}-{game}", marks=marks_of(which, game))
     for which in TABLE
     for game in games_of(which.values[0][1])
 ]

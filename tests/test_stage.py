@@ -1,12 +1,13 @@
 """What a stage measures of its agents' moves, and that padded actions do not count in it."""
 
 import dataclasses
+from functools import cache
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from small import collect, learner_of, small_config
+from small import alike, collect, learner_of, small_config
 
 from opspo.environments.base import EnvironmentSpec, Observation, Step
 from opspo.evaluate import make_evaluator
@@ -22,7 +23,7 @@ def test_the_objective_takes_the_ratio_of_the_setting_and_densities_the_product(
     config = small_config("probe/continuous", shared=False, action_ratio=name)
     learner, _ = learner_of(config)
     state = jax.jit(learner.init, static_argnums=0)(0)
-    trajectory = collect(learner, state)
+    trajectory = jax.jit(lambda s: collect(learner, s))(state)
     # the one dimension twice, with log-probabilities at collection off by 0.1 and −0.3
     change = jnp.array([0.1, -0.3])
     doubled = trajectory.replace(
@@ -96,6 +97,14 @@ class Uneven:
         )
 
 
+@cache
+def begun(config, discrete):
+    """A state and a batch of experience."""
+    learner = make_learner(config, Uneven(discrete=discrete))
+    state = jax.jit(learner.init)(0)
+    return state, jax.jit(lambda s: collect(learner, s))(state)
+
+
 KINDS = pytest.mark.parametrize("discrete", [False, True], ids=["continuous", "decisions"])
 SHARING = pytest.mark.parametrize("shared", [True, False], ids=["shared", "separate"])
 
@@ -115,8 +124,7 @@ def test_what_surplus_dimensions_hold_changes_nothing(algo, ratio, shared, discr
     """Whole updates, with other actions and log-probabilities in the padding."""
     config = small_config("own", algo, shared=shared, action_ratio=ratio)
     learner = make_learner(config, Uneven(discrete=discrete))
-    state = jax.jit(learner.init)(0)
-    trajectory = jax.jit(lambda s: collect(learner, s))(state)
+    state, trajectory = begun(alike(config), discrete)
     own = Uneven.OWN
     noise = jnp.cos(jnp.arange(trajectory.log_prob.size) ** 2).reshape(trajectory.log_prob.shape)
     scrambled = trajectory.replace(
@@ -141,8 +149,7 @@ def test_the_density_ratio_leaves_surplus_dimensions_out(discrete, shared):
     """Moved by hand: each own dimension's log-ratio is known, the padding's is not looked at."""
     config = small_config("own", shared=shared)
     learner = make_learner(config, Uneven(discrete=discrete))
-    state = jax.jit(learner.init)(0)
-    trajectory = collect(learner, state)
+    state, trajectory = begun(alike(config), discrete)
     change = jnp.where(Uneven.OWN, 0.1, 40.0)
     moved = measure(
         learner.update.networks,
@@ -163,8 +170,8 @@ def test_the_entropy_is_of_own_dimensions(discrete, shared):
     """log 2 of agent 0's decision and 3 log 3 of agent 1's; else h of each of four numbers."""
     config = small_config("own", "mappo", shared=shared, epochs=1)
     learner = make_learner(config, Uneven(discrete=discrete))
-    state = jax.jit(learner.init)(0)
-    losses = learner.learn(state, collect(learner, state), jax.random.PRNGKey(2))[1]
+    learned = jax.jit(learner.learn)(*begun(alike(config), discrete), jax.random.PRNGKey(2))
+    losses = learned[1]
     one = 0.5 * np.log(2 * np.pi * np.e) - 0.5
     total = np.log(2) + 3 * np.log(3) if discrete else 4 * one
     np.testing.assert_allclose(losses["entropy"], total / 2, rtol=1e-3)

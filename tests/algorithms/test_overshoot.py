@@ -5,15 +5,18 @@ without the noise of play.
 """
 
 import dataclasses
+from functools import cache
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from small import learner_of, small_config
+from small import small_config
 
 from opspo.config import RolloutConfig
+from opspo.environments import make_env
 from opspo.environments.team_games import OVERSHOOT_CLASH, OVERSHOOT_PULL
+from opspo.training.assembly import make_learner
 
 UPDATES = 8
 FULL = pytest.mark.full
@@ -33,9 +36,10 @@ def expected_return(learner, state):
     return OVERSHOOT_PULL * x.sum() - OVERSHOOT_CLASH * pairs
 
 
-def returns(algo, seed):
-    """Expected return before the first update and after each."""
-    config = small_config("probe/overshoot", algo, shared=False, epochs=20, seed=seed)
+@cache
+def learner_of(algo):
+    """A learner and its iteration, which here runs for longer than it takes to compile."""
+    config = small_config("probe/overshoot", algo, shared=False, epochs=20)
     config = dataclasses.replace(
         config,
         rollout=RolloutConfig(num_envs=512, num_steps=8),
@@ -43,7 +47,14 @@ def returns(algo, seed):
         policy=dataclasses.replace(config.policy, running_normalisation=False),
         algorithm=dataclasses.replace(config.algorithm, entropy_coefficient=0.0),
     )
-    learner, iterate = learner_of(dataclasses.replace(config, seed=0))
+    learner = make_learner(config, make_env(config.env))
+    optimised = {"xla_backend_optimization_level": 1}
+    return learner, jax.jit(learner.iterate, compiler_options=optimised)
+
+
+def returns(algo, seed):
+    """Expected return before the first update and after each."""
+    learner, iterate = learner_of(algo)
     state = jax.jit(learner.init, static_argnums=0)(seed)
     found = [expected_return(learner, state)]
     for _ in range(UPDATES):

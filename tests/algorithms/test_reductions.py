@@ -149,7 +149,11 @@ def moved_by_steps(params, network):
     return members(params["params"], network.shared, network.num_members)
 
 
-@SHARING
+@pytest.mark.parametrize(
+    "shared",
+    [pytest.param(True, marks=pytest.mark.quick), False],
+    ids=["shared", "separate"],
+)
 @pytest.mark.parametrize("algo", NAMES)
 def test_with_one_agent_every_algorithm_is_ppo(algo, shared):
     """No team-mates, nothing to correct; IPPO's observation is the state here."""

@@ -1,7 +1,5 @@
 """`values anew`: each stage's values are of the critic that the stages before have left behind."""
 
-import dataclasses
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -87,9 +85,8 @@ def test_collected_values_stay(case):
 
 def test_it_changes_the_second_agent_and_not_the_first():
     now = begun(config_of(CASES["separate"], "collected"))
-    anew = dataclasses.replace(now.learner.algorithm, values_anew=True)
     collected, moved = (
-        carried_out(now, 2, algorithm)[0].actor["params"] for algorithm in (None, anew)
+        carried_out(now, 2, **anew)[0].actor["params"] for anew in ({}, {"values_anew": True})
     )
     gaps = jax.tree.map(lambda a, b: jnp.abs(a - b).reshape(2, -1).max(1), collected, moved)
     one, two = np.max(jax.tree.leaves(gaps), axis=0)
