@@ -85,7 +85,7 @@ def test_asking_one_host_to_stop_stops_both_and_saves(tmp_path):
     both[1].send_signal(signal.SIGTERM)
     said, codes = end(both)
     assert codes == [130, 130], said
-    assert "opspo resume --run-dir" in said[0] and "like the first host" in said[1]
+    assert "opspo resume --run-dir" in said[0] and "with the first process" in said[1]
     done = len(returns(tmp_path / "run"))
     assert done > 0 and Checkpoints(tmp_path / "run" / "checkpoints").iterations()[-1] == done
 

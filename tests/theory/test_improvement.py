@@ -373,5 +373,7 @@ def test_an_update_follows_each_choice_of_its_declaration(declaration, same_as):
 
 
 def test_what_has_no_exact_form_is_told():
-    with pytest.raises(ConfigError, match=r"advantage must be one of gae, trace.*'vtrace_next'"):
+    with pytest.raises(
+        ConfigError, match=r"algorithm.advantage to be one of gae, trace.*'vtrace_next'"
+    ):
         exact_updates.exact_update(HAPPOConfig(advantage="vtrace_next"))
