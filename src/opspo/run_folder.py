@@ -92,12 +92,12 @@ def create(config: TrainConfig, *, overwrite: bool) -> RunFolder:
             run, another process is training in it, or it cannot be written.
     """
     check_free(config, overwrite=overwrite)
-    folder = RunFolder(config.folder)
+    folder, settings = RunFolder(config.folder), to_json(config)  # it may fail: nothing is lost yet
     try:
         if folder.config.is_file():
             _make_room(folder)
         folder.path.mkdir(parents=True, exist_ok=True)
-        folder.config.write_text(to_json(config))
+        folder.config.write_text(settings)
         folder.versions.write_text(json.dumps(package_versions(), indent=2) + "\n")
     except OSError as error:
         raise RunError(

@@ -40,7 +40,12 @@ from opspo.run_folder import (
     replace_text,
     write_lines,
 )
-from opspo.training.assembly import OwnAlgorithm, make_learner, with_algorithm
+from opspo.training.assembly import (
+    OwnAlgorithm,
+    check_own_algorithm,
+    make_learner,
+    with_algorithm,
+)
 from opspo.training.beginning import beginning
 from opspo.training.learner import Learner
 from opspo.training.loop import Result, Training
@@ -124,6 +129,7 @@ def _continued(
     learner = make_learner(config, environment, again.algorithm)
     check_engine(learner.environment, config.env, processes)
     check_environment(folder, as_made(learner.environment), console)
+    check_own_algorithm(learner)  # before anything is dropped
     state = _restored(folder, learner, iteration)
     note_algorithm(folder, again.algorithm)
     note_extension(folder, before, config, iteration=iteration, console=console)
