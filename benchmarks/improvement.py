@@ -18,7 +18,8 @@ import jax
 
 from opspo.run_folder import package_versions
 from opspo.theory import comparison, games
-from opspo.theory.exact_updates import UPDATES, Numbers, Sequential
+from opspo.theory.exact_forms import UPDATES
+from opspo.theory.exact_updates import Numbers, Sequential
 
 GAMES, ITERATIONS = 100, 30
 THREE = {"agents": 3, "actions": 3}

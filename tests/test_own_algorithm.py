@@ -1,15 +1,15 @@
 """Algorithms of the user's own: terms in place of ours, declarations from outside the package."""
 
-import dataclasses
 import json
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from own import PushConfig, config_of
 from small import small_config
 
 import opspo
@@ -31,27 +31,6 @@ from opspo.update import orders
 from opspo.update.compose import compose
 
 pytestmark = pytest.mark.slow
-
-
-def own_range(log_ratio, *, clip, push):
-    """HAPPO's weight to a power, and its range."""
-    one = jnp.ones_like(log_ratio)
-    return jnp.exp(push * log_ratio), one * (1 - clip), one * (1 + clip)
-
-
-@dataclass(frozen=True, kw_only=True)
-class PushConfig(HAPPOConfig):
-    """HAPPO with a range of one's own, and a number for it."""
-
-    name: ClassVar[str] = "push"
-    clip_range: Any = own_range
-    push: float = 1.0
-
-
-def config_of(tmp_path, **more):
-    base = small_config("probe/credit", "happo", shared=False, epochs=1)
-    parts = {"total_steps": 4 * base.steps_per_iteration, "run_dir": str(tmp_path / "run")}
-    return replace(base, **parts | more)
 
 
 def parameters_after(config, algorithm=None, iterations=1):
@@ -159,8 +138,8 @@ def test_the_folder_says_whose_the_algorithm_is_and_resume_asks_for_it(tmp_path,
     train(config, algorithm=PushConfig(epochs=1, push=0.5))
     text = (tmp_path / "run" / "config.json").read_text()
     written = json.loads(text)
-    assert written["declaration"] == f"{__name__}:PushConfig"
-    assert written["algorithm"]["clip_range"] == f"{__name__}:own_range"
+    assert written["declaration"] == "own:PushConfig"
+    assert written["algorithm"]["clip_range"] == "own:own_range"
     assert (written["algo"], written["algorithm"]["push"]) == ("push", 0.5)
     assert to_json(from_json(text)) == text, "read and written again"
     with pytest.raises(ConfigError, match=r"your own: .*:PushConfig.*opspo\.resume.*algorithm="):
@@ -231,51 +210,7 @@ def test_nothing_imports_what_a_folder_names(tmp_path, monkeypatch):
         make_learner(replace(config, composed_by=""), make_env("probe/credit"))
 
 
-def test_a_term_that_asks_for_what_there_is_not_is_told_what_there_is(tmp_path):
-    def wants_more(log_ratio, *, clip, epsilon):
-        raise AssertionError
-
-    config = config_of(tmp_path)
-    own = replace(config.algorithm, clip_range=wants_more)
-    with pytest.raises(ConfigError, match=r"clip_range: .*asks for 'epsilon'.*log_ratio.*position"):
-        train(replace(config, algorithm=own))
-    assert not (tmp_path / "run").exists()
-
-
-@pytest.mark.parametrize(
-    ("setting", "term", "told"),
-    [
-        (
-            "advantage",
-            lambda reward: reward.sum(0),
-            r"advantage: .*\[16, 16, 2\].*\[16, 1\]",
-        ),
-        ("value_target", lambda value: value[1:], r"value_target: .*but returned \[15, 16, 1\]"),
-        ("clip_range", lambda log_ratio: log_ratio, "must return three arrays"),
-        ("clip_range", lambda log_ratio: (log_ratio[0],) * 3, r"clip_range: .*returned \[16, 2\]"),
-    ],
-)
-def test_what_a_term_returns_is_checked(tmp_path, setting, term, told):
-    config = config_of(tmp_path, policy=replace(config_of(tmp_path).policy, share_parameters=True))
-    own = replace(config.algorithm, **{setting: term})
-    with pytest.raises(ConfigError, match=told):
-        train(replace(config, algorithm=own))
-    assert not (tmp_path / "run").exists(), "said before anything is written"
-
-
-def test_a_class_or_another_thing_is_no_algorithm(tmp_path):
-    for wrong in (PushConfig, "happo"):
-        with pytest.raises(ConfigError, match=r"such as HAPPOConfig\(\)"):
-            train(config_of(tmp_path), algorithm=wrong)
-
-
-def test_an_unknown_name_is_told_the_nearest():
-    with pytest.raises(ConfigError, match=r"algorithm\.clip_range 'ratoi'\. Did you mean 'ratio'"):
-        HAPPOConfig(clip_range="ratoi")
-
-
 def test_the_name_of_the_algorithm_is_its_declarations():
     with pytest.raises(ConfigError, match="algo must be 'push'"):
         TrainConfig(algo="happo", algorithm=PushConfig())
     assert TrainConfig(algo="push", algorithm=PushConfig()).algo not in ALGORITHMS
-    assert dataclasses.is_dataclass(PushConfig())

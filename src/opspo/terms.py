@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from types import ModuleType
 from typing import Any
 
@@ -60,8 +61,7 @@ def check(setting: str, term: Term, offered: Iterable[str]) -> None:
         ConfigError: it asks for something else, and the message lists what there is; or it is
             `Missing`.
     """
-    if isinstance(term, Missing):
-        term()
+    _check_callable(setting, term)
     names = set(offered)
     for name, parameter in _parameters(term).items():
         if name in names or parameter.default is not inspect.Parameter.empty:
@@ -70,6 +70,32 @@ def check(setting: str, term: Term, offered: Iterable[str]) -> None:
             f"algorithm.{setting}: {called(term)} asks for '{name}', which it cannot be given. Its "
             f"arguments may be: {', '.join(sorted(names))}. Rename it, give it a default, or "
             "declare a field of that name in the algorithm's own config class."
+        )
+
+
+def check_positional(setting: str, term: Term, arguments: Iterable[str]) -> None:
+    """Raise unless a term can be called with these arguments in their order.
+
+    Raises:
+        ConfigError: it cannot, or it is `Missing`.
+    """
+    _check_callable(setting, term)
+    given = tuple(arguments)
+    try:
+        inspect.signature(term).bind(*given)
+    except TypeError as error:
+        raise ConfigError(
+            f"algorithm.{setting}: {called(term)} is called as ({', '.join(given)}), but takes "
+            f"{inspect.signature(term)}: {error}."
+        ) from error
+
+
+def _check_callable(setting: str, term: Term) -> None:
+    if isinstance(term, Missing):
+        term()
+    if not callable(term):
+        raise ConfigError(
+            f"algorithm.{setting} must be one of the names or a function, but is {term!r}."
         )
 
 
@@ -83,6 +109,8 @@ def called(term: Term) -> str:
 
 
 def _parameters(term: Term) -> dict[str, inspect.Parameter]:
+    inner = inspect.unwrap(term)
+    given = inner.keywords if isinstance(inner, partial) else {}
     wanted = {}
     for name, parameter in inspect.signature(term).parameters.items():
         if parameter.kind is inspect.Parameter.POSITIONAL_ONLY:
@@ -90,6 +118,7 @@ def _parameters(term: Term) -> dict[str, inspect.Parameter]:
                 f"{called(term)} takes '{name}' by position alone; terms are called by the names "
                 "of their arguments."
             )
-        if parameter.kind not in (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD):
+        several = parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+        if not several and name not in given:
             wanted[name] = parameter
     return wanted

@@ -61,7 +61,11 @@ def terms(config, log_ratio, omega, position):
     team = SimpleNamespace(num_members=AGENTS, shared=True)
     algorithm = compose(config, Networks(team=team, critic=None, chunk_length=1))
     correction = algorithm.correct(data, omega[:, None, None])
-    return [x[:, 0, 0] for x in (correction.weight, correction.low, correction.high)]
+    found = correction.weight, correction.low, correction.high
+    if algorithm.live_range is not None:  # whose weight comes in at each gradient step
+        weight, low, high = algorithm.live_range(data.log_ratio)
+        found = correction.weight * weight, low, high
+    return [x[:, 0, 0] for x in found]
 
 
 PRINTED = {

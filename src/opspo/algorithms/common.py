@@ -8,8 +8,8 @@ for each algorithm, so an ablation, or "HAPPO with AEC", is one flag.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
-from typing import ClassVar, Literal, get_args
+from dataclasses import dataclass, field, fields
+from typing import ClassVar, Literal
 
 from opspo.algorithms.density import DensityConfig
 from opspo.algorithms.names import (
@@ -20,12 +20,15 @@ from opspo.algorithms.names import (
     StateWeightName,
     TraceDecayName,
     ValueTargetName,
+    checked_name,
 )
-from opspo.errors import require, unknown_name
+from opspo.errors import ConfigError, require
 
 NEEDS_OTHERS_CLIP = ("double", "double_by_position", "double_by_ratios", "corrected")
 NEEDS_CENTRAL_CRITIC = ("linear", "kernel", "minimax")
 NEEDS_SEPARATE_PARAMETERS = ("kernel", "minimax")
+CLASS_OWN = ("name", "sequential", "stands_for")
+"""What a declaration's class has, and no field can be called"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +104,11 @@ class AlgorithmConfig:
     """Scale the weights of the objective to mean 1 over the living agents' samples."""
 
     def __post_init__(self) -> None:
-        self._check_names()
+        self._check_class()
+        for item in fields(self):
+            if item.name in TERMS:
+                value = checked_name(item.name, getattr(self, item.name))
+                object.__setattr__(self, item.name, value)
         require(0 < self.gamma <= 1, "algorithm.gamma", "in (0, 1]", self.gamma)
         require(0 <= self.gae_lambda <= 1, "algorithm.gae_lambda", "in [0, 1]", self.gae_lambda)
         for name, least in (
@@ -148,11 +155,24 @@ class AlgorithmConfig:
         self._check_critic_epochs()
         self._check_state_weight()
 
-    def _check_names(self) -> None:
-        for setting, names in TERMS.items():
-            value = getattr(self, setting, None)
-            if value is not None and not callable(value) and value not in get_args(names):
-                raise unknown_name(f"algorithm.{setting}", str(value), get_args(names))
+    def _check_class(self) -> None:
+        """What is easily forgotten in a declaration of one's own."""
+        kind = type(self)
+        if "__dataclass_fields__" not in vars(kind):
+            raise ConfigError(
+                f"{kind.__qualname__} has the fields of its parent, not its own: decorate it with "
+                "@dataclass(frozen=True, kw_only=True)."
+            )
+        for item in fields(self):
+            if item.name in CLASS_OWN:
+                raise ConfigError(
+                    f"{kind.__qualname__}.{item.name} is not a setting but belongs to the class: "
+                    f"annotate it as ClassVar."
+                )
+        if not isinstance(getattr(kind, "name", None), str):
+            raise ConfigError(
+                f"{kind.__qualname__} needs a name in its class: name: ClassVar[str] = ..."
+            )
 
     def _check_critic_epochs(self) -> None:
         targets_stay = self.value_target == "gae" or (

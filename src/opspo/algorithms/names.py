@@ -8,7 +8,10 @@ the only ones; `terms.named` finds the function.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, get_args
+
+from opspo.errors import unknown_name
+from opspo.terms import called
 
 OrderName = Literal[
     "cyclic",
@@ -44,3 +47,21 @@ TERMS: dict[str, Any] = {
     "clip_range": ClipRangeName,
 }
 """Setting → its names. A declaration may have a function of its own in place of a name."""
+
+
+def checked_name(setting: str, value: Any) -> Any:
+    """A setting's value: the name of a function, or a function of the user's own.
+
+    A function of this package becomes its name, so that what holds for the name holds for it.
+
+    Raises:
+        ConfigError: there is no such name.
+    """
+    names = get_args(TERMS[setting])
+    if callable(value):
+        module, _, name = called(value).partition(":")
+        ours = module.startswith("opspo.") and hasattr(value, "__qualname__")
+        return name if ours and name in names else value
+    if value not in names:
+        raise unknown_name(f"algorithm.{setting}", str(value), names)
+    return value

@@ -265,7 +265,7 @@ class _Stage:
     ) -> Moved:
         """The ratios of all agents after the stage."""
         update = self.learner.update
-        ratio = update.algorithm.action_ratio
+        ratio = update.algorithm.ratio_of
         return measure(update.networks, ratio, actor, trajectory, moved, stage[0])
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import tyro
 
 from opspo.config import TrainConfig, from_json
-from opspo.config.own import declared_as, is_own
+from opspo.config.own import own_names
 from opspo.errors import ConfigError
 from opspo.presets import preset_config
 
@@ -54,11 +54,11 @@ def _read_config(choice: _Choice) -> TrainConfig:
         config = from_json(Path(choice.from_config).read_text())
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"--from-config {choice.from_config} cannot be read: {error}") from error
-    if is_own(config):
-        whose = config.composed_by or declared_as(config.algorithm) or "its terms"
+    if whose := own_names(config):
         raise ConfigError(
-            f"--from-config {choice.from_config} has an algorithm of your own ({whose}), which the "
-            "command line cannot have. Train it from Python: opspo.train(config, algorithm=...)."
+            f"--from-config {choice.from_config} has an algorithm of your own "
+            f"({', '.join(whose)}), which the command line cannot have. Train it from Python: "
+            "opspo.train(config, algorithm=...)."
         )
     if choice.algo not in ("", config.algo):
         raise ConfigError(

@@ -20,7 +20,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from opspo.config.own import plain_algorithm
+from opspo.config.own import plain_settings
 from opspo.config.run import TrainConfig
 
 NETWORKS = ("policy",)
@@ -57,10 +57,7 @@ class Change:
 
 def changes(was: TrainConfig, now: TrainConfig) -> list[Change]:
     """Every setting that differs; what only one of two algorithms has was, or is, null."""
-    before, after = (
-        _flat(dataclasses.asdict(each) | {"algorithm": plain_algorithm(each.algorithm)})
-        for each in (was, now)
-    )
+    before, after = (_flat(plain_settings(each)) for each in (was, now))
     names = [*before, *(name for name in after if name not in before)]
     return [
         Change(name, before.get(name), after.get(name))

@@ -9,7 +9,7 @@ from typing import Any, get_type_hints
 import opspo
 from opspo.algorithms import ALGORITHMS
 from opspo.algorithms.common import AlgorithmConfig
-from opspo.config.own import declared_as, plain_algorithm, stand_in, with_missing
+from opspo.config.own import declared_as, plain_settings, stand_in, with_missing
 from opspo.config.run import TrainConfig
 from opspo.config.versions import FORMAT, check_format, upgrade
 from opspo.errors import ConfigError, unknown_name
@@ -25,12 +25,26 @@ def to_plain(config: TrainConfig) -> dict[str, Any]:
     head: dict[str, Any] = {"format": FORMAT, "opspo": opspo.__version__}
     if own := declared_as(config.algorithm):
         head["declaration"] = own
-    return head | {**dataclasses.asdict(config), "algorithm": plain_algorithm(config.algorithm)}
+    return head | plain_settings(config)
 
 
 def to_json(config: TrainConfig) -> str:
-    """The complete configuration as JSON text."""
-    return json.dumps(to_plain(config), indent=2) + "\n"
+    """The complete configuration as JSON text.
+
+    Raises:
+        ConfigError: a field of an algorithm of the user's own cannot be written as JSON.
+    """
+    plain = to_plain(config)
+    for name, value in plain["algorithm"].items():
+        try:
+            json.dumps(value)
+        except (TypeError, ValueError) as error:
+            raise ConfigError(
+                f"algorithm.{name} = {value!r} cannot be written to config.json: {error}. Fields "
+                "of a declaration are numbers, text, and tuples or dicts of them; bind anything "
+                "else to the function that needs it, with functools.partial."
+            ) from error
+    return json.dumps(plain, indent=2) + "\n"
 
 
 def from_json(text: str) -> TrainConfig:
@@ -47,18 +61,22 @@ def from_json(text: str) -> TrainConfig:
         data = dict(json.loads(text))
         algo, settings = data["algo"], dict(data.get("algorithm", {}))
         declaration = data.pop("declaration", "")
-        algorithm = stand_in(algo, declaration, settings) if declaration else ALGORITHMS.get(algo)
+        algorithm = ALGORITHMS.get(algo)
     except (ValueError, KeyError, TypeError) as error:
         raise ConfigError(f"The configuration cannot be read: {error!r}") from error
     # first: a later version may have algorithms and settings that this one does not know
     written_by = data.pop("opspo", None)
     found = check_format(data.pop("format", 1), written_by, opspo.__version__)
+    if declaration:
+        algorithm = stand_in(algo, declaration, settings)
     if algorithm is None:
         raise unknown_name("algorithm", algo, ALGORITHMS)
     return _parse(TrainConfig, upgrade(data, algorithm, found=found), algorithm)
 
 
 def _parse(cls: type[Any], data: dict[str, Any], algorithm: type[AlgorithmConfig]) -> Any:
+    if cls is algorithm and algorithm.stands_for:
+        return cls(**with_missing(data))
     types = get_type_hints(cls)
     fields = {item.name for item in dataclasses.fields(cls)}
     values: dict[str, Any] = {}

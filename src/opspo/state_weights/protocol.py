@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from opspo.types import Array, Batch, Params, StageData
 
 
+@runtime_checkable
 class StateWeight(Protocol):
     """A method that computes ω."""
 

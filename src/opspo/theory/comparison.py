@@ -11,7 +11,8 @@ import jax.numpy as jnp
 from flax import struct
 
 from opspo.theory import tabular
-from opspo.theory.exact_updates import UPDATES, Numbers, Update, joint_of
+from opspo.theory.exact_forms import UPDATES
+from opspo.theory.exact_updates import Numbers, Update, joint_of
 from opspo.theory.tabular import Game
 from opspo.types import Array
 

@@ -14,11 +14,7 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
-from opspo.algorithms import ALGORITHMS, AlgorithmConfig
-from opspo.errors import ConfigError
-from opspo.objectives import clip_ranges
 from opspo.objectives.surrogate import clipped_surrogate
-from opspo.terms import Term, call, named
 from opspo.theory import games, tabular
 from opspo.theory.estimates import Estimate, expected_trace
 from opspo.theory.tabular import Game
@@ -222,48 +218,3 @@ class Sequential:
 
         position = jnp.arange(1, len(order) + 1, dtype=logits.dtype) / len(order)
         return jax.lax.scan(turn, logits, (order, position))[0]
-
-
-@dataclass(frozen=True)
-class _Range:
-    """A clip range from `objectives.clip_ranges`, with the numbers of `Numbers`."""
-
-    term: Term
-
-    def __call__(self, log_ratio: Array, position: Array, numbers: Numbers) -> Terms:
-        terms: Terms = call(
-            self.term, {"log_ratio": log_ratio, "position": position, **vars(numbers)}
-        )
-        return terms
-
-
-EXPECTED: dict[str, Estimator] = {"gae": of_the_data, "trace": with_trace}
-"""Setting `advantage` → the estimator's limit for unlimited data and an exact critic"""
-
-
-def exact_update(config: AlgorithmConfig) -> Update:
-    """The exact update of an algorithm, from its declaration.
-
-    Raises:
-        ConfigError: it is sequential, and its advantage or trace decay has no exact form here.
-    """
-    to_range = _Range(named(clip_ranges, config.clip_range))
-    if not config.sequential:
-        return Simultaneous(to_range)
-    if config.advantage not in EXPECTED or config.trace_decay != "factor":
-        raise ConfigError(
-            f"An exact update needs algorithm.advantage to be one of {', '.join(EXPECTED)} and "
-            f"trace_decay 'factor', but they are {config.advantage!r} and {config.trace_decay!r}."
-        )
-    estimate = EXPECTED[config.advantage]
-    if config.state_weight != "none":
-        estimate = Weighted(estimate, config.state_weight_min, config.state_weight_max)
-    return Sequential(estimate, to_range)
-
-
-UPDATES: dict[str, Update] = {
-    name: exact_update(declaration())
-    for name, declaration in ALGORITHMS.items()
-    if declaration().critic == "central"  # these games have no observations for a local critic
-}
-"""Name → update of each algorithm with a central critic"""

@@ -10,7 +10,7 @@ import jax
 
 from opspo.algorithms import AlgorithmConfig
 from opspo.config import TrainConfig
-from opspo.config.own import is_own
+from opspo.config.own import declared_as, own_names, plain_algorithm
 from opspo.environments.base import Environment, runs_on_host
 from opspo.environments.entry import entered
 from opspo.errors import ConfigError
@@ -75,7 +75,7 @@ def make_learner(
         local_critic=config.algorithm.critic == "local",
         chunk_length=config.chunk_length,
     )
-    composed = algorithm(networks) if callable(algorithm) else compose(config.algorithm, networks)
+    composed = _composed(config.algorithm, networks, algorithm)
     gamma, gae_lambda = config.algorithm.gamma, config.algorithm.gae_lambda
     estimates = partial(bound_estimates, gamma=gamma, gae_lambda=gae_lambda)
     update = Update(
@@ -91,13 +91,39 @@ def make_learner(
     return Learner(config, environment, update)
 
 
+def _composed(
+    declaration: AlgorithmConfig, networks: Networks, algorithm: OwnAlgorithm | None
+) -> Algorithm:
+    if algorithm is None or isinstance(algorithm, AlgorithmConfig):
+        return compose(declaration, networks)
+    composed = algorithm(networks)
+    if not isinstance(composed, Algorithm):
+        raise ConfigError(
+            f"{called(algorithm)} must return an Algorithm, such as that of opspo.compose, but "
+            f"returned {composed!r}."
+        )
+    here, there = (
+        {"declaration": declared_as(each) or each.name, **plain_algorithm(each)}
+        for each in (declaration, composed.declaration)
+    )
+    names = [name for name in here | there if here.get(name) != there.get(name)]
+    if names:
+        said = ", ".join(f"{name} ({here.get(name)!r}, {there.get(name)!r})" for name in names)
+        raise ConfigError(
+            f"The run's declaration and the one that {called(algorithm)} composes differ in "
+            f"{said}. Give the same one to both: TrainConfig(algo=mine.name, algorithm=mine) and "
+            "compose(mine, networks)."
+        )
+    return composed
+
+
 def check_own_algorithm(learner: Learner) -> None:
     """Trace an update of an algorithm of the user's own, so that its errors come before the run.
 
     Raises:
         ConfigError: a term returns what does not fit.
     """
-    if is_own(learner.config):
+    if own_names(learner.config):
         state = jax.eval_shape(learner.init, learner.config.seed)
         jax.eval_shape(lambda s: learner.learn(s, learner.example(s).trajectory, s.key), state)
 
@@ -120,7 +146,7 @@ def _gradient_step(config: TrainConfig, networks: Networks, algorithm: Algorithm
         mask_dead=config.value.mask_dead,
         value_decay=config.value.decay if config.value.each_step else None,
         least_deviation=config.value.least_deviation,
-        action_ratio=algorithm.action_ratio,
+        action_ratio=algorithm.ratio_of,
         live_range=algorithm.live_range,
     )
 

@@ -11,7 +11,7 @@ from rich.progress import Progress
 
 from opspo.checkpoint import Checkpoints
 from opspo.config import TrainConfig
-from opspo.config.own import is_own
+from opspo.config.own import own_names
 from opspo.environments.families import FAMILIES
 from opspo.evaluate import Evaluation
 from opspo.run_folder import RunFolder, read_lines
@@ -89,7 +89,7 @@ class Recorder:
         path, given = str(self.folder.path), ""
         if self.config.env.partition("/")[0] not in FAMILIES:
             given += ", environment=..."
-        if is_own(self.config):
+        if own_names(self.config):
             given += ", algorithm=..."
         if given:
             return f"opspo.resume({path!r}{given})"

@@ -25,6 +25,7 @@ from rich.console import Console
 
 from opspo.checkpoint import Checkpoints
 from opspo.config import Processes, TrainConfig, to_json
+from opspo.config.changes import changes
 from opspo.devices import claim
 from opspo.environments import make_env
 from opspo.environments.base import Environment
@@ -122,7 +123,7 @@ def _continued(
     processes: Processes | None,
 ) -> tuple[Callable[[Callable[[], bool]], Training], TrainState]:
     """The training of a run that continues, which takes a flag to stop, and its state."""
-    iteration = iteration_to_go_on_from(folder, again.checkpoint)
+    iteration = iteration_to_continue_from(folder, again.checkpoint)
     before = with_algorithm(config, again.algorithm)
     config = extended(before, again.total_steps, iteration=iteration)
     environment = again.environment or make_env(config.env)
@@ -131,7 +132,7 @@ def _continued(
     check_environment(folder, as_made(learner.environment), console)
     check_own_algorithm(learner)  # before anything is dropped
     state = _restored(folder, learner, iteration)
-    note_algorithm(folder, again.algorithm)
+    note_algorithm(folder, again.algorithm, console)
     note_extension(folder, before, config, iteration=iteration, console=console)
     return partial(Training, learner, [Recorder(config, folder)], console), state
 
@@ -149,7 +150,7 @@ def _restored(folder: RunFolder, learner: Learner, iteration: int) -> TrainState
     return state
 
 
-def iteration_to_go_on_from(folder: RunFolder, checkpoint: int | None) -> int:
+def iteration_to_continue_from(folder: RunFolder, checkpoint: int | None) -> int:
     """The iteration of the given checkpoint, by default of the latest.
 
     Raises:
@@ -236,16 +237,19 @@ def note_extension(
         replace_text(folder.config, to_json(longer))
 
 
-def note_algorithm(folder: RunFolder, algorithm: OwnAlgorithm | None) -> None:
-    """Write the name of an algorithm of the user's own into config.json, where it is another.
+def note_algorithm(folder: RunFolder, algorithm: OwnAlgorithm | None, console: Console) -> None:
+    """Write an algorithm of the user's own into config.json, and print what is not as it was.
 
     Raises:
         RunError: it cannot be written.
     """
     _, written = open_run(folder.path)
-    text = to_json(with_algorithm(written, algorithm))
+    now = with_algorithm(written, algorithm)
+    text = to_json(now)
     if text != to_json(written):
         replace_text(folder.config, text)
+    for change in changes(written, now):
+        console.print(f"{change.said('so far')}.", markup=False, highlight=False)
 
 
 def _change(before: TrainConfig, now: TrainConfig, iteration: int) -> dict[str, Any]:

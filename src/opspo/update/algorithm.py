@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import jax.numpy as jnp
 
+from opspo.algorithms import AlgorithmConfig
+from opspo.algorithms.names import TERMS
 from opspo.errors import ConfigError
 from opspo.estimators import trace_decays
 from opspo.state_weights.protocol import StateWeight
-from opspo.terms import Term, call, called, check
+from opspo.terms import Term, call, called, check, check_positional
 from opspo.types import Array, Correction, StageData
 from opspo.update.schedule import Schedule
 
@@ -73,14 +75,40 @@ class Algorithm:
     """r of an action of several dimensions"""
     values_anew: bool
     """Each stage's values are of the critic as the stages before have left it"""
-    numbers: Mapping[str, Any] = field(repr=False)
-    """The declaration's fields, by name, without the names of terms"""
+    declaration: AlgorithmConfig = field(repr=False)
+    """Whose numbers the terms may ask for"""
 
     def __post_init__(self) -> None:
         for setting, arrays in OFFERED.items():
             term = getattr(self, setting)
             if term is not trace_decays.running:  # stands for a whole advantage estimator
                 check(setting, term, (*arrays, *self.numbers))
+        check_positional("action_ratio", self.action_ratio, ("log_prob", "old_log_prob", "own"))
+        if trace_decays.running in (self.trace_decay, self.advantage):
+            self._check_running()
+        if not isinstance(self.state_weight, StateWeight):
+            raise ConfigError(
+                "algorithm.state_weight must make a StateWeight, which has init, begin, weigh, "
+                f"moved and end, but made {self.state_weight!r}. Wrap a formula in "
+                "opspo.state_weights.Formula."
+            )
+
+    def _check_running(self) -> None:
+        if self.trace_decay is not self.advantage:
+            raise ConfigError(
+                "algorithm.trace_decay: estimators.trace_decays.running is a whole advantage "
+                "estimator, so it must be both `trace_decay` and `advantage`, but they are "
+                f"{called(self.trace_decay)} and {called(self.advantage)}."
+            )
+
+    @property
+    def numbers(self) -> dict[str, Any]:
+        """The declaration's fields, by name, without those that name terms."""
+        return {
+            item.name: getattr(self.declaration, item.name)
+            for item in fields(self.declaration)
+            if item.name not in TERMS
+        }
 
     def counted(self, scope: str, log_ratios: Array, agents: Array, rank: Array) -> Array:
         """The log-ratio [T, E, K] that counts for each of a group of agents.
@@ -92,11 +120,26 @@ class Algorithm:
             rank: [N] int, each agent's place in the order.
         """
         offered = {"log_ratios": log_ratios, "agents": agents, "rank": rank}
-        total: Array = call(getattr(self, scope), {**self.numbers, **offered})
-        return total
+        term = getattr(self, scope)
+        shape = (*log_ratios.shape[:-1], len(agents))
+        return in_shape(scope, term, call(term, {**self.numbers, **offered}), shape)
+
+    def ratio_of(self, log_prob: Array, old_log_prob: Array, own: Array | None) -> Array:
+        """log r of the actions [...], by `action_ratio`.
+
+        Args:
+            log_prob, old_log_prob: [..., D] log-probabilities now, and at collection.
+            own: [..., D] bool, the dimensions that an agent has; None for all.
+        """
+        found = self.action_ratio(log_prob, old_log_prob, own)
+        return in_shape("action_ratio", self.action_ratio, found, log_prob.shape[:-1])
 
     def correct(self, data: StageData, omega: Array) -> Correction:
-        """Every term of the surrogate for a stage, from its data and ω [T, E, K]."""
+        """Every term of the surrogate for a stage, from its data and ω [T, E, K].
+
+        The weight is w ω̃. Where the range is live, w comes in at each gradient step, and the weight
+        here is ω̃ alone.
+        """
         shape = data.log_ratio.shape
         offered = {
             **self.numbers,
@@ -107,11 +150,12 @@ class Algorithm:
         advantage = in_shape("advantage", self.advantage, call(self.advantage, offered), shape)
         target = call(self.value_target, {**offered, "advantage": advantage})
         weight, low, high = self.range_at(data.log_ratio, data.position, data.nearness)
+        omega = in_shape("state_weight", self.state_weight, omega, shape)
         bounded = jnp.clip(omega, self.state_weight_min, self.state_weight_max)
         return Correction(
             advantage=advantage,
             value_target=in_shape("value_target", self.value_target, target, shape),
-            weight=weight * bounded,
+            weight=bounded if self.range_is_live else weight * bounded,
             low=low,
             high=high,
             state_weight=omega,
@@ -157,13 +201,19 @@ class Algorithm:
         return decay
 
 
-def in_shape(setting: str, term: Term, value: Any, shape: tuple[int, ...]) -> Array:
+def in_shape(setting: str, term: Any, value: Any, shape: tuple[int, ...]) -> Array:
     """What a term returned, in the shape that is expected.
 
     Raises:
         ConfigError: it is of another shape.
     """
-    found = jnp.shape(value)
+    try:
+        array = jnp.asarray(value)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(
+            f"algorithm.{setting}: {called(term)} must return an array, but returned {value!r}."
+        ) from error
+    found = array.shape
     fits = len(found) in (0, len(shape)) and all(
         own in (1, all_) for own, all_ in zip(found, shape[-len(found) :], strict=False)
     )
@@ -172,4 +222,4 @@ def in_shape(setting: str, term: Term, value: Any, shape: tuple[int, ...]) -> Ar
             f"algorithm.{setting}: {called(term)} must return the shape {list(shape)}, or one that "
             f"broadcasts to it, but returned {list(found)}."
         )
-    return jnp.broadcast_to(jnp.asarray(value), shape)
+    return jnp.broadcast_to(array, shape)

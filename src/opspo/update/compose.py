@@ -6,6 +6,8 @@ import dataclasses
 
 from opspo import state_weights
 from opspo.algorithms import AlgorithmConfig, SequentialConfig
+from opspo.algorithms.names import TERMS
+from opspo.errors import ConfigError
 from opspo.estimators import (
     action_ratios,
     advantages,
@@ -15,9 +17,9 @@ from opspo.estimators import (
 )
 from opspo.objectives import clip_ranges
 from opspo.policies.networks import Networks
-from opspo.terms import Missing, call, check, named
+from opspo.terms import Missing, call, check, check_positional, named
 from opspo.update import orders
-from opspo.update.algorithm import Algorithm
+from opspo.update.algorithm import OFFERED, Algorithm
 from opspo.update.schedule import Schedule, in_blocks, sequential, simultaneous
 
 MODULES = {
@@ -42,13 +44,12 @@ def compose(config: AlgorithmConfig, networks: Networks) -> Algorithm:
         networks: actors and critic.
 
     Raises:
-        ConfigError: a function of its own asks for an array or a number that there is not, or is
-            known by its name alone.
+        ConfigError: a function of its own asks for an array or a number that does not exist, or is
+            known by its name alone; or a field of its own has a name that is taken.
     """
-    if config.stands_for:
-        Missing(config.stands_for)()
+    _check_declaration(config)
     settings = {item.name: getattr(config, item.name) for item in dataclasses.fields(config)}
-    numbers = {name: value for name, value in settings.items() if name not in MODULES}
+    numbers = {name: value for name, value in settings.items() if name not in TERMS}
     # whose ratios count is no setting of simultaneous algorithms: nobody precedes
     terms = {
         setting: named(module, settings.get(setting, "others"))
@@ -64,10 +65,32 @@ def compose(config: AlgorithmConfig, networks: Networks) -> Algorithm:
         schedule=_schedule(config, networks),
         state_weight_min=config.state_weight_min,
         state_weight_max=config.state_weight_max,
-        range_is_live=not config.sequential,
+        range_is_live=not isinstance(config, SequentialConfig),
         values_anew=settings.get("values") == "anew",
-        numbers=numbers,
+        declaration=config,
     )
+
+
+TAKEN = {"networks"}.union(*OFFERED.values()) - set(TERMS)
+"""What terms are given by name, so that no number can have the same"""
+
+
+def _check_declaration(config: AlgorithmConfig) -> None:
+    if config.stands_for:
+        Missing(config.stands_for)()
+    kind = type(config)
+    if config.sequential != isinstance(config, SequentialConfig):
+        raise ConfigError(
+            f"{kind.__qualname__}.sequential is {config.sequential}. Derive a sequential algorithm "
+            "from SequentialConfig and a simultaneous one from AlgorithmConfig, and leave "
+            "`sequential` out."
+        )
+    taken = TAKEN & {item.name for item in dataclasses.fields(config)}
+    if taken:
+        raise ConfigError(
+            f"{kind.__qualname__} has fields with the names of what terms are given: "
+            f"{', '.join(sorted(taken))}. Rename them."
+        )
 
 
 def _schedule(config: AlgorithmConfig, networks: Networks) -> Schedule:
@@ -75,6 +98,7 @@ def _schedule(config: AlgorithmConfig, networks: Networks) -> Schedule:
     if not isinstance(config, SequentialConfig):
         return simultaneous(num_agents=agents, epochs=config.epochs)
     order = named(orders, config.order)
+    check_positional("order", order, ("key", "score"))
     if not networks.team.shared:
         return sequential(order, num_agents=agents, epochs=config.epochs)
     return in_blocks(

@@ -18,6 +18,8 @@ import jax.numpy as jnp
 import numpy as np
 from flax import struct
 
+from opspo.errors import ConfigError
+from opspo.terms import called
 from opspo.types import Array
 
 
@@ -44,6 +46,21 @@ Order = Callable[[Array, Array], Array]
 """(key, scores of the agents [N]) → permutation, int [N]; see `orders`."""
 
 
+def ordered(order: Order, key: Array, score: Array) -> Array:
+    """The agents in an order.
+
+    Raises:
+        ConfigError: it returns something else than an integer for each agent.
+    """
+    agents = jnp.asarray(order(key, score))
+    if agents.shape != score.shape or not jnp.issubdtype(agents.dtype, jnp.integer):
+        raise ConfigError(
+            f"algorithm.order: {called(order)} must return a permutation of the agents, int "
+            f"{list(score.shape)}, but returned {agents.dtype} {list(agents.shape)}."
+        )
+    return agents
+
+
 def simultaneous(*, num_agents: int, epochs: int) -> Schedule:
     """The simultaneous schedule: one stage with all agents and all epochs."""
 
@@ -60,7 +77,7 @@ def sequential(order: Order, *, num_agents: int, epochs: int) -> Schedule:
     """The sequential schedule for separate parameters: one stage per agent, with all epochs."""
 
     def plan(key: Array, score: Array) -> Plan:
-        agents = order(key, score)
+        agents = ordered(order, key, score)
         return Plan(
             agents=agents[:, None],
             active=jnp.ones((num_agents, 1), bool),
@@ -93,7 +110,7 @@ def in_blocks(
     active = jnp.take_along_axis(active, positions, axis=1)
 
     def plan(key: Array, score: Array) -> Plan:
-        orders = jax.vmap(lambda k: order(k, score))(jax.random.split(key, rounds))
+        orders = jax.vmap(lambda k: ordered(order, k, score))(jax.random.split(key, rounds))
         return Plan(
             agents=orders[:, positions].reshape(rounds * blocks, width),
             active=jnp.tile(active, (rounds, 1)),

@@ -212,7 +212,7 @@ class Update:
         learners = replace(self.networks, progress.learners, agents, group)
         moved = progress.moved
         if self.measures(plan):
-            ratio = self.algorithm.action_ratio
+            ratio = self.algorithm.ratio_of
             moved = measure(self.networks, ratio, learners.actor, batch.trajectory, moved, agents)
         state_weight = self.algorithm.state_weight.moved(state_weight, learners.actor, agents)
         mask = data.alive & active
