@@ -6,6 +6,7 @@ import jax
 import numpy as np
 import pytest
 from hosts import OnHost
+from own import PushConfig
 from small import small_config
 
 from opspo.config import OptimiserConfig
@@ -63,6 +64,16 @@ def test_any_number_of_devices_gives_the_same_result(name):
             strict=True,
         ):
             np.testing.assert_allclose(one, many, atol=1e-5)
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_algorithms_of_ones_own_too(shared):
+    config = small_config("probe/credit", "happo", shared=shared)
+    config = dataclasses.replace(config, algo="push", algorithm=PushConfig(epochs=2, push=0.5))
+    expected = after(config, make_env(config.env), 2)
+    found = after(on(config, 2), make_env(config.env), 2)
+    for one, many in zip(jax.tree.leaves(expected), jax.tree.leaves(found), strict=True):
+        np.testing.assert_allclose(one, many, atol=1e-5)
 
 
 def test_engines_outside_of_jax_too():

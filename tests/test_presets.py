@@ -1,10 +1,11 @@
 """Every preset builds."""
 
 import dataclasses
+from typing import ClassVar
 
 import pytest
 
-from opspo.algorithms import ALGORITHMS, DensityConfig
+from opspo.algorithms import ALGORITHMS, DensityConfig, HAPPOConfig, MAPPOConfig
 from opspo.config import (
     OptimiserConfig,
     PolicyConfig,
@@ -25,6 +26,21 @@ def test_every_default_builds_and_survives_json(env, algo):
     config = default_config(env, algo)
     assert (config.env, config.algo) == (env, algo)
     assert from_json(to_json(config)) == config
+
+
+@pytest.mark.parametrize("parent", [MAPPOConfig, HAPPOConfig])
+@pytest.mark.parametrize("env", ["smac/3s5z", "smac/10m_vs_11m", "smax/3m", "football/5_vs_5"])
+def test_an_algorithm_that_comes_later_has_defaults(env, parent, monkeypatch):
+    @dataclasses.dataclass(frozen=True, kw_only=True)
+    class Later(parent):
+        name: ClassVar[str] = "later"
+        clip: float = 0.25
+
+    monkeypatch.setitem(ALGORITHMS, "later", Later)
+    config = default_config(env, "later")
+    assert (config.env, config.algo, config.algorithm.clip) == (env, "later", 0.25)
+    same_run = default_config(env, parent.name)
+    assert config.rollout == same_run.rollout and config.policy == same_run.policy
 
 
 def test_unknown_algorithm():

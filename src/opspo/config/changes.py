@@ -62,7 +62,7 @@ def changes(was: TrainConfig, now: TrainConfig) -> list[Change]:
     return [
         Change(name, before.get(name), after.get(name))
         for name in names
-        if before.get(name) != after.get(name)
+        if _shown(before.get(name)) != _shown(after.get(name))  # a file has lists for tuples
     ]
 
 
