@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 
 import opspo
-from opspo.estimators.traces import going_on, shifted, td_error
+from opspo.estimators import going_on, shifted, td_error
 
 Array = jax.Array
 

@@ -36,7 +36,7 @@ def main() -> None:
 
     assert result.evaluation is not None  # the settings ask for one
     print(f"greedy, 64 episodes:      {result.evaluation.summary()['mean_return']:.2f}")
-    print(f"Go on with it: opspo resume --run-dir {result.run_dir} --total-steps 12800")
+    print(f"Train it further: opspo resume --run-dir {result.run_dir} --total-steps 12800")
 
 
 if __name__ == "__main__":

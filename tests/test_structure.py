@@ -3,6 +3,8 @@
 import ast
 import dataclasses
 import inspect
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 from typing import get_args
@@ -10,7 +12,6 @@ from typing import get_args
 import pytest
 
 from opspo.algorithms import ALGORITHMS, SequentialConfig
-from opspo.algorithms.common import AlgorithmConfig
 from opspo.algorithms.names import TERMS
 from opspo.update.compose import MODULES
 
@@ -53,7 +54,18 @@ def imports_of(path: Path) -> set[str]:
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("opspo"):
             parts = node.module.split(".")
             found |= {parts[1]} if len(parts) > 1 else {alias.name for alias in node.names}
+        if isinstance(node, ast.Import):
+            parts = [alias.name.split(".") for alias in node.names]
+            found |= {name[1] for name in parts if name[0] == "opspo" and len(name) > 1}
     return found
+
+
+def test_every_form_of_import_counts(tmp_path):
+    forms = (
+        "import opspo, opspo.cli.train as t\nfrom opspo import bench\nfrom opspo.update import x"
+    )
+    (path := tmp_path / "forms.py").write_text(forms)
+    assert imports_of(path) == {"cli", "bench", "update"}
 
 
 def layer_of(path: Path) -> str:
@@ -88,7 +100,7 @@ def test_every_public_name_is_there():
 @pytest.mark.parametrize("folder", ["estimators", "objectives"])
 def test_formulas_know_no_config(folder):
     for path in (PACKAGE / folder).glob("*.py"):
-        assert "config" not in imports_of(path), path.name
+        assert not {"algorithms", "config"} & imports_of(path), path.name
 
 
 @pytest.mark.parametrize("name", ALGORITHMS)
@@ -99,7 +111,7 @@ def test_an_algorithm_is_a_short_declaration_with_every_choice_written_out(name)
     written = set(vars(declaration)["__annotations__"])
     choices = {"advantage", "value_target", "state_weight", "clip_range", "action_ratio", "critic"}
     if issubclass(declaration, SequentialConfig):
-        choices |= {"order", "weight_agents", "values"}
+        choices |= {"order", "block_epochs", "cumulative_blocks", "weight_agents", "values"}
     config = declaration()
     if config.advantage != "gae":
         choices |= {"trace_decay", "trace_clip", "trace_agents"}
@@ -134,16 +146,28 @@ def test_every_setting_of_names_is_a_term():
     fields = dataclasses.fields(SequentialConfig)
     named = {item.name for item in fields if str(item.type).endswith("Name")}
     assert named == set(TERMS)
-    assert set(AlgorithmConfig.__annotations__) > {"advantage"}
+
+
+NO_JAX = "assert not {'jax', 'numpy'} & set(sys.modules)"
 
 
 @pytest.mark.parametrize("name", ["opspo.algorithms", "opspo.config", "opspo.presets"])
-def test_help_needs_no_jax(name):
-    import subprocess
-    import sys
+def test_settings_need_no_jax(name):
+    subprocess.run([sys.executable, "-c", f"import sys, {name}; {NO_JAX}"], check=True)
 
-    program = f"import sys, {name}; assert 'jax' not in sys.modules and 'numpy' not in sys.modules"
-    subprocess.run([sys.executable, "-c", program], check=True)
+
+def test_help_needs_no_jax():
+    program = f"""
+import contextlib, sys
+from opspo.cli import COMMANDS, main
+from opspo.cli.bench import BENCHMARKS
+for command in [[name] for name in COMMANDS] + [["bench", name] for name in BENCHMARKS]:
+    with contextlib.suppress(SystemExit):
+        main([*command, "--help"])
+    {NO_JAX}, command
+"""
+    shown = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True)
+    assert b"--processes" in shown.stdout and b"--hosts" not in shown.stdout
 
 
 FAMILIES = {"football.py", "jaxmarl.py", "mamujoco.py", "smac.py", "smax.py"}
@@ -191,7 +215,7 @@ def test_no_files_import_each_other():
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
 def test_nobody_asks_for_an_algorithms_name(path):
     for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Compare):
+        if isinstance(node, ast.Compare | ast.MatchValue):
             names = [n.value for n in ast.walk(node) if isinstance(n, ast.Constant)]
             assert not set(ALGORITHMS) & {n for n in names if isinstance(n, str)}
 

@@ -105,10 +105,9 @@ class AlgorithmConfig:
 
     def __post_init__(self) -> None:
         self._check_class()
-        for item in fields(self):
-            if item.name in TERMS:
-                value = checked_name(item.name, getattr(self, item.name))
-                object.__setattr__(self, item.name, value)
+        for setting in {item.name for item in fields(self)} & set(TERMS):
+            value = checked_name(setting, getattr(self, setting))
+            object.__setattr__(self, setting, value)
         require(0 < self.gamma <= 1, "algorithm.gamma", "in (0, 1]", self.gamma)
         require(0 <= self.gae_lambda <= 1, "algorithm.gae_lambda", "in [0, 1]", self.gae_lambda)
         for name, least in (
@@ -119,19 +118,7 @@ class AlgorithmConfig:
         ):
             value = getattr(self, name)
             require(value >= least, f"algorithm.{name}", f"at least {least}", value)
-        require(0 < self.clip < 1, "algorithm.clip", "in (0, 1)", self.clip)
-        require(
-            self.clip_range not in NEEDS_OTHERS_CLIP or 0 < self.others_clip < self.clip,
-            "algorithm.others_clip",
-            f"in (0, algorithm.clip = {self.clip})",
-            self.others_clip,
-        )
-        require(
-            self.clip_range != "double_by_position" or self.others_clip <= self.clip / 2,
-            "algorithm.others_clip",
-            f"at most half of algorithm.clip = {self.clip}, the range of the first in the order",
-            self.others_clip,
-        )
+        self._check_clip()
         require(
             0 < self.trace_clip < math.inf,
             "algorithm.trace_clip",
@@ -173,6 +160,21 @@ class AlgorithmConfig:
             raise ConfigError(
                 f"{kind.__qualname__} needs a name in its class: name: ClassVar[str] = ..."
             )
+
+    def _check_clip(self) -> None:
+        require(0 < self.clip < 1, "algorithm.clip", "in (0, 1)", self.clip)
+        require(
+            self.clip_range not in NEEDS_OTHERS_CLIP or 0 < self.others_clip < self.clip,
+            "algorithm.others_clip",
+            f"in (0, algorithm.clip = {self.clip})",
+            self.others_clip,
+        )
+        require(
+            self.clip_range != "double_by_position" or self.others_clip <= self.clip / 2,
+            "algorithm.others_clip",
+            f"at most half of algorithm.clip = {self.clip}, the range of the first in the order",
+            self.others_clip,
+        )
 
     def _check_critic_epochs(self) -> None:
         targets_stay = self.value_target == "gae" or (

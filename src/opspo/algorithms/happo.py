@@ -21,6 +21,8 @@ class HAPPOConfig(SequentialConfig):
     name: ClassVar[str] = "happo"
 
     order: names.OrderName = "random"
+    block_epochs: Literal["all", "divided"] = "all"
+    cumulative_blocks: bool = True
     critic: Literal["central", "local"] = "central"
     advantage: names.AdvantageName = "gae"
     value_target: names.ValueTargetName = "advantage"

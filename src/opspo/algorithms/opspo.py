@@ -22,6 +22,8 @@ class OPSPOConfig(SequentialConfig):
     name: ClassVar[str] = "opspo"
 
     order: names.OrderName = "semi_greedy"
+    block_epochs: Literal["all", "divided"] = "all"
+    cumulative_blocks: bool = True
     critic: Literal["central", "local"] = "central"
     advantage: names.AdvantageName = "trace"
     trace_decay: names.TraceDecayName = "factor"

@@ -1,4 +1,4 @@
-"""One update of each algorithm and state weight on the same batch, timed in turn."""
+"""One update of each algorithm and state weight on the same batch, timed alternately."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def compare_updates(
 ) -> list[Cost]:
     """Time one update of each case on the same batch; everything is compiled beforehand.
 
-    Each round times all cases in turn.
+    Each round times every case once.
 
     Args:
         env: environment id.

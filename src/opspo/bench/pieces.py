@@ -72,7 +72,7 @@ class _Piece:
 
 
 def time_parts(config: TrainConfig, environment: Environment, rounds: int) -> list[Part]:
-    """Time an iteration and its pieces, in turn, `rounds` times.
+    """Time an iteration and its pieces alternately, `rounds` times.
 
     Returns:
         The pieces, then the rest, then the whole iteration.

@@ -35,6 +35,9 @@ COMMANDS: dict[str, str] = {
 }
 """Command, which is also the name of its file → what it does"""
 
+OLD_FLAGS = {"--hosts": "--processes"}
+"""Flag of earlier versions → what it is called now"""
+
 EXPECTED: dict[type[Exception], int] = {
     ConfigError: USAGE_ERROR,
     RunError: USAGE_ERROR,
@@ -57,11 +60,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         if name not in COMMANDS:
             raise unknown_name("command", name, COMMANDS)
-        import_module(f"opspo.cli.{name}").command(rest)
+        import_module(f"opspo.cli.{name}").command(_renamed(rest))
     except KeyboardInterrupt:
         _fail("Stopped at once. What was saved before is untouched.", STOPPED)
     except tuple(EXPECTED) as error:
         _fail(str(error), next(n for kind, n in EXPECTED.items() if isinstance(error, kind)))
+
+
+def _renamed(arguments: Sequence[str]) -> list[str]:
+    """Flags under the names that they have now."""
+    split = [argument.partition("=") for argument in arguments]
+    return [OLD_FLAGS.get(flag, flag) + equals + value for flag, equals, value in split]
 
 
 def _fail(message: str, status: int) -> None:

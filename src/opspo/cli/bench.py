@@ -6,22 +6,16 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from opspo.bench.all_algorithms import compare_updates, print_costs
-from opspo.bench.engine import time_engine
-from opspo.bench.measure import Timing, product_rate
-from opspo.bench.pieces import print_parts, time_parts
-from opspo.bench.report import print_summary, summary, write
-from opspo.bench.training import time_iterations, time_update
-from opspo.cli.starting import starting_config
 from opspo.config import RolloutConfig, TrainConfig, to_plain
-from opspo.devices import claim
-from opspo.environments import check_id, make_env
-from opspo.environments.base import Environment
 from opspo.errors import ConfigError, unknown_name
+
+if TYPE_CHECKING:
+    from opspo.bench.measure import Timing
+    from opspo.environments.base import Environment
 
 
 @dataclass(frozen=True)
@@ -73,6 +67,10 @@ def _engine(arguments: Sequence[str]) -> None:
     """The engine alone, with random actions."""
     parsed = tyro.cli(_Engine, prog="opspo bench env", args=arguments)
     _check(parsed.rounds, parsed.out)
+    from opspo.bench.engine import time_engine
+    from opspo.bench.report import print_summary, summary, write
+    from opspo.environments import make_env
+
     sizes = RolloutConfig(num_envs=parsed.num_envs, num_steps=parsed.num_steps)
     timing = time_engine(make_env(parsed.env), sizes.num_envs, sizes.num_steps, parsed.rounds)
     found = summary(timing, steps=sizes.num_envs * sizes.num_steps)
@@ -83,21 +81,29 @@ def _engine(arguments: Sequence[str]) -> None:
 
 def _update(arguments: Sequence[str]) -> None:
     """The learning of one iteration, on one batch."""
-    _learning("update", "One update", time_update, arguments)
+    parsed = _parse("update", arguments)
+    from opspo.bench.training import time_update
+
+    _learning("update", "One update", time_update, parsed)
 
 
 def _train(arguments: Sequence[str]) -> None:
     """Whole iterations."""
-    _learning("train", "An iteration", time_iterations, arguments)
+    parsed = _parse("train", arguments)
+    from opspo.bench.training import time_iterations
+
+    _learning("train", "An iteration", time_iterations, parsed)
 
 
 def _learning(
     name: str,
     title: str,
     measure: Callable[[TrainConfig, Environment, int], tuple[Timing, int]],
-    arguments: Sequence[str],
+    parsed: _Learning,
 ) -> None:
-    parsed = _parse(name, arguments)
+    from opspo.bench.report import print_summary, summary, write
+    from opspo.environments import make_env
+
     config = parsed.config
     timing, flop = measure(config, make_env(config.env), parsed.rounds)
     found = summary(timing, steps=config.steps_per_iteration, flop=flop)
@@ -108,6 +114,11 @@ def _learning(
 def _parts(arguments: Sequence[str]) -> None:
     """Where the time of an iteration goes."""
     parsed = _parse("parts", arguments)
+    from opspo.bench.measure import product_rate
+    from opspo.bench.pieces import print_parts, time_parts
+    from opspo.bench.report import write
+    from opspo.environments import make_env
+
     config = parsed.config
     if config.devices != 1:
         raise ConfigError(
@@ -127,11 +138,16 @@ def _parts(arguments: Sequence[str]) -> None:
 
 
 def _parse(name: str, arguments: Sequence[str]) -> _Learning:
+    from opspo.cli.starting import starting_config
+    from opspo.environments import check_id
+
     start, env = starting_config(arguments)
     check_id(env)
     default = _Learning(config=start)
     parsed = tyro.cli(_Learning, prog=f"opspo bench {name}", args=arguments, default=default)
     _check(parsed.rounds, parsed.out)
+    from opspo.devices import claim
+
     claim(parsed.config.devices)
     return parsed
 
@@ -146,6 +162,9 @@ def _algos(arguments: Sequence[str]) -> None:
     _check(parsed.rounds, parsed.out)
     if parsed.epochs < 0:
         raise ConfigError(f"--epochs must be 0 or more, but is {parsed.epochs}.")
+    from opspo.bench.all_algorithms import compare_updates, print_costs
+    from opspo.bench.report import write
+
     settings: dict[str, Any] = {
         "preset": parsed.preset,
         "epochs": parsed.epochs,

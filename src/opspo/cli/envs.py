@@ -9,8 +9,6 @@ from dataclasses import dataclass
 
 import tyro
 
-from opspo.catalogue import catalogue, show
-
 
 @dataclass(frozen=True)
 class _Envs:
@@ -25,6 +23,8 @@ class _Envs:
 def command(arguments: Sequence[str]) -> None:
     """List the environments."""
     parsed = tyro.cli(_Envs, prog="opspo envs", args=arguments)
+    from opspo.catalogue import catalogue, show
+
     entries = catalogue(parsed.family)
     if parsed.json:
         print(json.dumps([dataclasses.asdict(entry) for entry in entries], indent=2))

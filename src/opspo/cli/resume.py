@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated
 
 import tyro
 
@@ -29,7 +28,7 @@ class _Resume:
     Without annealing the result is that of a run of this length from the start."""
     devices: int | None = None
     """Number of devices to divide the environments over, if another than before."""
-    processes: Annotated[str, tyro.conf.arg(aliases=["--hosts"])] = ""
+    processes: str = ""
     """As in `opspo train`; all processes must see the folder."""
 
 

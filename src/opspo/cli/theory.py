@@ -9,11 +9,6 @@ from pathlib import Path
 import tyro
 
 from opspo.errors import ConfigError
-from opspo.theory.checks import Worst, run_checks
-from opspo.theory.claims import CLAIMS
-from opspo.theory.figure import check_figure, draw_figure
-from opspo.theory.search import search
-from opspo.theory.tables import print_table, write_json
 
 
 @dataclass(frozen=True)
@@ -49,6 +44,16 @@ def command(arguments: Sequence[str]) -> None:
             raise ConfigError(f"{name} cannot be written: there is no folder {Path(name).parent}.")
         if Path(name).is_dir():
             raise ConfigError(f"{name} is a folder. Name a file in it.")
+    _check_claims(parsed)
+
+
+def _check_claims(parsed: _Theory) -> None:
+    from opspo.theory.checks import Worst, run_checks
+    from opspo.theory.claims import CLAIMS
+    from opspo.theory.figure import check_figure, draw_figure
+    from opspo.theory.search import search
+    from opspo.theory.tables import print_table, write_json
+
     if parsed.figure:
         check_figure(Path(parsed.figure))
     outcomes = run_checks(parsed.problems, parsed.seed)

@@ -35,7 +35,7 @@ class _Train:
     seeds: str = ""
     """Train one run for each of these seeds in one program: `0..7` or `0,3,5`. `devices` then
     divides the seeds. Each run has its own folder, seed<seed> in run_dir."""
-    processes: Annotated[str, tyro.conf.arg(aliases=["--hosts"])] = ""
+    processes: str = ""
     """Train one run in several processes, usually one per machine: address:port of the first, how
     many there are, and which of them this is (from 0), like `10.0.0.1:9000,2,0`. Run the same
     command for each; `devices` counts the devices of all."""

@@ -57,7 +57,7 @@ def ready_together(learner: Learner, states: Sequence[TrainState]) -> tuple[Trai
     """Like `ready`, for several states of a JAX environment in one program.
 
     The states are stacked on a new first axis, which is divided over the devices. They are
-    independent, so each device works through its own one by one.
+    independent, so each device runs its own one after another.
     """
     where = layout(learner.config.devices)
     stacked = jax.tree.map(lambda *each: jnp.stack(each), *states)
