@@ -11,7 +11,6 @@ import pytest
 from oracles import theory as oracle
 
 from opspo.cli import main
-from opspo.cli import theory as command
 from opspo.theory import checks, figure, games, tables
 from opspo.theory import search as search_module
 from opspo.theory.checks import Family, run_checks
@@ -341,7 +340,7 @@ def test_the_worst_can_be_recomputed_from_the_file(outcomes, searched, tmp_path)
 
 
 def test_command_prints_a_table_and_writes_the_file(monkeypatch, tmp_path, capsys):
-    monkeypatch.setattr(command, "run_checks", partial(run_checks, families=FAMILIES[:1]))
+    monkeypatch.setattr(checks, "run_checks", partial(run_checks, families=FAMILIES[:1]))
     path = tmp_path / "theory.json"
     main(["theory", "--problems", "14", "--seed", "3", "--json", str(path)])
     shown = capsys.readouterr().out
@@ -355,7 +354,7 @@ def test_command_prints_a_table_and_writes_the_file(monkeypatch, tmp_path, capsy
 @pytest.fixture
 def checked_before(outcomes, monkeypatch):
     """The command without the checks themselves."""
-    monkeypatch.setattr(command, "run_checks", lambda *_: list(outcomes.values()))
+    monkeypatch.setattr(checks, "run_checks", lambda *_: list(outcomes.values()))
 
 
 def test_command_searches_when_asked(checked_before, monkeypatch, capsys):
@@ -366,7 +365,7 @@ def test_command_searches_when_asked(checked_before, monkeypatch, capsys):
         asked.append((claim.name, seed, settings))
         return SimpleNamespace(ratio=123.4)
 
-    monkeypatch.setattr(command, "search", note)
+    monkeypatch.setattr(search_module, "search", note)
     main(["theory", "--problems", "1", "--seed", "5", "--search", "9", "--search-agents", "3"])
     assert asked == [(name, 5, {"agents": 3, "restarts": 9}) for name in BY_NAME]
     assert "123.4" in capsys.readouterr().out
@@ -390,7 +389,7 @@ def test_bad_input_exits_2_before_anything_is_computed(
     arguments, says, tmp_path, monkeypatch, capsys
 ):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(command, "run_checks", None)
+    monkeypatch.setattr(checks, "run_checks", None)
     with pytest.raises(SystemExit) as stop:
         main(["theory", *arguments])
     assert stop.value.code == 2
