@@ -40,6 +40,7 @@ LAYERS = [
     "policy",
     "training",
     "rendering",
+    "experiments",
     "catalogue",
     "bench",
     "cli",

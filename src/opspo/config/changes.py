@@ -57,7 +57,7 @@ class Change:
 
 def changes(was: TrainConfig, now: TrainConfig) -> list[Change]:
     """Every setting that differs; what only one of two algorithms has was, or is, null."""
-    before, after = (_flat(plain_settings(each)) for each in (was, now))
+    before, after = (flat(plain_settings(each)) for each in (was, now))
     names = [*before, *(name for name in after if name not in before)]
     return [
         Change(name, before.get(name), after.get(name))
@@ -85,14 +85,14 @@ def _within(name: str, groups: Iterable[str]) -> bool:
     return any(name == group or name.startswith(f"{group}.") for group in groups)
 
 
-def _flat(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
+def flat(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Settings in sections as settings with dotted names."""
+    found: dict[str, Any] = {}
     for name, value in settings.items():
-        if isinstance(value, dict):
-            flat |= _flat(value, f"{prefix}{name}.")
-        else:
-            flat[prefix + name] = value
-    return flat
+        found |= (
+            flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
+        )
+    return found
 
 
 def _shown(value: Any) -> str:

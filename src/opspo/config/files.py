@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Mapping
 from typing import Any, get_type_hints
 
 import opspo
 from opspo.algorithms import ALGORITHMS
 from opspo.algorithms.common import AlgorithmConfig
+from opspo.config.changes import flat
 from opspo.config.own import declared_as, plain_settings, stand_in, with_missing
 from opspo.config.run import TrainConfig
 from opspo.config.versions import FORMAT, check_format, upgrade
@@ -45,6 +47,28 @@ def to_json(config: TrainConfig) -> str:
                 "else to the function that needs it, with functools.partial."
             ) from error
     return json.dumps(plain, indent=2) + "\n"
+
+
+def with_settings(config: TrainConfig, settings: Mapping[str, Any]) -> TrainConfig:
+    """The settings of a run, some of them changed.
+
+    Args:
+        config: the run's.
+        settings: by the names of the flags of `opspo train`, such as `algorithm.clip`.
+
+    Raises:
+        ConfigError: there is no such setting, or it cannot have that value.
+    """
+    data = to_plain(config)
+    for name, value in settings.items():
+        *sections, last = name.split(".")
+        part: Any = data
+        for section in sections:
+            part = part.get(section) if isinstance(part, dict) else None
+        if not isinstance(part, dict) or last not in part or isinstance(part[last], dict):
+            raise unknown_name("setting", name, flat(plain_settings(config)))
+        part[last] = value
+    return from_json(json.dumps(data))
 
 
 def from_json(text: str) -> TrainConfig:

@@ -1,0 +1,57 @@
+"""`opspo report`: a study as one page for a browser."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import tyro
+
+from opspo.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class _Report:
+    """Write a study as one HTML page that opens without a network."""
+
+    file: tyro.conf.Positional[str]
+    """The study's file."""
+    out: str = ""
+    """The page; by default `report.html` in the folder of the records."""
+    json: str = ""
+    """File for the figures of the page, as JSON."""
+    marl_eval: str = ""
+    """File for the records in the JSON layout of marl-eval."""
+    only: tuple[str, ...] = ()
+    """Only tasks or lines that fit one of these patterns."""
+    results: str = "results"
+    """Folder with the records."""
+
+
+def command(arguments: Sequence[str]) -> None:
+    """Write a study's report."""
+    parsed = tyro.cli(_Report, prog="opspo report", args=arguments)
+
+    from opspo.experiments.grid import runs_of
+    from opspo.experiments.marl_eval import write_marl_eval
+    from opspo.experiments.reading import read_scores
+    from opspo.experiments.records import path_of
+    from opspo.experiments.report import write_report
+    from opspo.experiments.study_file import read_study
+    from opspo.run_folder import replace_text
+
+    if not parsed.file.endswith(".toml"):
+        raise ConfigError(f"{parsed.file} is not a study's file, whose name ends in .toml.")
+    file, results = read_study(parsed.file), Path(parsed.results)
+    records, scores = read_scores([parsed.file], only=parsed.only, results=results)
+    missing = sum(not path_of(run, results).is_file() for run in runs_of(file, parsed.only))
+    name = file.study.name
+    out = Path(parsed.out or results / name / "report.html")
+    summary = write_report(records, scores, out, title=name, failed=missing)
+    if parsed.json:
+        replace_text(Path(parsed.json), json.dumps(summary, indent=1) + "\n")
+    if parsed.marl_eval:
+        write_marl_eval(records, Path(parsed.marl_eval))
+    print(f"{summary['claim']}\nThe report is {out}")

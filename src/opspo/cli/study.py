@@ -1,0 +1,170 @@
+"""`opspo study`: run a study, or say how far it has come."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+
+from opspo.errors import ConfigError, RunError, unknown_name
+
+if TYPE_CHECKING:
+    from opspo.experiments.grid import Run
+    from opspo.experiments.plan import Job, Places
+    from opspo.experiments.study_file import StudyFile
+
+
+@dataclass(frozen=True)
+class _Where:
+    """Which runs, and where their files are."""
+
+    file: tyro.conf.Positional[str]
+    """The study's file, such as `studies/smoke.toml`."""
+    only: tuple[str, ...] = ()
+    """Only runs that fit one of these patterns of tasks or lines, such as `smax/*`, `opspo*` or
+    `smax/3m:opspo`."""
+    runs: str = "runs"
+    """Folder for unfinished runs: checkpoints and logs."""
+    results: str = "results"
+    """Folder for the records of finished runs."""
+
+
+@dataclass(frozen=True)
+class _Run(_Where):
+    """Carry out a study: every run that has no record yet, several at a time.
+
+    Runs that were stopped continue from their checkpoints. A run that fails stops no others.
+    """
+
+    workers: int = 1
+    """Runs at a time. Each has its share of the cores."""
+    dry_run: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Show the grid and how long it will take, from a short trial of each line on each task."""
+    trial: bool = True
+    """In a dry run: measure. Otherwise only the grid is shown."""
+    ray: str = ""
+    """Run on a Ray cluster: its address, or `auto`. Folders must be on storage that all nodes
+    share."""
+    slurm: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Run as a SLURM job array."""
+    slurm_minutes: int = 240
+    """Time limit of each SLURM job. A run that needs longer saves, and is queued again."""
+    slurm_partition: str = ""
+    """Partition for the SLURM jobs."""
+    cpus: int = 1
+    """Cores of each run on Ray or SLURM."""
+
+
+def _open(parsed: _Where) -> tuple[StudyFile, list[Run], Places]:
+    from opspo.experiments.grid import runs_of
+    from opspo.experiments.plan import Places
+    from opspo.experiments.study_file import read_study
+
+    file = read_study(parsed.file)
+    return file, runs_of(file, parsed.only), Places(Path(parsed.runs), Path(parsed.results))
+
+
+def _run(arguments: Sequence[str]) -> None:
+    """Carry out a study, or what is left of it."""
+    parsed = tyro.cli(_Run, prog="opspo study run", args=arguments)
+    for name in ("workers", "cpus", "slurm_minutes"):
+        if getattr(parsed, name) < 1:
+            flag = name.replace("_", "-")
+            raise ConfigError(f"--{flag} must be at least 1, but is {getattr(parsed, name)}.")
+    if parsed.ray and parsed.slurm:
+        raise ConfigError("--ray and --slurm both say where to run. Leave one out.")
+    file, runs, places = _open(parsed)
+    from rich.console import Console
+
+    from opspo.experiments.plan import jobs_of
+    from opspo.experiments.study_tables import print_grid
+
+    console = Console()
+    jobs = jobs_of(file, runs, places)
+    if parsed.dry_run:
+        print_grid(file, runs, places, console, workers=parsed.workers, trial=parsed.trial)
+        return
+    failed = _carry_out(parsed, jobs, console) if jobs else []
+    finished = len(runs) - sum(len(job.runs) for job in failed)
+    console.print(
+        f"{finished} of {len(runs)} runs are finished. Their records are in "
+        f"{places.results / file.study.name}/",
+        markup=False,
+        highlight=False,
+    )
+    if failed:
+        for job in failed:
+            console.print(f"\n{job.name}\n{job.why_it_failed}", markup=False, highlight=False)
+        raise RunError(
+            f"{len(failed)} jobs failed, for the reasons above. Fix them, and run the study again."
+        )
+
+
+def _carry_out(parsed: _Run, jobs: Sequence[Job], console: object) -> list[Job]:
+    """Carry out jobs where the flags say; return those that failed."""
+    from rich.console import Console
+
+    from opspo.experiments.local import Processes, run_jobs
+
+    assert isinstance(console, Console)
+    if parsed.slurm:
+        from opspo.experiments.slurm import submit
+
+        return submit(
+            jobs,
+            minutes=parsed.slurm_minutes,
+            partition=parsed.slurm_partition,
+            cpus=parsed.cpus,
+            at_a_time=parsed.workers,
+            console=console,
+        )
+    if parsed.ray:
+        from opspo.experiments.cluster import Cluster
+
+        with Cluster(parsed.ray, cpus=parsed.cpus) as cluster:
+            return run_jobs(
+                jobs,
+                cluster.carry,
+                workers=len(jobs),
+                stop=cluster.stop,
+                console=console,
+                title=parsed.file,
+            )
+    processes = Processes(parsed.workers)
+    return run_jobs(
+        jobs,
+        processes.carry,
+        workers=parsed.workers,
+        stop=processes.stop,
+        console=console,
+        title=parsed.file,
+    )
+
+
+def _status(arguments: Sequence[str]) -> None:
+    """How far a study has come, as a table."""
+    parsed = tyro.cli(_Where, prog="opspo study status", args=arguments)
+    file, runs, places = _open(parsed)
+    from rich.console import Console
+
+    from opspo.experiments.study_tables import print_status
+
+    print_status(file, runs, places, Console())
+
+
+STUDY: dict[str, Callable[[Sequence[str]], None]] = {"run": _run, "status": _status}
+
+
+def command(arguments: Sequence[str]) -> None:
+    """Run or show a study."""
+    name, *rest = arguments or ("--help",)
+    if name in ("-h", "--help"):
+        lines = [f"  opspo study {name:8} {run.__doc__}" for name, run in STUDY.items()]
+        print("\n".join([*lines, "", "`opspo study NAME --help` shows the settings."]))
+        return
+    if name not in STUDY:
+        raise unknown_name("command of opspo study", name, STUDY)
+    STUDY[name](rest)

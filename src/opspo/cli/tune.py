@@ -1,0 +1,65 @@
+"""`opspo tune`: search settings, with the same trials for every algorithm."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import tyro
+
+from opspo.errors import ConfigError
+
+if TYPE_CHECKING:
+    from opspo.experiments.plan import Job
+
+
+@dataclass(frozen=True)
+class _Tune:
+    """Search the settings of each algorithm of a file, by Optuna.
+
+    A tuning that was stopped goes on where it was. Its record is `tuning.json` under the results.
+    """
+
+    file: tyro.conf.Positional[str]
+    """The tuning's file: a study's, with `trials` and a table `[space]`."""
+    workers: int = 1
+    """Runs of a trial at a time."""
+    runs: str = "runs"
+    """Folder for unfinished runs, and for Optuna's SQLite file."""
+    results: str = "results"
+    """Folder for the records."""
+
+
+def command(arguments: Sequence[str]) -> None:
+    """Search settings."""
+    parsed = tyro.cli(_Tune, prog="opspo tune", args=arguments)
+    if parsed.workers < 1:
+        raise ConfigError(f"--workers must be at least 1, but is {parsed.workers}.")
+    from rich.console import Console
+
+    from opspo.experiments.local import Processes, run_jobs
+    from opspo.experiments.plan import Places
+    from opspo.experiments.tuning import read_tuning, tune
+
+    tuning, console = read_tuning(parsed.file), Console()
+    places = Places(Path(parsed.runs), Path(parsed.results))
+
+    def carry_out(jobs: Sequence[Job]) -> Sequence[Job]:
+        processes = Processes(parsed.workers)
+        return run_jobs(
+            jobs,
+            processes.carry,
+            workers=parsed.workers,
+            stop=processes.stop,
+            console=console,
+            title=jobs[0].file.study.name if jobs else "",
+        )
+
+    record = tune(tuning, places, carry_out)
+    for algo, found in record["algorithms"].items():
+        best = ", ".join(f"{name} = {value}" for name, value in found["settings"].items())
+        console.print(f"{algo}: {found['score']:.3f} with {best}", markup=False, highlight=False)
+    out = places.results / tuning.base.study.name / "tuning.json"
+    console.print(f"The record is {out}", markup=False, highlight=False)

@@ -1,0 +1,115 @@
+"""Running a study's jobs on a Ray cluster, one plain task each.
+
+A task starts the job's process on its node and waits for it. Where a node is lost, Ray starts the
+task again on another, and the job resumes its run from the checkpoint on the shared storage.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from opspo.errors import ConfigError
+from opspo.experiments.plan import STOPPED, Job
+
+RETRIES = 5
+"""Times that a task is started again after its node was lost"""
+STOP_SECONDS = 300
+"""How long a job may take to save"""
+
+
+class Cluster:
+    """A connection to a Ray cluster, as a context manager."""
+
+    def __init__(self, address: str, *, cpus: int) -> None:
+        self.address = address
+        self.cpus = cpus
+        self._running: set[Any] = set()
+        self._stopped = False
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> Cluster:
+        """Connect.
+
+        Raises:
+            ConfigError: Ray is not installed, or the cluster cannot be reached.
+        """
+        try:
+            import ray  # noqa: PLC0415
+        except ImportError as error:
+            raise ConfigError(
+                "--ray needs Ray, which is not installed: pip install 'opspo[ray]'"
+            ) from error
+        try:
+            ray.init(address=self.address, log_to_driver=False)
+        except (ConnectionError, ValueError, RuntimeError, TimeoutError) as error:
+            raise ConfigError(
+                f"--ray {self.address}: no Ray cluster can be reached there: {error}. Start one "
+                "with `ray start --head`, and give the address that it prints."
+            ) from error
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """Disconnect."""
+        import ray  # noqa: PLC0415
+
+        ray.shutdown()
+
+    def carry(self, job: Job) -> int:
+        """Carry out a job on some node; return its exit status."""
+        import ray  # noqa: PLC0415
+
+        task = ray.remote(num_cpus=self.cpus, max_calls=1, max_retries=RETRIES)(carry_out)
+        with self._lock:
+            if self._stopped:
+                return STOPPED
+            # without the interpreter: each node has its own
+            reference = task.remote(job.command()[1:], str(job.log), self.cpus)
+            self._running.add(reference)
+        try:
+            return int(ray.get(reference))
+        except ray.exceptions.TaskCancelledError:
+            return STOPPED
+        except ray.exceptions.RayError as error:
+            job.log.parent.mkdir(parents=True, exist_ok=True)
+            with job.log.open("a") as log:
+                log.write(f"Ray lost the job {RETRIES} times: {error}\n")
+            return 1
+        finally:
+            self._running.discard(reference)
+
+    def stop(self) -> None:
+        """Ask all jobs to save and stop."""
+        import ray  # noqa: PLC0415
+
+        with self._lock:
+            self._stopped = True
+        for reference in list(self._running):
+            ray.cancel(reference)
+
+
+def carry_out(command: Sequence[str], log: str, cpus: int) -> int:
+    """Run a job's process on this node, with as many threads as it has cores; its exit status."""
+    import os  # noqa: PLC0415
+
+    from opspo.experiments.children import cores  # noqa: PLC0415
+
+    share = ",".join(map(str, cores()[:cpus]))
+    Path(log).parent.mkdir(parents=True, exist_ok=True)
+    with Path(log).open("a") as file:
+        process = subprocess.Popen(
+            [sys.executable, *command, "--cores", share],
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            env=os.environ | {"PYTHONUNBUFFERED": "1"},
+        )
+        try:
+            return process.wait()
+        except KeyboardInterrupt:  # how Ray cancels a task
+            process.terminate()
+            process.wait(STOP_SECONDS)
+            return STOPPED

@@ -1,0 +1,216 @@
+"""The figures of a study: learning curves, aggregates, profiles, who improves on whom, ablations.
+
+Colours are Okabe and Ito's, which colour-blind eyes tell apart; dashes and markers do the same in
+print. Shades and whiskers are 95% bootstrap intervals (`statistics`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from opspo.errors import ConfigError, RunError, unknown_name
+from opspo.experiments.scores import TaskScores, lines_in, samples
+from opspo.experiments.statistics import (
+    AGGREGATES,
+    FEW,
+    Interval,
+    improvement,
+    interquartile_mean,
+    interval,
+    profile,
+)
+
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999")
+DASHES = ("-", "--", "-.", ":")
+MARKERS = "osD^vPX*"
+ENDINGS = (".png", ".svg", ".pdf")
+THRESHOLDS = np.linspace(0, 1, 101)
+COLUMNS = 4
+
+
+@dataclass(frozen=True)
+class Style:
+    """How a line is drawn, the same in all figures."""
+
+    color: str
+    linestyle: str
+    marker: str
+
+
+def styles(lines: Sequence[str]) -> dict[str, Style]:
+    """A style for each line."""
+    return {
+        line: Style(
+            COLOURS[i % len(COLOURS)],
+            DASHES[i // len(COLOURS) % len(DASHES)],
+            MARKERS[i % len(MARKERS)],
+        )
+        for i, line in enumerate(lines)
+    }
+
+
+def curve(task: TaskScores, line: str) -> Interval:
+    """IQM over seeds of a line's evaluations, and its interval, each [K], in the metric's unit."""
+    return interval(interquartile_mean, [task.curves[line]])
+
+
+def draw_curves(scores: Sequence[TaskScores], figure: Any) -> None:
+    """A grid over tasks: IQM and interval of each line's evaluations."""
+    columns = min(COLUMNS, len(scores))
+    axes = figure.subplots(math.ceil(len(scores) / columns), columns, squeeze=False).ravel()
+    drawn = styles(lines_in(scores))
+    for axis, task in zip(axes, scores, strict=False):
+        for line in task.curves:
+            found, style = curve(task, line), drawn[line]
+            steps = task.steps / 1e6
+            axis.fill_between(steps, found.low, found.high, color=style.color, alpha=0.2, lw=0)
+            axis.plot(steps, found.estimate, color=style.color, ls=style.linestyle, label=line)
+        axis.set(title=task.task, xlabel="environment steps (millions)", ylabel=task.metric)
+        axis.grid(alpha=0.3)
+    for axis in axes[len(scores) :]:
+        axis.set_axis_off()
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=min(6, len(labels)))
+
+
+def draw_aggregates(scores: Sequence[TaskScores], figure: Any) -> None:
+    """IQM, median, mean and optimality gap of the normalised absolute metric, line by line."""
+    lines = lines_in(scores)
+    axes = figure.subplots(1, len(AGGREGATES), sharey=True)
+    drawn = styles(lines)
+    for axis, (name, statistic) in zip(axes, AGGREGATES.items(), strict=True):
+        for i, line in enumerate(lines):
+            found = interval(statistic, samples(scores, line))
+            _whisker(axis, found, len(lines) - 1 - i, drawn[line])
+        axis.set(title=name, xlabel="normalised score")
+        axis.grid(axis="x", alpha=0.3)
+    axes[0].set_yticks(range(len(lines)), lines[::-1])
+
+
+def draw_profiles(scores: Sequence[TaskScores], figure: Any) -> None:
+    """The share of runs above each score, mean over tasks."""
+    axis = figure.subplots()
+    drawn = styles(lines_in(scores))
+    for line, style in drawn.items():
+        found = profile(samples(scores, line), THRESHOLDS)
+        axis.fill_between(THRESHOLDS, found.low, found.high, color=style.color, alpha=0.2, lw=0)
+        axis.plot(THRESHOLDS, found.estimate, color=style.color, ls=style.linestyle, label=line)
+    axis.set(xlabel="normalised score τ", ylabel="share of runs above τ", ylim=(0, 1.02))
+    axis.grid(alpha=0.3)
+    figure.legend(loc="outside right upper")
+
+
+def draw_improvement(scores: Sequence[TaskScores], figure: Any) -> None:
+    """P(X > Y) for every pair of lines."""
+    pairs = improvements(scores)
+    axis = figure.subplots()
+    drawn = styles(lines_in(scores))
+    for i, (ours, theirs, found) in enumerate(pairs):
+        del theirs
+        _whisker(axis, found, len(pairs) - 1 - i, drawn[ours])
+    labels = [f"{ours} > {theirs}" for ours, theirs, _ in pairs]
+    axis.set_yticks(range(len(pairs)), labels[::-1])
+    axis.axvline(0.5, color="grey", lw=1)
+    axis.set(xlabel="probability of improvement", xlim=(0, 1))
+    axis.grid(axis="x", alpha=0.3)
+
+
+def improvements(scores: Sequence[TaskScores]) -> list[tuple[str, str, Interval]]:
+    """(line, other line, probability that a run of the first scores higher) for every pair."""
+    lines = lines_in(scores)
+    found = {line: samples(scores, line) for line in lines}
+    return [
+        (ours, theirs, improvement(found[ours], found[theirs]))
+        for i, ours in enumerate(lines)
+        for theirs in lines[i + 1 :]
+    ]
+
+
+def draw_bars(scores: Sequence[TaskScores], figure: Any) -> None:
+    """The absolute metric of each line as bars, task by task: the ablation's figure."""
+    columns = min(COLUMNS, len(scores))
+    axes = figure.subplots(math.ceil(len(scores) / columns), columns, squeeze=False).ravel()
+    drawn = styles(lines_in(scores))
+    for axis, task in zip(axes, scores, strict=False):
+        for i, (line, score) in enumerate(task.absolute.items()):
+            found = interval(interquartile_mean, [score])
+            error = np.nan_to_num([[found.estimate - found.low], [found.high - found.estimate]])
+            axis.bar(i, found.estimate, color=drawn[line].color, yerr=error, capsize=3)
+            axis.plot([i] * len(score), score, "k.", ms=3, alpha=0.6)
+        axis.set_xticks(range(len(task.absolute)), task.absolute, rotation=40, ha="right")
+        axis.set(title=task.task, ylabel=task.metric)
+        axis.grid(axis="y", alpha=0.3)
+    for axis in axes[len(scores) :]:
+        axis.set_axis_off()
+
+
+def _whisker(axis: Any, found: Interval, at: float, style: Style) -> None:
+    axis.plot([found.low, found.high], [at, at], color=style.color, lw=6, alpha=0.35)
+    axis.plot(found.estimate, at, marker=style.marker, color=style.color, ms=6)
+
+
+KINDS: dict[str, Callable[[Sequence[TaskScores], Any], None]] = {
+    "curves": draw_curves,
+    "aggregates": draw_aggregates,
+    "profiles": draw_profiles,
+    "improvement": draw_improvement,
+    "bars": draw_bars,
+}
+"""Kind of figure → what draws it"""
+
+
+def draw(kind: str, scores: Sequence[TaskScores], out: Path) -> None:
+    """Draw a figure into a file.
+
+    Raises:
+        ConfigError: there is no such kind, or the file is no PNG, SVG or PDF.
+        RunError: the file cannot be written.
+    """
+    if kind not in KINDS:
+        raise unknown_name("kind of figure", kind, KINDS)
+    if out.suffix not in ENDINGS:
+        raise ConfigError(f"{out} must end in one of {', '.join(ENDINGS)}.")
+    import matplotlib  # noqa: PLC0415
+    from matplotlib.figure import Figure  # noqa: PLC0415
+
+    with matplotlib.rc_context({"svg.hashsalt": "opspo", "svg.fonttype": "none"}):
+        figure = Figure(figsize=_size(kind, scores), layout="constrained")
+        KINDS[kind](scores, figure)
+        fewest = min(len(row) for task in scores for row in task.absolute.values())
+        if fewest < FEW:
+            figure.text(0.99, 0.005, note(fewest), ha="right", fontsize=8, color="#b00020")
+        try:
+            figure.savefig(out, dpi=150, metadata=_metadata(out))
+        except OSError as error:
+            raise RunError(f"{out} cannot be written: {error}. Choose another file.") from error
+
+
+def note(seeds: int) -> str:
+    """What a figure of few seeds says on its face."""
+    if seeds == 1:
+        return "one seed: no interval can be given"
+    return f"{seeds} seeds: too few for an interval that can be trusted"
+
+
+def _size(kind: str, scores: Sequence[TaskScores]) -> tuple[float, float]:
+    lines = len(lines_in(scores))
+    if kind in ("curves", "bars"):
+        columns = min(COLUMNS, len(scores))
+        return 3.6 * columns + 1, 3.0 * math.ceil(len(scores) / columns) + 0.8
+    if kind == "aggregates":
+        return 11, 1.3 + 0.35 * lines
+    if kind == "improvement":
+        return 7, 1.2 + 0.3 * lines * (lines - 1) / 2
+    return 7.5, 4.2
+
+
+def _metadata(out: Path) -> dict[str, None]:
+    """Without the date, the same figure is the same file."""
+    name = {".svg": "Date", ".pdf": "CreationDate"}.get(out.suffix)
+    return {name: None} if name else {}

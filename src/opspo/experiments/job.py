@@ -1,0 +1,182 @@
+"""Carrying out one job of a study: a run, or several seeds of one that share a program.
+
+    python -m opspo.experiments.job FILE --runs DIR --results DIR NAME [NAME ...]
+
+A job is always a process of its own, whatever started it (`local`, `cluster`, `slurm`). It goes on
+from whatever it finds: it resumes a run that was stopped, evaluates one that has ended, and leaves
+one alone that has its record.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from opspo.checkpoint import Checkpoints
+from opspo.config.changes import changes
+from opspo.devices import keep_programs
+from opspo.environments import make_env
+from opspo.environments.base import runs_on_host
+from opspo.errors import ConfigError, EngineError, Interrupted, RunError, TrainingError
+from opspo.experiments.children import keep_to, stop_with_parent
+from opspo.experiments.grid import Run, folder_of, runs_of
+from opspo.experiments.plan import STOPPED, Places
+from opspo.experiments.records import FREE, is_finished, make_record, path_of, write_record
+from opspo.experiments.study_file import StudyFile, read_study
+from opspo.run_folder import RunFolder, hold, open_run, read_lines
+from opspo.training.evaluate_run import evaluate_run
+from opspo.training.resuming import resume
+from opspo.training.trainer import train, train_seeds
+
+ABSOLUTE_SEED = 2**20 + 2**19
+"""Added to a run's seed for the episodes of the absolute metric, which training never sees"""
+LOCK_SECONDS = 120
+"""How long to wait for a process that is still saving the same run"""
+
+
+def carry_out(file: StudyFile, runs: Sequence[Run], places: Places) -> None:
+    """Train, evaluate and record runs that differ in their seeds alone.
+
+    Raises:
+        ConfigError, RunError, TrainingError, EngineError, Interrupted: as `train`.
+    """
+    for run in runs:
+        _wait_for_others(folder_of(run, places.runs))
+    left = [run for run in runs if not is_finished(run, places.results)]
+    fresh = [run for run in left if not _has_checkpoint(run, places)]
+    if len(fresh) > 1 and not runs_on_host(make_env(fresh[0].task)):
+        _train_together(fresh, places)
+    for run in left:
+        _train(run, places)
+        _record(file, run, places)
+
+
+def _wait_for_others(folder: Path) -> None:
+    """Wait while another process holds a run, such as one whose node was lost and that still saves.
+
+    Raises:
+        RunError: it holds it for too long.
+    """
+    until = time.monotonic() + LOCK_SECONDS
+    while folder.is_dir():
+        try:
+            with hold(RunFolder(folder)):
+                return
+        except RunError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(1)
+
+
+def _train_together(runs: Sequence[Run], places: Places) -> None:
+    folder = folder_of(runs[0], places.runs).parent
+    config = replace(runs[0].config, run_dir=str(folder))
+    train_seeds(config, [run.seed for run in runs], overwrite=True)
+
+
+def _train(run: Run, places: Places) -> None:
+    """Train a run to its end, from its latest checkpoint if it has one."""
+    if _has_ended(run, places):
+        return
+    folder = folder_of(run, places.runs)
+    if _has_checkpoint(run, places):
+        resume(folder)
+    else:
+        # what an earlier start may have left has learned nothing yet
+        shutil.rmtree(folder, ignore_errors=True)
+        train(replace(run.config, run_dir=str(folder)))
+
+
+def _has_checkpoint(run: Run, places: Places) -> bool:
+    """Whether there is something to resume.
+
+    Raises:
+        RunError: there is, but with other settings than the study's.
+    """
+    folder = RunFolder(folder_of(run, places.runs))
+    if not folder.config.is_file() or not Checkpoints(folder.checkpoints).iterations():
+        return False
+    _, config = open_run(folder.path)
+    differing = [
+        change.said("there")
+        for change in changes(config, run.config)
+        if change.name.partition(".")[0] not in FREE
+    ]
+    if differing:
+        raise RunError(
+            f"{folder.path} has a run with other settings than the study's: "
+            f"{'; '.join(differing)}. Restore the study's file, or delete the folder."
+        )
+    return True
+
+
+def _has_ended(run: Run, places: Places) -> bool:
+    folder = RunFolder(folder_of(run, places.runs))
+    if not folder.config.is_file():
+        return False
+    iterations = Checkpoints(folder.checkpoints).iterations()
+    rows = read_lines(folder.evaluations)
+    return bool(
+        iterations
+        and iterations[-1] == run.config.iterations
+        and rows
+        and rows[-1]["iteration"] == run.config.iterations
+    )
+
+
+def _record(file: StudyFile, run: Run, places: Places) -> None:
+    """Evaluate a run that has ended, write its record, and drop its checkpoints."""
+    folder = RunFolder(folder_of(run, places.runs))
+    absolute = evaluate_run(
+        folder.path,
+        episodes=file.study.evaluation.absolute_episodes,
+        seed=run.seed + ABSOLUTE_SEED,
+        greedy=run.config.evaluation.greedy,
+        checkpoint="best",
+    )
+    steps = _best_steps(folder)
+    write_record(make_record(run, folder, absolute, steps), path_of(run, places.results))
+    shutil.rmtree(folder.checkpoints)
+
+
+def _best_steps(folder: RunFolder) -> int:
+    """Steps after which the best policy was found."""
+    best = Checkpoints(folder.best).iterations()[-1]
+    rows = [row for row in read_lines(folder.evaluations) if row["iteration"] == best]
+    return int(rows[0]["env_steps"])
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Carry out the job of a command line; return its exit status."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("file")
+    parser.add_argument("--runs", type=Path, required=True)
+    parser.add_argument("--results", type=Path, required=True)
+    parser.add_argument("--cores", default="", help="those that it may use, as in 0,1")
+    parser.add_argument("names", nargs="+")
+    parsed = parser.parse_args(arguments)
+    stop_with_parent()
+    if parsed.cores:
+        keep_to([int(core) for core in parsed.cores.split(",")])
+    try:
+        keep_programs()
+        file = read_study(parsed.file)
+        by_name = {run.name: run for run in runs_of(file)}
+        runs = [by_name[name] for name in parsed.names]
+        carry_out(file, runs, Places(parsed.runs, parsed.results))
+    except Interrupted as error:
+        print(error, file=sys.stderr)
+        return STOPPED
+    except (ConfigError, RunError, TrainingError, EngineError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,121 @@
+"""Running a study's jobs as a SLURM job array, through submitit.
+
+Before the end of the allocation, or when SLURM takes the node away, submitit is sent a signal: the
+job saves, and is queued again.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from opspo.errors import ConfigError
+from opspo.experiments.plan import STOPPED, Job
+
+SIGNAL_SECONDS = 120
+"""How long before the end of the allocation the signal comes"""
+POLL_SECONDS = 0.2
+
+
+@dataclass
+class Queued:
+    """A job in the queue: what submitit calls, and asks for a checkpoint."""
+
+    command: tuple[str, ...]
+    log: str
+    _process: Any = None
+
+    def __call__(self) -> int:
+        """Run the job's process; return its exit status."""
+        Path(self.log).parent.mkdir(parents=True, exist_ok=True)
+        with Path(self.log).open("a") as file:
+            self._process = subprocess.Popen(
+                [sys.executable, *self.command],
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                env=os.environ | {"PYTHONUNBUFFERED": "1"},
+            )
+        return self._wait()
+
+    def checkpoint(self) -> Any:
+        """Let the process save, and return what is to be queued again."""
+        from submitit.helpers import DelayedSubmission  # noqa: PLC0415
+
+        if self._process is not None:
+            self._process.send_signal(signal.SIGTERM)
+            self._wait()
+        return DelayedSubmission(Queued(self.command, self.log))
+
+    def _wait(self) -> int:
+        # not `wait`: it holds a lock, and `checkpoint` interrupts it
+        while (status := self._process.poll()) is None:
+            time.sleep(POLL_SECONDS)
+        return int(status)
+
+
+def submit(
+    jobs: Sequence[Job],
+    *,
+    minutes: int,
+    partition: str,
+    cpus: int,
+    at_a_time: int,
+    console: Console,
+    cluster: str | None = None,
+) -> list[Job]:
+    """Queue jobs as an array, wait for them, and return those that failed.
+
+    Args:
+        jobs: at least one.
+        minutes: time limit of each.
+        partition: SLURM's; "" for its default.
+        cpus: cores of each.
+        at_a_time: how many may run at a time.
+        console: where progress is shown.
+        cluster: submitit's name of the executor; None for SLURM.
+
+    Raises:
+        ConfigError: submitit is not installed, or there is no SLURM.
+    """
+    try:
+        import submitit  # noqa: PLC0415
+    except ImportError as error:
+        raise ConfigError(
+            "--slurm needs submitit, which is not installed: pip install 'opspo[slurm]'"
+        ) from error
+    folder = jobs[0].places.runs / jobs[0].file.study.name / "slurm"
+    try:
+        executor = submitit.AutoExecutor(folder=folder, cluster=cluster or "slurm")
+    except RuntimeError as error:
+        raise ConfigError(
+            f"--slurm: {error}. Run this where `sbatch` is, on a login node of the cluster."
+        ) from error
+    parameters: dict[str, Any] = {
+        "timeout_min": minutes,
+        "cpus_per_task": cpus,
+        "slurm_array_parallelism": at_a_time,
+        "slurm_signal_delay_s": SIGNAL_SECONDS,
+    }
+    if partition:
+        parameters["slurm_partition"] = partition
+    executor.update_parameters(**parameters)
+    with executor.batch():  # one array; each callable is asked for its own checkpoint
+        queued = [executor.submit(Queued(tuple(job.command()[1:]), str(job.log))) for job in jobs]
+    console.print(f"{len(queued)} jobs are queued; their logs are in {folder}/", markup=False)
+    return [job for job, each in zip(jobs, queued, strict=True) if _failed(each)]
+
+
+def _failed(queued: Any) -> bool:
+    try:
+        return queued.result() not in (0, STOPPED)
+    except Exception:  # submitit raises its own for whatever ended the job
+        return True

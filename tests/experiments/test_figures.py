@@ -1,0 +1,156 @@
+"""Figures and the report: from made-up records to what a reader sees."""
+
+import json
+import re
+import shutil
+import subprocess
+from html.parser import HTMLParser
+
+import pytest
+from small_study import study_at, write_all
+
+from opspo.errors import ConfigError
+from opspo.experiments.figures import COLOURS, KINDS, draw, styles
+from opspo.experiments.reading import read_scores
+from opspo.experiments.report import write_report
+from opspo.experiments.summary import summarise
+
+
+@pytest.fixture
+def found(tmp_path):
+    file = study_at(tmp_path)
+    write_all(file, tmp_path, skills={"mappo": 0.4, "opspo": 0.8})
+    return read_scores([str(file.path)], results=tmp_path)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_is_drawn_and_few_seeds_are_told(tmp_path, found, kind):
+    for ending in ("png", "svg", "pdf"):
+        out = tmp_path / f"{kind}.{ending}"
+        draw(kind, found[1], out)
+        assert out.stat().st_size > 2000
+    text = (tmp_path / f"{kind}.svg").read_text()
+    assert "2 seeds: too few" in text and "opspo" in text
+    again = tmp_path / "again.svg"
+    draw(kind, found[1], again)
+    assert again.read_text() == text, "the same figure is the same file"
+
+
+def test_a_figure_of_another_kind_or_ending_is_told(tmp_path, found):
+    with pytest.raises(ConfigError, match="Did you mean 'curves'"):
+        draw("curve", found[1], tmp_path / "x.png")
+    with pytest.raises(ConfigError, match=r"must end in one of \.png, \.svg, \.pdf"):
+        draw("curves", found[1], tmp_path / "x.gif")
+
+
+def test_no_two_lines_look_alike():
+    lines = [f"line {i}" for i in range(4 * len(COLOURS))]
+    found = styles(lines)
+    assert len({(s.color, s.linestyle) for s in found.values()}) == len(lines)
+
+
+def test_the_claim_has_the_figures(found):
+    summary = summarise(*found)
+    assert re.match(
+        r"opspo has the highest interquartile mean over 2 tasks, 0\.\d\d", summary["claim"]
+    )
+    assert "mappo follows with" in summary["claim"]
+    assert "with probability 1.00 [1.00, 1.00], which is clear of 0.5" in summary["claim"]
+    assert summary["runs"] == 8 and summary["hours"] == round(8 / 60, 2)
+    assert summary["pairs"] == [["mappo", "opspo", 0.0, 0.0, 0.0]]
+    assert "algorithm.advantage" in summary["settings"]
+    assert summary["settings"]["algorithm.advantage"] == {"mappo": "gae", "opspo": "trace"}
+    assert any("only 2 seeds" in said for said in summary["warnings"])
+
+
+class Tables(HTMLParser):
+    """The cells of a page's tables, by the table's id."""
+
+    def __init__(self):
+        super().__init__()
+        self.tables, self.name, self.inside = {}, None, False
+
+    def handle_starttag(self, tag, attributes):
+        if tag == "table":
+            self.name = dict(attributes).get("id", "")
+            self.tables.setdefault(self.name, [])
+        if tag == "tr" and self.name is not None:
+            self.tables[self.name].append([])
+        if tag in ("td", "th") and self.name is not None:
+            self.tables[self.name][-1].append("")
+            self.inside = True
+
+    def handle_endtag(self, tag):
+        if tag in ("td", "th"):
+            self.inside = False
+        if tag == "table":
+            self.name = None
+
+    def handle_data(self, data):
+        if self.inside:
+            self.tables[self.name][-1][-1] += data
+
+
+def test_the_page_has_the_figures_of_the_json(tmp_path, found):
+    out = tmp_path / "report.html"
+    summary = write_report(*found, out, title="small", failed=1)
+    text = out.read_text()
+    shown = re.sub(r"<script.*?</script>", "", text, flags=re.DOTALL)
+    assert not re.search(r"<(script|link|img)[^>]*(src|href)=", shown), "it needs no network"
+    assert not re.search(r"<script[^>]*src=", text[: text.index("<body>")])
+    inside = re.search(r'<script type="application/json" id="figures">(.*?)</script>', text)[1]
+    assert json.loads(inside) == json.loads(json.dumps(summary))
+    parser = Tables()
+    parser.feed(shown)
+    rows = {row[0]: row[1:] for row in parser.tables["aggregates"]}
+    for line, statistics in summary["aggregates"].items():
+        for cell, (estimate, low, high) in zip(rows[line], statistics.values(), strict=True):
+            assert cell == f"{estimate:.3f} [{low:.3f}, {high:.3f}]"
+    assert ["runs", "8, and 1 without a record"] in parser.tables["making"]
+
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+
+
+SWITCHING = """
+<script>
+const buttons = (root) => [...root.querySelectorAll("*")].flatMap((each) => [
+  ...(each.tagName === "BUTTON" ? [each] : []),
+  ...(each.shadowRoot ? buttons(each.shadowRoot) : []),
+]);
+setTimeout(() => {
+  const charts = Bokeh.documents[0].all_models ? [...Bokeh.documents[0].all_models] : [];
+  const lines = charts.filter((m) => m.type === "GlyphRenderer");
+  const seen = () => lines.filter((m) => m.visible).length;
+  const before = seen();
+  buttons(document).find((b) => b.textContent.trim() === "opspo").click();
+  setTimeout(() => {
+    document.body.setAttribute("data-switched", `${before} then ${seen()}`);
+  }, 500);
+}, 1500);
+</script>"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
+def test_the_page_opens_in_a_browser_and_switches_a_line_off(tmp_path, found):
+    out = tmp_path / "report.html"
+    write_report(*found, out, title="small", failed=0)
+    page, _, end = out.read_text().rpartition("</body>")  # Bokeh's own text has some too
+    out.write_text(page + SWITCHING + end)
+    shown = subprocess.run(
+        [
+            CHROMIUM,
+            *("--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr"),
+            *("--virtual-time-budget=8000", f"--user-data-dir={tmp_path / 'profile'}"),
+            *("--dump-dom", out.as_uri()),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    said = [line for line in shown.stderr.splitlines() if "CONSOLE" in line]
+    assert said and not [line for line in said if "[bokeh" not in line], "no error there"
+    # two tasks, two lines, three glyphs for each
+    assert re.search(r'data-switched="([^"]*)"', shown.stdout)[1] == "12 then 6"

@@ -1,0 +1,157 @@
+"""A study's file: what it may say, and that each mistake is told with its line."""
+
+from pathlib import Path
+
+import pytest
+
+from opspo.errors import ConfigError
+from opspo.experiments.grid import runs_of
+from opspo.experiments.study_file import parse
+from opspo.experiments.toml_lines import line_of
+
+TEXT = """\
+name = "small"
+algorithms = ["mappo", "opspo"]
+seeds = "0..2"
+steps = 512
+
+[settings]
+"rollout.num_envs" = 8
+rollout.num_steps = 16
+
+[evaluation]
+times = 2
+episodes = 4
+absolute_episodes = 8
+
+[[groups]]
+name = "one"
+tasks = ["probe/credit"]
+normalise = [-1.0, 1.0]
+
+[[groups]]
+name = "two"
+tasks = ["probe/memory", "probe/coordination"]
+steps = 256
+
+[groups.settings]
+"policy.hidden_sizes" = [8]
+
+[[variants]]
+name = "no AEC"
+algorithms = ["opspo"]
+
+[variants.settings]
+"algorithm.advantage" = "gae"
+"""
+
+
+def read(text=TEXT, *, replacing=None, by=""):
+    if replacing is not None:
+        assert text.count(replacing) == 1
+        text = text.replace(replacing, by)
+    return parse(text, Path("small.toml"))
+
+
+def test_the_grid_is_tasks_by_lines_by_seeds():
+    runs = runs_of(read())
+    assert len(runs) == 3 * 3 * 3
+    assert [run.name for run in runs[:4]] == [
+        "probe-credit/mappo-seed0",
+        "probe-credit/mappo-seed1",
+        "probe-credit/mappo-seed2",
+        "probe-credit/opspo-seed0",
+    ]
+    assert {run.line for run in runs} == {"mappo", "opspo", "opspo, no AEC"}
+    assert runs[-1].name == "probe-coordination/opspo-no-AEC-seed2"
+
+
+def test_each_run_has_its_settings():
+    by_name = {run.name: run for run in runs_of(read())}
+    plain = by_name["probe-credit/opspo-seed1"].config
+    varied = by_name["probe-memory/opspo-no-AEC-seed1"].config
+    assert (plain.env, plain.algo, plain.seed) == ("probe/credit", "opspo", 1)
+    assert plain.rollout.num_envs == varied.rollout.num_envs == 8
+    assert (plain.total_steps, varied.total_steps) == (512, 256)
+    assert (plain.algorithm.advantage, varied.algorithm.advantage) == ("trace", "gae")
+    assert varied.policy.hidden_sizes == (8,) != plain.policy.hidden_sizes
+    assert plain.evaluation.every_steps == 256 and varied.evaluation.every_steps == 128
+    assert (plain.evaluation.episodes, plain.evaluation.final_episodes) == (4, 0)
+
+
+def test_patterns_choose_tasks_and_lines():
+    names = {
+        pattern: [run.name for run in runs_of(read(), [pattern])]
+        for pattern in ("probe/m*", "opspo*", "probe/memory:mappo")
+    }
+    assert len(names["probe/m*"]) == 9 and len(names["opspo*"]) == 18
+    assert names["probe/memory:mappo"] == [f"probe-memory/mappo-seed{i}" for i in range(3)]
+    with pytest.raises(ConfigError, match=r"Nothing of small.toml fits --only smax/\*.*probe/cr"):
+        runs_of(read(), ["smax/*"])
+
+
+@pytest.mark.parametrize(
+    ("replacing", "by", "line", "told"),
+    [
+        ('name = "small"', "name = 3", 1, "name: Input should be a valid string"),
+        ('name = "small"', 'name = "a b"', 1, "name must be of letters"),
+        ('"mappo", "opspo"]', '"mapo"]', 2, "Did you mean 'mappo'"),
+        ('"0..2"', '"0-2"', 3, "must be like"),
+        ('"0..2"', "[1, 1]", 3, "seeds must be different"),
+        ("steps = 512", "steps = 500", 4, "must be a multiple of 128.*The nearest is 512"),
+        ("steps = 512", "step = 512", 4, "step: Unexpected keyword argument"),
+        ("steps = 512", "", 15, "the group 'one' needs steps"),
+        ('"rollout.num_envs" = 8', '"rollout.num_env" = 8', 7, "Did you mean 'rollout.num_envs'"),
+        ("rollout.num_steps = 16", '"env" = "smax/3m"', 8, "env is not a setting of a study"),
+        ("times = 2", "times = 0", 11, "times must be at least 1"),
+        ("probe/credit", "probe/credits", 17, "Did you mean 'probe/credit'"),
+        ("[-1.0, 1.0]", "[1.0, 1.0]", 18, r"normalise must be \[low, high\]"),
+        ('"two"', '"one"', 21, "the name 'one' is there twice"),
+        ('"probe/memory"', '"probe/credit"', 22, "the task probe/credit is there twice"),
+        ("steps = 256", "steps = 250", 23, "must be a multiple of 128"),
+        ('hidden_sizes" = [8]', 'hidden_sizes" = "wide"', 26, "hidden_sizes"),
+        (
+            'algorithms = ["opspo"]\n\n[v',
+            'algorithms = ["ppo"]\n\n[v',
+            30,
+            "Unknown algorithm 'ppo'",
+        ),
+        ('.advantage" = "gae"', '.advantage" = "gea"', 33, "Input should be 'gae'"),
+        ('.advantage" = "gae"', '.order" = ', 33, "is not valid TOML"),
+    ],
+)
+def test_a_mistake_is_told_with_its_line(replacing, by, line, told):
+    with pytest.raises(ConfigError, match=told) as error:
+        runs_of(read(replacing=replacing, by=by))
+    assert f"line {line}" in str(error.value)
+
+
+def test_a_setting_of_other_algorithms_is_left_to_them():
+    file = read(replacing="[settings]", by='[settings]\n"algorithm.order" = "cyclic"')
+    orders = {run.line: getattr(run.config.algorithm, "order", None) for run in runs_of(file)}
+    assert orders == {"mappo": None, "opspo": "cyclic", "opspo, no AEC": "cyclic"}
+
+
+def test_equal_steps_is_a_variant():
+    text = TEXT.replace(
+        'name = "no AEC"\nalgorithms = ["opspo"]', 'name = "e"\nchange = "equal_steps"'
+    )
+    text = text.replace('"algorithm.advantage" = "gae"', "")
+    by_name = {run.name: run.config.algorithm for run in runs_of(parse(text, Path("x.toml")))}
+    assert by_name["probe-credit/mappo-e-seed0"].epochs > by_name["probe-credit/mappo-seed0"].epochs
+    assert by_name["probe-credit/opspo-e-seed0"] == by_name["probe-credit/opspo-seed0"]
+
+
+def test_the_line_of_a_value_or_of_what_is_around_it():
+    assert line_of(TEXT, ("groups", 1, "tasks")) == 22
+    assert line_of(TEXT, ("groups", 1, "metric")) == 20
+    assert line_of(TEXT, ("groups", 1, "settings", "policy.hidden_sizes")) == 26
+    assert line_of(TEXT, ("variants", 0, "settings", "algorithm.advantage")) == 33
+    assert line_of(TEXT, ("nothing",)) == 0
+
+
+def test_a_file_that_is_not_there(tmp_path):
+    from opspo.experiments.study_file import read_study
+
+    with pytest.raises(ConfigError, match="cannot be read"):
+        read_study(tmp_path / "none.toml")
