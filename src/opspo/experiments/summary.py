@@ -67,21 +67,21 @@ def claim(
     """The result in one sentence, with its intervals."""
     if not aggregates:
         return "No task has runs of every line yet, so nothing can be said across tasks."
+    over = f"over {tasks} task{'s' if tasks > 1 else ''}"
     ranked = sorted(aggregates, key=lambda line: -aggregates[line]["IQM"][0])
     best = ranked[0]
-    said = f"{best} has the highest interquartile mean over {tasks} tasks, "
-    said += _said(aggregates[best]["IQM"])
+    reached = f"{best} reaches an interquartile mean of {_said(aggregates[best]['IQM'])} {over}"
     if len(ranked) == 1:
-        return f"{said}."
+        return f"{reached}."
     second = ranked[1]
     ours, _, chance, low, high = next(pair for pair in pairs if set(pair[:2]) == {best, second})
-    if ours != best:
+    if ours != best and low is not None:
         chance, low, high = 1 - chance, 1 - high, 1 - low
-    clear = "clear of" if low > 0.5 else "not clear of"
+    ahead = low is not None and low > 0.5
+    head = f"{best} is ahead of {second}" if ahead else "No line is clearly ahead"
     return (
-        f"{said}; {second} follows with {_said(aggregates[second]['IQM'])}. A run of {best} scores "
-        f"higher than one of {second} with probability {_said([chance, low, high])}, which is "
-        f"{clear} 0.5."
+        f"{head}: {reached}, {second} {_said(aggregates[second]['IQM'])}, and a run of {best} "
+        f"scores higher than one of {second} with probability {_said([chance, low, high])}."
     )
 
 
