@@ -111,16 +111,16 @@ def _carry_out(parsed: _Run, jobs: Sequence[Job], console: object) -> list[Job]:
 
     assert isinstance(console, Console)
     if parsed.slurm:
-        from opspo.experiments.slurm import submit
+        from opspo.experiments.slurm import queue, wait_for
 
-        return submit(
+        queued = queue(
             jobs,
             minutes=parsed.slurm_minutes,
             partition=parsed.slurm_partition,
             cpus=parsed.cpus,
             at_a_time=parsed.workers,
-            console=console,
         )
+        return wait_for(jobs, queued, console)
     if parsed.ray:
         from opspo.experiments.cluster import Cluster
 

@@ -7,6 +7,7 @@ job saves, and is queued again.
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -24,6 +25,8 @@ from opspo.experiments.plan import STOPPED, Job
 SIGNAL_SECONDS = 120
 """How long before the end of the allocation the signal comes"""
 POLL_SECONDS = 0.2
+RESTARTS = 1000
+"""Times that a job may run out of time and be queued again"""
 
 
 @dataclass
@@ -62,17 +65,16 @@ class Queued:
         return int(status)
 
 
-def submit(
+def queue(
     jobs: Sequence[Job],
     *,
     minutes: int,
-    partition: str,
-    cpus: int,
-    at_a_time: int,
-    console: Console,
-    cluster: str | None = None,
-) -> list[Job]:
-    """Queue jobs as an array, wait for them, and return those that failed.
+    partition: str = "",
+    cpus: int = 1,
+    at_a_time: int = 1,
+    cluster: str = "slurm",
+) -> list[Any]:
+    """Queue jobs as an array.
 
     Args:
         jobs: at least one.
@@ -80,8 +82,10 @@ def submit(
         partition: SLURM's; "" for its default.
         cpus: cores of each.
         at_a_time: how many may run at a time.
-        console: where progress is shown.
-        cluster: submitit's name of the executor; None for SLURM.
+        cluster: submitit's name of the executor.
+
+    Returns:
+        submitit's job of each.
 
     Raises:
         ConfigError: submitit is not installed, or there is no SLURM.
@@ -92,13 +96,13 @@ def submit(
         raise ConfigError(
             "--slurm needs submitit, which is not installed: pip install 'opspo[slurm]'"
         ) from error
-    folder = jobs[0].places.runs / jobs[0].file.study.name / "slurm"
-    try:
-        executor = submitit.AutoExecutor(folder=folder, cluster=cluster or "slurm")
-    except RuntimeError as error:
+    if cluster == "slurm" and shutil.which("sbatch") is None:
         raise ConfigError(
-            f"--slurm: {error}. Run this where `sbatch` is, on a login node of the cluster."
-        ) from error
+            "--slurm: there is no `sbatch` here. Run this on a login node of the cluster."
+        )
+    executor = submitit.AutoExecutor(
+        folder=_folder(jobs), cluster=cluster, slurm_max_num_timeout=RESTARTS
+    )
     parameters: dict[str, Any] = {
         "timeout_min": minutes,
         "cpus_per_task": cpus,
@@ -109,9 +113,17 @@ def submit(
         parameters["slurm_partition"] = partition
     executor.update_parameters(**parameters)
     with executor.batch():  # one array; each callable is asked for its own checkpoint
-        queued = [executor.submit(Queued(tuple(job.command()[1:]), str(job.log))) for job in jobs]
-    console.print(f"{len(queued)} jobs are queued; their logs are in {folder}/", markup=False)
+        return [executor.submit(Queued(tuple(job.command()[1:]), str(job.log))) for job in jobs]
+
+
+def wait_for(jobs: Sequence[Job], queued: Sequence[Any], console: Console) -> list[Job]:
+    """Wait for queued jobs, and return those that failed."""
+    console.print(f"{len(queued)} jobs are queued; see {_folder(jobs)}/", markup=False)
     return [job for job, each in zip(jobs, queued, strict=True) if _failed(each)]
+
+
+def _folder(jobs: Sequence[Job]) -> Path:
+    return jobs[0].places.runs / jobs[0].file.study.name / "slurm"
 
 
 def _failed(queued: Any) -> bool:

@@ -1,0 +1,133 @@
+"""Studies on Ray and on SLURM: a lost node, the end of an allocation, and what is not there."""
+
+import threading
+import time
+
+import pytest
+from rich.console import Console
+from small_study import TEXT, study_at
+
+from opspo.cli import main
+from opspo.errors import ConfigError
+from opspo.experiments import job as job_module
+from opspo.experiments.cluster import Cluster
+from opspo.experiments.grid import folder_of, runs_of
+from opspo.experiments.local import run_jobs
+from opspo.experiments.plan import Places, jobs_of
+from opspo.experiments.records import path_of, same_but_for_times
+from opspo.experiments.slurm import queue, wait_for
+from opspo.run_folder import read_lines
+
+pytestmark = pytest.mark.slow
+
+ONE = TEXT.replace('"probe/credit", "probe/memory"', '"probe/credit"')
+ONE = ONE.replace('"mappo", "opspo"', '"mappo"').replace('"0..1"', "[0]")
+LONG = ONE.replace("steps = 512", "steps = 51_200").replace("times = 2", "times = 20")
+
+
+def study(folder, text):
+    """A study with its jobs, and where its files go."""
+    folder.mkdir(exist_ok=True)
+    file, where = study_at(folder, text), Places(folder / "runs", folder / "results")
+    return runs_of(file), jobs_of(file, runs_of(file), where), where
+
+
+def whole(folder, text):
+    """The records of a study that ran here without a stop."""
+    runs, jobs, where = study(folder, text)
+    for job in jobs:
+        assert job_module.main(job.command()[3:]) == 0
+    return [path_of(run, where.results) for run in runs]
+
+
+def rows_of(run, where):
+    return read_lines(folder_of(run, where.runs) / "metrics.jsonl")
+
+
+def wait_until(condition, seconds=180):
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until
+        time.sleep(0.05)
+
+
+@pytest.mark.full
+def test_a_job_that_slurm_interrupts_is_queued_again_and_ends_the_same(tmp_path):
+    """By submitit's local executor, which sends the same signal."""
+    expected = whole(tmp_path / "whole", LONG)
+    runs, jobs, where = study(tmp_path / "queued", LONG)
+    (queued,) = queue(jobs, minutes=10, cluster="local")
+    wait_until(lambda: len(rows_of(runs[0], where)) > 40)
+    queued._interrupt()
+    assert wait_for(jobs, [queued], Console(quiet=True)) == []
+    log = "".join(path.read_text() for path in (where.runs / "small" / "slurm").glob("*_log.out"))
+    assert "Requeued" in log or "requeu" in log.lower()
+    assert same_but_for_times(expected[0], path_of(runs[0], where.results))
+
+
+def test_without_slurm_or_ray_it_is_told(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    file = study_at(tmp_path, ONE)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    for flags, told in (
+        (["--slurm"], "no `sbatch` here"),
+        (["--slurm", "--ray", "auto"], "--ray and --slurm both say where to run"),
+        (["--workers", "0"], "--workers must be at least 1"),
+    ):
+        with pytest.raises(SystemExit) as stop:
+            main(["study", "run", str(file.path), *flags])
+        assert stop.value.code == 2 and told in capsys.readouterr().err
+
+
+@pytest.mark.full
+def test_a_ray_cluster_that_cannot_be_reached_is_told():
+    with pytest.raises(ConfigError, match=r"no Ray cluster can be reached there"):
+        Cluster("127.0.0.1:1", cpus=1).__enter__()
+
+
+@pytest.mark.full
+def test_a_study_on_ray_loses_nothing_with_a_node(tmp_path):
+    """Two nodes; the one that trains is removed, and the other goes on from its checkpoint."""
+    ray_cluster = pytest.importorskip("ray.cluster_utils")
+    import ray
+
+    expected = whole(tmp_path / "whole", LONG)
+    runs, jobs, where = study(tmp_path / "cluster", LONG)
+    nodes = ray_cluster.Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
+    first = nodes.add_node(num_cpus=1)
+    try:
+        with Cluster(nodes.address, cpus=1) as cluster:
+            found = {}
+            thread = threading.Thread(
+                target=lambda: found.update(status=cluster.carry(jobs[0])), daemon=True
+            )
+            thread.start()
+            wait_until(lambda: len(rows_of(runs[0], where)) > 40)
+            nodes.add_node(num_cpus=1)
+            nodes.remove_node(first, allow_graceful=False)
+            thread.join(timeout=240)
+            assert found == {"status": 0}
+    finally:
+        ray.shutdown()
+        nodes.shutdown()
+    assert same_but_for_times(expected[0], path_of(runs[0], where.results))
+
+
+@pytest.mark.full
+def test_the_command_runs_jobs_on_ray(tmp_path):
+    ray_cluster = pytest.importorskip("ray.cluster_utils")
+    runs, jobs, where = study(tmp_path / "cluster", ONE)
+    nodes = ray_cluster.Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+    try:
+        with Cluster(nodes.address, cpus=1) as cluster:
+            failed = run_jobs(
+                jobs,
+                cluster.carry,
+                workers=len(jobs),
+                stop=cluster.stop,
+                console=Console(quiet=True),
+                title="small",
+            )
+    finally:
+        nodes.shutdown()
+    assert failed == [] and path_of(runs[0], where.results).is_file()
