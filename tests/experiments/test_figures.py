@@ -12,7 +12,7 @@ from small_study import study_at, write_all
 from opspo.errors import ConfigError
 from opspo.experiments.figures import COLOURS, KINDS, draw, styles
 from opspo.experiments.reading import read_scores
-from opspo.experiments.report import write_report
+from opspo.experiments.study_page import write_report
 from opspo.experiments.summary import summarise
 
 

@@ -68,7 +68,7 @@ def _engine(arguments: Sequence[str]) -> None:
     parsed = tyro.cli(_Engine, prog="opspo bench env", args=arguments)
     _check(parsed.rounds, parsed.out)
     from opspo.bench.engine import time_engine
-    from opspo.bench.report import print_summary, summary, write
+    from opspo.bench.results import print_summary, summary, write
     from opspo.environments import make_env
 
     sizes = RolloutConfig(num_envs=parsed.num_envs, num_steps=parsed.num_steps)
@@ -101,7 +101,7 @@ def _learning(
     measure: Callable[[TrainConfig, Environment, int], tuple[Timing, int]],
     parsed: _Learning,
 ) -> None:
-    from opspo.bench.report import print_summary, summary, write
+    from opspo.bench.results import print_summary, summary, write
     from opspo.environments import make_env
 
     config = parsed.config
@@ -116,7 +116,7 @@ def _parts(arguments: Sequence[str]) -> None:
     parsed = _parse("parts", arguments)
     from opspo.bench.measure import product_rate
     from opspo.bench.pieces import print_parts, time_parts
-    from opspo.bench.report import write
+    from opspo.bench.results import write
     from opspo.environments import make_env
 
     config = parsed.config
@@ -163,7 +163,7 @@ def _algos(arguments: Sequence[str]) -> None:
     if parsed.epochs < 0:
         raise ConfigError(f"--epochs must be 0 or more, but is {parsed.epochs}.")
     from opspo.bench.all_algorithms import compare_updates, print_costs
-    from opspo.bench.report import write
+    from opspo.bench.results import write
 
     settings: dict[str, Any] = {
         "preset": parsed.preset,

@@ -38,8 +38,8 @@ def command(arguments: Sequence[str]) -> None:
     from opspo.experiments.marl_eval import write_marl_eval
     from opspo.experiments.reading import read_scores
     from opspo.experiments.records import path_of
-    from opspo.experiments.report import write_report
     from opspo.experiments.study_file import read_study
+    from opspo.experiments.study_page import write_report
     from opspo.run_folder import replace_text
 
     if not parsed.file.endswith(".toml"):

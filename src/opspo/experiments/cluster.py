@@ -6,6 +6,7 @@ task again on another, and the job resumes its run from the checkpoint on the sh
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 import threading
@@ -18,6 +19,7 @@ from opspo.experiments.plan import STOPPED, Job
 
 RETRIES = 5
 """Times that a task is started again after its node was lost"""
+CONNECT_SECONDS = 5
 STOP_SECONDS = 300
 """How long a job may take to save"""
 
@@ -44,6 +46,7 @@ class Cluster:
             raise ConfigError(
                 "--ray needs Ray, which is not installed: pip install 'opspo[ray]'"
             ) from error
+        _check_reachable(self.address)
         try:
             ray.init(address=self.address, log_to_driver=False)
         except (ConnectionError, ValueError, RuntimeError, TimeoutError) as error:
@@ -90,6 +93,24 @@ class Cluster:
             self._stopped = True
         for reference in list(self._running):
             ray.cancel(reference)
+
+
+def _check_reachable(address: str) -> None:
+    """Try the port first: Ray itself waits for minutes.
+
+    Raises:
+        ConfigError: nobody answers there.
+    """
+    host, found, port = address.rpartition(":")
+    if not found or "//" in address or not port.isdecimal():
+        return
+    try:
+        socket.create_connection((host, int(port)), timeout=CONNECT_SECONDS).close()
+    except OSError as error:
+        raise ConfigError(
+            f"--ray {address}: no Ray cluster can be reached there: {error}. Start one with "
+            "`ray start --head`, and give the address that it prints."
+        ) from error
 
 
 def carry_out(command: Sequence[str], log: str, cpus: int) -> int:

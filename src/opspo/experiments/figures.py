@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 
 from opspo.errors import ConfigError, RunError, unknown_name
-from opspo.experiments.scores import TaskScores, lines_in, samples
 from opspo.experiments.statistics import (
     AGGREGATES,
     FEW,
@@ -25,6 +24,7 @@ from opspo.experiments.statistics import (
     interval,
     profile,
 )
+from opspo.experiments.task_scores import TaskScores, lines_in, samples
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999")
 DASHES = ("-", "--", "-.", ":")

@@ -10,8 +10,8 @@ from opspo.errors import ConfigError, RunError
 from opspo.evaluate import Evaluation
 from opspo.experiments.grid import fits, label, lines_of
 from opspo.experiments.records import CURVE, Record, records_of
-from opspo.experiments.scores import TaskScores, scores_of
 from opspo.experiments.study_file import Study, read_study
+from opspo.experiments.task_scores import TaskScores, scores_of
 from opspo.run_folder import RunFolder, open_run, read_lines
 
 

@@ -11,7 +11,6 @@ from opspo.config.changes import flat
 from opspo.config.own import plain_settings
 from opspo.experiments.figures import improvements
 from opspo.experiments.records import Record
-from opspo.experiments.scores import TaskScores, lines_in, samples
 from opspo.experiments.statistics import (
     AGGREGATES,
     CONFIDENCE,
@@ -21,6 +20,7 @@ from opspo.experiments.statistics import (
     interquartile_mean,
     interval,
 )
+from opspo.experiments.task_scores import TaskScores, lines_in, samples
 
 DIGITS = 3
 

@@ -20,9 +20,9 @@ from opspo.errors import ConfigError
 from opspo.experiments.grid import Run, runs_of
 from opspo.experiments.plan import Job, Places, jobs_of
 from opspo.experiments.records import path_of, read_record
-from opspo.experiments.scores import scores_of
 from opspo.experiments.statistics import mean
 from opspo.experiments.study_file import StudyFile, parse
+from opspo.experiments.task_scores import scores_of
 from opspo.run_folder import replace_text
 
 STARTUP_TRIALS = 4

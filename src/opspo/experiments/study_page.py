@@ -13,9 +13,9 @@ from typing import Any
 
 from opspo.experiments.figures import curve, styles
 from opspo.experiments.records import Record
-from opspo.experiments.scores import TaskScores, lines_in
 from opspo.experiments.statistics import AGGREGATES
 from opspo.experiments.summary import summarise
+from opspo.experiments.task_scores import TaskScores, lines_in
 from opspo.run_folder import replace_text
 
 STYLE = """
