@@ -103,7 +103,7 @@ class Tables(HTMLParser):
 
 def test_the_page_has_the_figures_of_the_json(tmp_path, found):
     out = tmp_path / "report.html"
-    summary = write_report(*found, out, title="small", failed=1)
+    summary = write_report(*found, out, title="small", failed=1, tuning="results/t/tuning.json")
     text = out.read_text()
     shown = re.sub(r"<script.*?</script>", "", text, flags=re.DOTALL)
     assert not re.search(r"<(script|link|img)[^>]*(src|href)=", shown), "it needs no network"
@@ -117,6 +117,7 @@ def test_the_page_has_the_figures_of_the_json(tmp_path, found):
         for cell, (estimate, low, high) in zip(rows[line], statistics.values(), strict=True):
             assert cell == f"{estimate:.3f} [{low:.3f}, {high:.3f}]"
     assert ["runs", "8, and 1 without a record"] in parser.tables["making"]
+    assert ["settings come from", "results/t/tuning.json"] in parser.tables["making"]
 
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")

@@ -103,6 +103,7 @@ def test_patterns_choose_tasks_and_lines():
         ("steps = 512", "", 15, "the group 'one' needs steps"),
         ('"rollout.num_envs" = 8', '"rollout.num_env" = 8', 7, "Did you mean 'rollout.num_envs'"),
         ("rollout.num_steps = 16", '"env" = "smax/3m"', 8, "env is not a setting of a study"),
+        ("steps = 512", 'steps = 512\ntuning = "no.json"', 5, "there is no record no.json"),
         ("times = 2", "times = 0", 11, "times must be at least 1"),
         ("probe/credit", "probe/credits", 17, "Did you mean 'probe/credit'"),
         ("[-1.0, 1.0]", "[1.0, 1.0]", 18, r"normalise must be \[low, high\]"),

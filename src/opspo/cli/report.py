@@ -49,7 +49,8 @@ def command(arguments: Sequence[str]) -> None:
     missing = sum(not path_of(run, results).is_file() for run in runs_of(file, parsed.only))
     name = file.study.name
     out = Path(parsed.out or results / name / "report.html")
-    summary = write_report(records, scores, out, title=name, failed=missing)
+    tuning = file.study.tuning
+    summary = write_report(records, scores, out, title=name, failed=missing, tuning=tuning)
     if parsed.json:
         replace_text(Path(parsed.json), json.dumps(summary, indent=1) + "\n")
     if parsed.marl_eval:

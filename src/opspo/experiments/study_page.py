@@ -29,7 +29,13 @@ th:first-child,td:first-child{text-align:left}.warning{color:#b00020}
 
 
 def write_report(
-    records: Sequence[Record], scores: Sequence[TaskScores], out: Path, *, title: str, failed: int
+    records: Sequence[Record],
+    scores: Sequence[TaskScores],
+    out: Path,
+    *,
+    title: str,
+    failed: int,
+    tuning: str = "",
 ) -> dict[str, Any]:
     """Write the page, and return the figures in it.
 
@@ -39,11 +45,12 @@ def write_report(
         out: the HTML file.
         title: the study's name.
         failed: runs of the study that have no record.
+        tuning: the record of the tuning that the settings come from, if the study names one.
 
     Raises:
         RunError: it cannot be written.
     """
-    summary = summarise(records, scores) | {"missing": failed}
+    summary = summarise(records, scores) | {"missing": failed, "tuning": tuning}
     replace_text(out, page(summary, scores, title=title))
     return summary
 
@@ -194,6 +201,7 @@ def _making(summary: Mapping[str, Any]) -> str:
     rows = [
         ["runs", f"{summary['runs']}, and {summary['missing']} without a record"],
         ["seeds of a line and task", ", ".join(map(str, summary["seeds"]))],
+        ["settings come from", html.escape(summary["tuning"] or "the study's file; no tuning")],
         ["hours of training", str(summary["hours"])],
         ["commit", ", ".join(summary["commits"])],
         *(["machine", html.escape(json.dumps(machine))] for machine in summary["machines"]),
