@@ -185,6 +185,11 @@ def _check(file: StudyFile) -> None:
             raise file.wrong("normalise must be [low, high].", "groups", i, "normalise")
         if (group.steps or study.steps) < 1:
             raise file.wrong(f"the group '{group.name}' needs steps.", "groups", i)
+    _check_protocol(file)
+
+
+def _check_protocol(file: StudyFile) -> None:
+    study = file.study
     if study.tuning and not Path(study.tuning).is_file():
         raise file.wrong(f"there is no record {study.tuning} of a tuning.", "tuning")
     for name in ("times", "episodes", "absolute_episodes"):
