@@ -192,6 +192,9 @@ def test_a_stopped_run_says_that_it_needs_its_algorithm(tmp_path):
     member = Recorder(with_algorithm(config, PushConfig()), RunFolder(tmp_path / "run"))
     expected = f"opspo.resume('{tmp_path / 'run'}', environment=..., algorithm=...)"
     assert member.how_to_resume == expected
+    assert "opspo.train" in member.how_to_start_again, "the command line cannot"
+    plain = Recorder(config_of(tmp_path), RunFolder(tmp_path / "run"))
+    assert "opspo train --from-config" in plain.how_to_start_again
 
 
 def test_seeds_share_an_own_algorithm(tmp_path):

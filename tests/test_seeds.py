@@ -110,8 +110,9 @@ def test_a_fault_of_one_seed_is_named_and_all_are_saved(tmp_path, monkeypatch):
 
     monkeypatch.setattr(loop_module, "ready_together", faulty)
     says = r"Seed 7\. Iteration 2: reward is not finite.*iteration 1 is saved in .*seed7"
-    with pytest.raises(TrainingError, match=says):
+    with pytest.raises(TrainingError, match=says) as error:
         train_seeds(config_in(tmp_path), (6, 7))
+    assert str(error.value).endswith(f"opspo resume --run-dir {tmp_path / 'seed6'}")
     assert Checkpoints(tmp_path / "seed6" / "checkpoints").iterations() == [2]
     assert Checkpoints(tmp_path / "seed7" / "checkpoints").iterations() == [1]
     assert len(read_lines(tmp_path / "seed6" / "metrics.jsonl")) == 2

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from opspo.experiments.grid import folder_of, runs_of
 from opspo.experiments.plan import Job, Places, jobs_of
 from opspo.experiments.records import path_of, read_record, same_but_for_times
 from opspo.run_folder import read_lines
+from opspo.training.trainer import train
 
 pytestmark = pytest.mark.slow
 
@@ -98,9 +100,8 @@ def rows_of(run, where):
     return read_lines(folder / "metrics.jsonl")
 
 
-@pytest.mark.parametrize(
-    "number", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.full)]
-)
+@pytest.mark.full
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_a_job_that_was_killed_goes_on_to_the_same_record(tmp_path, number):
     (tmp_path / "whole").mkdir()
     whole = study_at(tmp_path / "whole", LONG)
@@ -118,6 +119,21 @@ def test_a_job_that_was_killed_goes_on_to_the_same_record(tmp_path, number):
     assert carry_out(job) == 0
     one, other = (path_of(run, places(folder).results) for folder in (tmp_path / "whole", tmp_path))
     assert same_but_for_times(one, other)
+
+
+def test_a_run_that_was_stopped_goes_on_to_the_same_record(finished, tmp_path):
+    """As after SIGTERM, but in this process: after two of four iterations."""
+    file, where = finished
+    run = runs_of(file)[0]
+    there = places(tmp_path)
+    folder = folder_of(run, there.runs)
+    half = replace(run.config, run_dir=str(folder), total_steps=256)
+    train(half)
+    text = (folder / "config.json").read_text()
+    (folder / "config.json").write_text(text.replace('"total_steps": 256', '"total_steps": 512'))
+    assert Job(file, (run,), there).done_steps == 256
+    assert carry_out(Job(study_at(tmp_path, ONE_TASK), (run,), there)) == 0
+    assert same_but_for_times(path_of(run, there.results), path_of(run, where.results))
 
 
 def test_a_run_that_ended_without_its_record_is_only_evaluated(finished, tmp_path):

@@ -218,11 +218,10 @@ class Training:
         else:
             self._save_each(self._parts(state) if isinstance(state, TrainState) else state)
             kept = "The state before that is saved."
-        return f"{kept} Fix the cause, and continue with: {self._how_to_resume}"
+        return f"{kept} Fix the cause, and continue with: {self._how_to_resume(self.members)}"
 
-    @property
-    def _how_to_resume(self) -> str:
-        return "\n".join(member.how_to_resume for member in self.members)
+    def _how_to_resume(self, members: Sequence[Recorder]) -> str:
+        return "\n".join(member.how_to_resume for member in members)
 
     def _check(self, state: TrainState, each: list[Any], iteration: int) -> None:
         """Stop at a fault: save all states. A faulty member's is that before the iteration."""
@@ -244,16 +243,17 @@ class Training:
         seed, others = "", ""
         if len(self.members) > 1:
             seed = f"Seed {', '.join(str(member.config.seed) for member, _ in faulty)}. "
-            others = (
-                f" The other seeds are saved after iteration {iteration}; continue each of them "
-                "separately with `opspo resume --run-dir …`."
-            )
+            left = [each for each in self.members if each not in [found for found, _ in faulty]]
+            if left:
+                others = (
+                    f" The other seeds are saved after iteration {iteration}; continue each of "
+                    f"them separately:\n{self._how_to_resume(left)}"
+                )
         folder = member.folder
         raise TrainingError(
             f"{seed}Iteration {iteration}: {what}. The state after iteration {iteration - 1} is "
             f"saved in {folder.checkpoints}. Look at the last lines of {folder.metrics}; to "
-            "start again with a smaller step size: opspo train --from-config "
-            f"{folder.config} --optimiser.actor-learning-rate … --run-dir …{others}"
+            f"start again with a smaller step size: {member.how_to_start_again}{others}"
         )
 
     def _check_returns(self, member: Recorder, evaluation: Evaluation, state: TrainState) -> None:
@@ -267,14 +267,14 @@ class Training:
             f"{seed}The evaluation after iteration {_iteration(state)} has a return that is not "
             f"finite: {broken[0]}. The state after that iteration is saved. Make the environment's "
             "rewards finite (`opspo check` and opspo.check_env play some episodes and say where "
-            f"they are not), and continue with: {self._how_to_resume}"
+            f"they are not), and continue with: {self._how_to_resume(self.members)}"
         )
 
     def _interrupt(self, state: TrainState) -> None:
         self._save(state)
         raise Interrupted(
             f"Stopped after iteration {_iteration(state)}; the state is saved. Continue with: "
-            f"{self._how_to_resume}"
+            f"{self._how_to_resume(self.members)}"
         )
 
 

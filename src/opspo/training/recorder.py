@@ -95,6 +95,14 @@ class Recorder:
             return f"opspo.resume({path!r}{given})"
         return f"opspo resume --run-dir {shlex.quote(path)}"
 
+    @property
+    def how_to_start_again(self) -> str:
+        """The command that trains with these settings but another step size, or the call."""
+        if own_names(self.config) or self.config.env.partition("/")[0] not in FAMILIES:
+            return "opspo.train with another OptimiserConfig"
+        config = shlex.quote(str(self.folder.config))
+        return f"opspo train --from-config {config} --optimiser.actor-learning-rate … --run-dir …"
+
 
 def _score(row: dict[str, Any]) -> tuple[float, float]:
     """The score by which the best state is chosen: win rate, then return."""
