@@ -60,7 +60,7 @@ def test_the_claim_has_the_figures(found):
         "than one of mappo with probability 1.00 [1.00, 1.00]."
     )
     assert summary["runs"] == 8 and summary["hours"] == round(8 / 60, 2)
-    assert summary["pairs"] == [["mappo", "opspo", 0.0, 0.0, 0.0]]
+    assert summary["pairs"] == [["opspo", "mappo", 1.0, 1.0, 1.0]]
     assert "algorithm.advantage" in summary["settings"]
     assert summary["settings"]["algorithm.advantage"] == {"mappo": "gae", "opspo": "trace"}
     assert any("only 2 seeds" in said for said in summary["warnings"])

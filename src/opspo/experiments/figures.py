@@ -62,19 +62,18 @@ def curve(task: TaskScores, line: str) -> Interval:
 
 def draw_curves(scores: Sequence[TaskScores], figure: Any) -> None:
     """A grid over tasks: IQM and interval of each line's evaluations."""
-    columns = min(COLUMNS, len(scores))
-    axes = figure.subplots(math.ceil(len(scores) / columns), columns, squeeze=False).ravel()
+    from matplotlib.ticker import EngFormatter  # noqa: PLC0415
+
+    axes = _grid(scores, figure)
     drawn = styles(lines_in(scores))
     for axis, task in zip(axes, scores, strict=False):
         for line in task.curves:
             found, style = curve(task, line), drawn[line]
-            steps = task.steps / 1e6
-            axis.fill_between(steps, found.low, found.high, color=style.color, alpha=0.2, lw=0)
-            axis.plot(steps, found.estimate, color=style.color, ls=style.linestyle, label=line)
-        axis.set(title=task.task, xlabel="environment steps (millions)", ylabel=task.metric)
+            axis.fill_between(task.steps, found.low, found.high, color=style.color, alpha=0.2, lw=0)
+            axis.plot(task.steps, found.estimate, color=style.color, ls=style.linestyle, label=line)
+        axis.set(title=task.task, xlabel="environment steps", ylabel=task.metric)
+        axis.xaxis.set_major_formatter(EngFormatter(sep=""))
         axis.grid(alpha=0.3)
-    for axis in axes[len(scores) :]:
-        axis.set_axis_off()
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=min(6, len(labels)))
 
@@ -122,20 +121,27 @@ def draw_improvement(scores: Sequence[TaskScores], figure: Any) -> None:
 
 
 def improvements(scores: Sequence[TaskScores]) -> list[tuple[str, str, Interval]]:
-    """(line, other line, probability that a run of the first scores higher) for every pair."""
+    """(line, other line, probability that a run of the first scores higher) for every pair.
+
+    The first of a pair is the one that is more likely to.
+    """
     lines = lines_in(scores)
     found = {line: samples(scores, line) for line in lines}
-    return [
-        (ours, theirs, improvement(found[ours], found[theirs]))
-        for i, ours in enumerate(lines)
-        for theirs in lines[i + 1 :]
-    ]
+    pairs = []
+    for i, ours in enumerate(lines):
+        for theirs in lines[i + 1 :]:
+            chance = improvement(found[ours], found[theirs])
+            if chance.estimate >= 0.5:
+                pairs.append((ours, theirs, chance))
+            else:
+                turned = Interval(1 - chance.estimate, 1 - chance.high, 1 - chance.low)
+                pairs.append((theirs, ours, turned))
+    return pairs
 
 
 def draw_bars(scores: Sequence[TaskScores], figure: Any) -> None:
     """The absolute metric of each line as bars, task by task: the ablation's figure."""
-    columns = min(COLUMNS, len(scores))
-    axes = figure.subplots(math.ceil(len(scores) / columns), columns, squeeze=False).ravel()
+    axes = _grid(scores, figure)
     drawn = styles(lines_in(scores))
     for axis, task in zip(axes, scores, strict=False):
         for i, (line, score) in enumerate(task.absolute.items()):
@@ -146,8 +152,15 @@ def draw_bars(scores: Sequence[TaskScores], figure: Any) -> None:
         axis.set_xticks(range(len(task.absolute)), task.absolute, rotation=40, ha="right")
         axis.set(title=task.task, ylabel=task.metric)
         axis.grid(axis="y", alpha=0.3)
+
+
+def _grid(scores: Sequence[TaskScores], figure: Any) -> Any:
+    """Axes for each task, in rows; those left over are off."""
+    columns = min(COLUMNS, len(scores))
+    axes = figure.subplots(math.ceil(len(scores) / columns), columns, squeeze=False).ravel()
     for axis in axes[len(scores) :]:
         axis.set_axis_off()
+    return axes
 
 
 def _whisker(axis: Any, found: Interval, at: float, style: Style) -> None:

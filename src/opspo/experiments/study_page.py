@@ -27,6 +27,12 @@ th:first-child,td:first-child{text-align:left}.warning{color:#b00020}
 .interval{color:#666;font-size:.85em}
 """
 
+SWITCH = """
+.bk-btn,.bk-btn.bk-active{background:COLOUR;border-color:COLOUR;color:#fff;text-shadow:0 0 2px #000}
+.bk-btn:not(.bk-active){opacity:.35}
+"""
+"""A switch has the colour of its line"""
+
 
 def write_report(
     records: Sequence[Record],
@@ -98,13 +104,15 @@ def page(summary: Mapping[str, Any], scores: Sequence[TaskScores], *, title: str
 def charts(scores: Sequence[TaskScores]) -> Any:
     """A chart for each task, and a switch for each line in all of them."""
     from bokeh.layouts import column, row  # noqa: PLC0415
-    from bokeh.models import Toggle  # noqa: PLC0415
+    from bokeh.models import InlineStyleSheet, Toggle  # noqa: PLC0415
 
     drawn: dict[str, list[Any]] = {line: [] for line in lines_in(scores)}
-    figures = [_chart(task, drawn, styles(list(drawn))) for task in scores]
+    style = styles(list(drawn))
+    figures = [_chart(task, drawn, style) for task in scores]
     switches = []
     for line, glyphs in drawn.items():
-        switch = Toggle(label=line, active=True, button_type="primary", name=line)
+        sheet = InlineStyleSheet(css=SWITCH.replace("COLOUR", style[line].color))
+        switch = Toggle(label=line, active=True, name=line, stylesheets=[sheet])
         for glyph in glyphs:
             switch.js_link("active", glyph, "visible")
         switches.append(switch)
