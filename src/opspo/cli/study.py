@@ -107,7 +107,7 @@ def _carry_out(parsed: _Run, jobs: Sequence[Job], console: object) -> list[Job]:
     """Carry out jobs where the flags say; return those that failed."""
     from rich.console import Console
 
-    from opspo.experiments.local import Processes, run_jobs
+    from opspo.experiments.local import run_here, run_jobs
 
     assert isinstance(console, Console)
     if parsed.slurm:
@@ -133,15 +133,7 @@ def _carry_out(parsed: _Run, jobs: Sequence[Job], console: object) -> list[Job]:
                 console=console,
                 title=parsed.file,
             )
-    processes = Processes(parsed.workers)
-    return run_jobs(
-        jobs,
-        processes.carry,
-        workers=parsed.workers,
-        stop=processes.stop,
-        console=console,
-        title=parsed.file,
-    )
+    return run_here(jobs, workers=parsed.workers, console=console, title=parsed.file)
 
 
 def _status(arguments: Sequence[str]) -> None:

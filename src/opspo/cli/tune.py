@@ -39,7 +39,7 @@ def command(arguments: Sequence[str]) -> None:
         raise ConfigError(f"--workers must be at least 1, but is {parsed.workers}.")
     from rich.console import Console
 
-    from opspo.experiments.local import Processes, run_jobs
+    from opspo.experiments.local import run_here
     from opspo.experiments.plan import Places
     from opspo.experiments.tuning import read_tuning, tune
 
@@ -47,15 +47,8 @@ def command(arguments: Sequence[str]) -> None:
     places = Places(Path(parsed.runs), Path(parsed.results))
 
     def carry_out(jobs: Sequence[Job]) -> Sequence[Job]:
-        processes = Processes(parsed.workers)
-        return run_jobs(
-            jobs,
-            processes.carry,
-            workers=parsed.workers,
-            stop=processes.stop,
-            console=console,
-            title=jobs[0].file.study.name if jobs else "",
-        )
+        title = jobs[0].file.study.name if jobs else ""
+        return run_here(jobs, workers=parsed.workers, console=console, title=title)
 
     record = tune(tuning, places, carry_out)
     for algo, found in record["algorithms"].items():

@@ -72,6 +72,19 @@ def start(job: Job, share: Sequence[int] = ()) -> subprocess.Popen[Any]:
         )
 
 
+def run_here(jobs: Sequence[Job], *, workers: int, console: Console, title: str) -> list[Job]:
+    """Carry out jobs on this machine; see `run_jobs`."""
+    processes = Processes(workers)
+    return run_jobs(
+        jobs,
+        processes.carry,
+        workers=workers,
+        stop=processes.stop,
+        console=console,
+        title=title,
+    )
+
+
 def run_jobs(
     jobs: Sequence[Job],
     carry: Carry,
