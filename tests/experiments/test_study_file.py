@@ -156,3 +156,10 @@ def test_a_file_that_is_not_there(tmp_path):
 
     with pytest.raises(ConfigError, match="cannot be read"):
         read_study(tmp_path / "none.toml")
+
+
+def test_two_runs_with_the_same_record_are_told():
+    """Names that differ only in what a path cannot have."""
+    again = '\n[[variants]]\nname = "no-AEC"\nalgorithms = ["opspo"]\n'
+    with pytest.raises(ConfigError, match=r"two runs would have the record probe-credit/opspo-no"):
+        runs_of(read(TEXT + again))
