@@ -1,5 +1,6 @@
 """Studies on Ray and on SLURM: a lost node, the end of an allocation, and what is not there."""
 
+import logging
 import os
 import signal
 import threading
@@ -54,7 +55,17 @@ def wait_until(condition, seconds=180):
         time.sleep(0.05)
 
 
+@pytest.fixture
+def submitit(monkeypatch):
+    """At its import it closes all handlers of logging, among them those of pytest."""
+    with monkeypatch.context() as patch:
+        patch.setattr(logging, "_handlerList", [])
+        patch.setattr(logging, "_handlers", {})
+        return pytest.importorskip("submitit")
+
+
 @pytest.mark.full
+@pytest.mark.usefixtures("submitit")
 def test_a_job_that_slurm_interrupts_is_queued_again_and_ends_the_same(tmp_path):
     """By submitit's local executor, which sends the same signal."""
     expected = whole(tmp_path / "whole", LONG)

@@ -90,16 +90,16 @@ def queue(
     Raises:
         ConfigError: submitit is not installed, or there is no SLURM.
     """
+    if cluster == "slurm" and shutil.which("sbatch") is None:
+        raise ConfigError(
+            "--slurm: there is no `sbatch` here. Run this on a login node of the cluster."
+        )
     try:
         import submitit  # noqa: PLC0415
     except ImportError as error:
         raise ConfigError(
             "--slurm needs submitit, which is not installed: pip install 'opspo[slurm]'"
         ) from error
-    if cluster == "slurm" and shutil.which("sbatch") is None:
-        raise ConfigError(
-            "--slurm: there is no `sbatch` here. Run this on a login node of the cluster."
-        )
     executor = submitit.AutoExecutor(
         folder=_folder(jobs), cluster=cluster, slurm_max_num_timeout=RESTARTS
     )
