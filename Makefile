@@ -10,7 +10,7 @@ PYTHON_FOLDERS := src tests benchmarks examples tools
 FOOTBALL_PACKAGES := git cmake build-essential libgl1-mesa-dev libsdl2-dev libsdl2-image-dev \
 	libsdl2-ttf-dev libsdl2-gfx-dev libboost-all-dev
 
-.PHONY: train test test-quick test-paper test-full lint docs football football-packages clean
+.PHONY: train test test-quick test-paper test-full lint docs results football football-packages clean
 
 train: $(STAMP)  ## Train OPSPO on SMAX 3m, evaluate it, and say where the results lie
 	$(BIN)/opspo train --env smax/3m --algo opspo --total-steps 3600000 \
@@ -34,6 +34,9 @@ lint: $(STAMP)  ## Style, types, and every link and signature of the documentati
 	$(BIN)/ruff format --check $(PYTHON_FOLDERS)
 	$(BIN)/mypy
 	$(MAKE) docs
+
+results: $(STAMP)  ## Make the tables of the docs again, from the records under results/
+	$(BIN)/python tools/results.py
 
 docs: $(STAMP)  ## Build the site into build/site; any warning fails
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict

@@ -6,8 +6,10 @@ import pytest
 
 from opspo.errors import ConfigError
 from opspo.experiments.grid import runs_of
-from opspo.experiments.study_file import parse
+from opspo.experiments.study_file import parse, read_study
 from opspo.experiments.toml_lines import line_of
+
+STUDIES = Path(__file__).parent.parent.parent / "studies"
 
 TEXT = """\
 name = "small"
@@ -152,8 +154,6 @@ def test_the_line_of_a_value_or_of_what_is_around_it():
 
 
 def test_a_file_that_is_not_there(tmp_path):
-    from opspo.experiments.study_file import read_study
-
     with pytest.raises(ConfigError, match="cannot be read"):
         read_study(tmp_path / "none.toml")
 
@@ -163,3 +163,8 @@ def test_two_runs_with_the_same_record_are_told():
     again = '\n[[variants]]\nname = "no-AEC"\nalgorithms = ["opspo"]\n'
     with pytest.raises(ConfigError, match=r"two runs would have the record probe-credit/opspo-no"):
         runs_of(read(TEXT + again))
+
+
+@pytest.mark.parametrize("path", sorted(STUDIES.glob("*.toml")), ids=lambda path: path.stem)
+def test_every_study_of_ours_can_be_run(path):
+    assert runs_of(read_study(path))
