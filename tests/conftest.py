@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from pathlib import Path
 
@@ -18,6 +19,9 @@ QUICKLY = (
 GIVEN = os.environ.get("XLA_FLAGS", "")
 if QUICKLY not in GIVEN:  # as in a process that a test has started: the same flags, the same cache
     os.environ["XLA_FLAGS"] = f"{QUICKLY} {GIVEN}"
+
+# Tracing makes many objects, which Python would look through again and again.
+gc.set_threshold(50_000, 50, 50)
 
 import jax  # noqa: E402
 import pytest  # noqa: E402
