@@ -40,9 +40,9 @@ LAYERS = [
     "policy",
     "training",
     "rendering",
-    "experiments",
     "catalogue",
     "bench",
+    "experiments",
     "cli",
     "__main__",
 ]

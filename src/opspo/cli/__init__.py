@@ -28,7 +28,7 @@ COMMANDS: dict[str, str] = {
     "eval": "Play episodes with a trained policy and print JSON.",
     "watch": "Film one episode of a trained policy, as GIF or MP4.",
     "study": "Run many runs that one file names, and continue them.",
-    "tune": "Search settings, with the same trials for every algorithm.",
+    "tune": "Find good settings, with the same number of trials for every algorithm.",
     "plot": "Draw the figures of a study, or of any run folders.",
     "report": "Write a study as one page for a browser.",
     "bench": "Time an engine, an update, whole iterations, or all algorithms.",

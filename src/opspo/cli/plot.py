@@ -20,7 +20,7 @@ class _Plot:
     """The figure: PNG, SVG or PDF, by its ending."""
     kind: Literal["curves", "aggregates", "profiles", "improvement", "bars"] = "curves"
     """Learning curves over tasks; aggregates of normalised scores; performance profiles; the
-    probability of improvement for every pair; or bars, as for an ablation."""
+    probability of improvement for every pair of lines; or bars, as in an ablation."""
     only: tuple[str, ...] = ()
     """Only tasks or lines that fit one of these patterns."""
     results: str = "results"

@@ -1,4 +1,4 @@
-"""`opspo tune`: search settings, with the same trials for every algorithm."""
+"""`opspo tune`: find good settings, with the same number of trials for every algorithm."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class _Tune:
-    """Search the settings of each algorithm of a file, by Optuna.
+    """Find good settings for each algorithm of a file, with Optuna.
 
-    A tuning that was stopped goes on where it was. Its record is `tuning.json` under the results.
+    An interrupted tuning continues where it stopped. Its record is `tuning.json` under the results.
     """
 
     file: tyro.conf.Positional[str]
@@ -33,7 +33,7 @@ class _Tune:
 
 
 def command(arguments: Sequence[str]) -> None:
-    """Search settings."""
+    """Find good settings for each algorithm."""
     parsed = tyro.cli(_Tune, prog="opspo tune", args=arguments)
     if parsed.workers < 1:
         raise ConfigError(f"--workers must be at least 1, but is {parsed.workers}.")

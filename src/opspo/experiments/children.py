@@ -4,16 +4,33 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 PARENT_DIED = 1
 """PR_SET_PDEATHSIG of Linux's prctl"""
 
 
+def launch(command: Sequence[str], log: Path, **options: Any) -> subprocess.Popen[Any]:
+    """Start a process whose output goes to the end of a log; `options` are those of `Popen`."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("a") as file:
+        return subprocess.Popen(
+            command,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            env=os.environ | {"PYTHONUNBUFFERED": "1"},
+            **options,
+        )
+
+
 def stop_with_parent() -> None:
     """Ask Linux to send SIGTERM once the parent is gone, so that nothing trains unseen.
 
-    Elsewhere the process goes on to its end, which does no harm but costs time.
+    Elsewhere the process runs to its end, which does no harm but costs time.
     """
     if sys.platform == "linux":
         import ctypes  # noqa: PLC0415

@@ -7,7 +7,6 @@ task again on another, and the job resumes its run from the checkpoint on the sh
 from __future__ import annotations
 
 import socket
-import subprocess
 import sys
 import threading
 from collections.abc import Sequence
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from opspo.errors import ConfigError
+from opspo.experiments.children import cores, launch
 from opspo.experiments.plan import STOPPED, Job
 
 RETRIES = 5
@@ -50,14 +50,11 @@ class Cluster:
         try:
             ray.init(address=self.address, log_to_driver=False)
         except (ConnectionError, ValueError, RuntimeError, TimeoutError) as error:
-            raise ConfigError(
-                f"--ray {self.address}: no Ray cluster can be reached there: {error}. Start one "
-                "with `ray start --head`, and give the address that it prints."
-            ) from error
+            raise _unreachable(self.address, error) from error
         return self
 
     def __exit__(self, *exception: object) -> None:
-        """Disconnect."""
+        """Disconnect from the cluster."""
         import ray  # noqa: PLC0415
 
         ray.shutdown()
@@ -107,30 +104,23 @@ def _check_reachable(address: str) -> None:
     try:
         socket.create_connection((host, int(port)), timeout=CONNECT_SECONDS).close()
     except OSError as error:
-        raise ConfigError(
-            f"--ray {address}: no Ray cluster can be reached there: {error}. Start one with "
-            "`ray start --head`, and give the address that it prints."
-        ) from error
+        raise _unreachable(address, error) from error
+
+
+def _unreachable(address: str, error: Exception) -> ConfigError:
+    return ConfigError(
+        f"--ray {address}: no Ray cluster can be reached there: {error}. Start one with "
+        "`ray start --head`, and give the address that it prints."
+    )
 
 
 def carry_out(command: Sequence[str], log: str, cpus: int) -> int:
     """Run a job's process on this node, with as many threads as it has cores; its exit status."""
-    import os  # noqa: PLC0415
-
-    from opspo.experiments.children import cores  # noqa: PLC0415
-
     share = ",".join(map(str, cores()[:cpus]))
-    Path(log).parent.mkdir(parents=True, exist_ok=True)
-    with Path(log).open("a") as file:
-        process = subprocess.Popen(
-            [sys.executable, *command, "--cores", share],
-            stdout=file,
-            stderr=subprocess.STDOUT,
-            env=os.environ | {"PYTHONUNBUFFERED": "1"},
-        )
-        try:
-            return process.wait()
-        except KeyboardInterrupt:  # how Ray cancels a task
-            process.terminate()
-            process.wait(STOP_SECONDS)
-            return STOPPED
+    process = launch([sys.executable, *command, "--cores", share], Path(log))
+    try:
+        return process.wait()
+    except KeyboardInterrupt:  # how Ray cancels a task
+        process.terminate()
+        process.wait(STOP_SECONDS)
+        return STOPPED

@@ -106,7 +106,7 @@ def draw_profiles(scores: Sequence[TaskScores], figure: Any) -> None:
 
 
 def draw_improvement(scores: Sequence[TaskScores], figure: Any) -> None:
-    """P(X > Y) for every pair of lines."""
+    """The probability of improvement for every pair of lines."""
     pairs = improvements(scores)
     axis = figure.subplots()
     drawn = styles(lines_in(scores))

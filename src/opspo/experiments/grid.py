@@ -82,6 +82,19 @@ def runs_of(file: StudyFile, only: Sequence[str] = ()) -> list[Run]:
     return found
 
 
+def runs_named(file: StudyFile, names: Sequence[str]) -> list[Run]:
+    """The runs with some names; settings are made for their tasks alone."""
+    tasks = {name.partition("/")[0] for name in names}
+    found = {
+        run.name: run
+        for g, group in enumerate(file.study.groups)
+        for task in group.tasks
+        if slug(task) in tasks
+        for run in _of_task(file, g, group, task, ())
+    }
+    return [found[name] for name in names]
+
+
 def lines_of(study: Study) -> list[tuple[int, str, Variant | None]]:
     """(number of the variant, algorithm, variant) of every line of a study."""
     plain = [(-1, algo, None) for algo in study.algorithms] if study.unvaried else []

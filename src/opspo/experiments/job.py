@@ -2,9 +2,9 @@
 
     python -m opspo.experiments.job FILE --runs DIR --results DIR NAME [NAME ...]
 
-A job is always a process of its own, whatever started it (`local`, `cluster`, `slurm`). It goes on
-from whatever it finds: it resumes a run that was stopped, evaluates one that has ended, and leaves
-one alone that has its record.
+A job is always a process of its own, whatever started it (`local`, `cluster`, `slurm`). It
+continues from whatever it finds: it resumes a run that was stopped, evaluates one that has ended,
+and leaves one alone that has its record.
 """
 
 from __future__ import annotations
@@ -18,15 +18,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from opspo.checkpoint import Checkpoints
-from opspo.config.changes import changes
 from opspo.devices import keep_programs
 from opspo.environments import make_env
 from opspo.environments.base import runs_on_host
 from opspo.errors import ConfigError, EngineError, Interrupted, RunError, TrainingError
 from opspo.experiments.children import keep_to, stop_with_parent
-from opspo.experiments.grid import Run, folder_of, runs_of
+from opspo.experiments.grid import Run, folder_of, runs_named
 from opspo.experiments.plan import STOPPED, Places
-from opspo.experiments.records import FREE, is_finished, make_record, path_of, write_record
+from opspo.experiments.records import differences, is_finished, make_record, path_of, write_record
 from opspo.experiments.study_file import StudyFile, read_study
 from opspo.run_folder import RunFolder, hold, open_run, read_lines
 from opspo.training.evaluate_run import evaluate_run
@@ -102,11 +101,7 @@ def _has_checkpoint(run: Run, places: Places) -> bool:
     if not folder.config.is_file() or not Checkpoints(folder.checkpoints).iterations():
         return False
     _, config = open_run(folder.path)
-    differing = [
-        change.said("there")
-        for change in changes(config, run.config)
-        if change.name.partition(".")[0] not in FREE
-    ]
+    differing = [change.said("there") for change in differences(config, run)]
     if differing:
         raise RunError(
             f"{folder.path} has a run with other settings than the study's: "
@@ -166,8 +161,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         keep_programs()
         file = read_study(parsed.file)
-        by_name = {run.name: run for run in runs_of(file)}
-        runs = [by_name[name] for name in parsed.names]
+        runs = runs_named(file, parsed.names)
         carry_out(file, runs, Places(parsed.runs, parsed.results))
     except Interrupted as error:
         print(error, file=sys.stderr)

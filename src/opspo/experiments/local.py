@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import queue
 import signal
 import subprocess
@@ -17,7 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from opspo.errors import Interrupted
-from opspo.experiments.children import shares
+from opspo.experiments.children import launch, shares
 from opspo.experiments.plan import STOPPED, Job
 
 Carry = Callable[[Job], int]
@@ -59,17 +58,9 @@ class Processes:
 
 
 def start(job: Job, share: Sequence[int] = ()) -> subprocess.Popen[Any]:
-    """Start a job's process, away from this terminal's signals; what it prints goes to a log."""
-    job.log.parent.mkdir(parents=True, exist_ok=True)
-    with job.log.open("a") as log:
-        return subprocess.Popen(
-            job.command(share),
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            stdin=subprocess.DEVNULL,
-            start_new_session=True,
-            env=os.environ | {"PYTHONUNBUFFERED": "1"},
-        )
+    """Start a job's process, away from this terminal's signals."""
+    away = {"stdin": subprocess.DEVNULL, "start_new_session": True}
+    return launch(job.command(share), job.log, **away)
 
 
 def run_here(jobs: Sequence[Job], *, workers: int, console: Console, title: str) -> list[Job]:
@@ -131,7 +122,7 @@ def run_jobs(
             count = len(jobs) - len(left)
             bar.update(task, completed=done, shown=f"{count} of {len(jobs)} jobs")
     if stopped.is_set():
-        raise Interrupted("Stopped; every run is saved. The same command goes on from here.")
+        raise Interrupted("Stopped; every run is saved. Run the same command to continue.")
     return failed
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from opspo.errors import ConfigError, RunError
 from opspo.evaluate import Evaluation
 from opspo.experiments.grid import fits, label, lines_of
-from opspo.experiments.records import CURVE, Record, records_of
+from opspo.experiments.records import Record, curve_of, records_of
 from opspo.experiments.study_file import Study, read_study
 from opspo.experiments.task_scores import TaskScores, scores_of
 from opspo.run_folder import RunFolder, open_run, read_lines
@@ -88,5 +88,5 @@ def record_of_folder(path: Path) -> Record:
         evaluations=tuple(sorted(at_steps.items(), key=lambda item: item[0])),
         absolute=at_steps[steps],
         absolute_steps=steps,
-        curve={name: [row[name] for row in metrics] for name in CURVE if name in metrics[0]},
+        curve=curve_of(metrics),
     )

@@ -11,7 +11,7 @@ import dataclasses
 import gzip
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -108,8 +108,13 @@ def make_record(run: Run, folder: RunFolder, absolute: Evaluation, steps: int) -
         ),
         absolute=absolute,
         absolute_steps=steps,
-        curve={name: [_rounded(row[name]) for row in rows] for name in CURVE if name in rows[0]},
+        curve=curve_of(rows),
     )
+
+
+def curve_of(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
+    """The training curve from the rows of a metrics file."""
+    return {name: [_rounded(row[name]) for row in rows] for name in CURVE if name in rows[0]}
 
 
 def write_record(record: Record, path: Path) -> None:
@@ -183,7 +188,7 @@ def is_finished(run: Run, results: Path) -> bool:
     path = path_of(run, results)
     if not path.is_file():
         return False
-    differing = differences(read_record(path), run)
+    differing = differences(read_record(path).config, run)
     if differing:
         said = "; ".join(change.said("in the record") for change in differing)
         raise RunError(
@@ -193,9 +198,9 @@ def is_finished(run: Run, results: Path) -> bool:
     return True
 
 
-def differences(record: Record, run: Run) -> list[Change]:
-    """The settings of a record that are not the study's, as far as they change what is learned."""
-    found = changes(record.config, run.config)
+def differences(config: TrainConfig, run: Run) -> list[Change]:
+    """The settings that are not the study's, as far as they change what is learned."""
+    found = changes(config, run.config)
     return [change for change in found if change.name.partition(".")[0] not in FREE]
 
 

@@ -6,10 +6,8 @@ job saves, and is queued again.
 
 from __future__ import annotations
 
-import os
 import shutil
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Sequence
@@ -20,6 +18,7 @@ from typing import Any
 from rich.console import Console
 
 from opspo.errors import ConfigError
+from opspo.experiments.children import launch
 from opspo.experiments.plan import STOPPED, Job
 
 SIGNAL_SECONDS = 120
@@ -39,14 +38,7 @@ class Queued:
 
     def __call__(self) -> int:
         """Run the job's process; return its exit status."""
-        Path(self.log).parent.mkdir(parents=True, exist_ok=True)
-        with Path(self.log).open("a") as file:
-            self._process = subprocess.Popen(
-                [sys.executable, *self.command],
-                stdout=file,
-                stderr=subprocess.STDOUT,
-                env=os.environ | {"PYTHONUNBUFFERED": "1"},
-            )
+        self._process = launch([sys.executable, *self.command], Path(self.log))
         return self._wait()
 
     def checkpoint(self) -> Any:

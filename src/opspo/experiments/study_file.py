@@ -45,7 +45,7 @@ class Group:
 
     name: str
     tasks: tuple[str, ...]
-    """Environment ids."""
+    """Their environment ids."""
     metric: str = ""
     """Of an episode: `return`, `win`, or one of the environment's own; by default `win` where
     episodes are won, else `return`."""

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
-from dataclasses import replace
 
 from rich.console import Console
 from rich.table import Table
 
+from opspo.environments import make_env
 from opspo.experiments.grid import Run
 from opspo.experiments.plan import Places, done_steps
 from opspo.experiments.records import path_of, read_record
@@ -82,21 +81,7 @@ def _seconds(cell: Sequence[Run], places: Places) -> float:
 
 def _tried(run: Run) -> float:
     """Seconds of a run, from a few of its iterations."""
-    import jax  # noqa: PLC0415
+    from opspo.bench.training import time_iterations  # noqa: PLC0415
 
-    from opspo.environments import make_env  # noqa: PLC0415
-    from opspo.training.assembly import make_learner  # noqa: PLC0415
-    from opspo.training.iteration import ready  # noqa: PLC0415
-
-    config = replace(run.config, devices=1)
-    learner = make_learner(config, make_env(config.env))
-    begin = time.perf_counter()
-    with ready(learner, jax.jit(learner.init)(config.seed)) as (begun, iterate):
-        state, _ = iterate(begun)
-        jax.block_until_ready(state.iteration)
-        compiled = time.perf_counter()
-        for _ in range(TRIAL_ITERATIONS):
-            state, _ = iterate(state)
-        jax.block_until_ready(state.iteration)
-        each = (time.perf_counter() - compiled) / TRIAL_ITERATIONS
-    return compiled - begin + each * (config.iterations - 1)
+    timing, _ = time_iterations(run.config, make_env(run.task), TRIAL_ITERATIONS)
+    return timing.first_seconds + timing.median * (run.config.iterations - 1)

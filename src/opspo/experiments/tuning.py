@@ -1,7 +1,7 @@
-"""Tuning by Optuna, fairly: the same trials, tasks and seeds for every algorithm.
+"""Fair tuning with Optuna: the same trials, tasks and seeds for every algorithm.
 
 A tuning file is a study's file with a space and a number of trials. Every algorithm gets a study
-of its own in Optuna, in one SQLite file, so that a tuning goes on where it was stopped. The record
+of its own in Optuna, in one SQLite file, so that an interrupted tuning can continue. The record
 that is committed is JSON.
 """
 
@@ -44,8 +44,15 @@ class Choice:
         """A value for a trial of Optuna."""
         if self.values:
             # by its place: Optuna stores nothing but plain values
-            return self.values[trial.suggest_categorical(self.name, range(len(self.values)))]
-        return trial.suggest_float(self.name, self.low, self.high, log=self.log)
+            trial.suggest_categorical(self.name, range(len(self.values)))
+        else:
+            trial.suggest_float(self.name, self.low, self.high, log=self.log)
+        return self.of(trial)
+
+    def of(self, trial: Any) -> Any:
+        """The value in a trial that has one."""
+        found = trial.params[self.name]
+        return self.values[found] if self.values else found
 
 
 @dataclass(frozen=True)
@@ -146,7 +153,7 @@ def tune(
 
 
 def _queue_again(search: Any) -> None:
-    """Trials that were running when a tuning was stopped go on with the same values."""
+    """Queue the trials that were interrupted again, with the same values."""
     from optuna.trial import TrialState  # noqa: PLC0415
 
     for trial in search.get_trials(states=(TrialState.RUNNING,)):
@@ -217,17 +224,12 @@ def _trial_file(
 
 def _record(search: Any, tuning: Tuning) -> dict[str, Any]:
     def settings(trial: Any) -> dict[str, Any]:
-        return {
-            choice.name: choice.values[trial.params[choice.name]]
-            if choice.values
-            else trial.params[choice.name]
-            for choice in tuning.space
-        }
+        return {choice.name: choice.of(trial) for choice in tuning.space}
 
     trials = [
         {
             "settings": settings(trial),
-            "score": trial.value if trial.value is not None else None,
+            "score": trial.value,
             "state": trial.state.name.lower(),
             "by_task": {str(step): value for step, value in trial.intermediate_values.items()},
         }
