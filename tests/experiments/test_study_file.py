@@ -121,6 +121,12 @@ def test_patterns_choose_tasks_and_lines():
         ),
         ('.advantage" = "gae"', '.advantage" = "gea"', 33, "Input should be 'gae'"),
         ('.advantage" = "gae"', '.order" = ', 33, "is not valid TOML"),
+        (
+            'algorithms = ["opspo"]\n\n[v',
+            'tasks = ["smax/*"]\n\n[v',
+            30,
+            r"'smax/\*' fits none of the study's tasks: probe/credit, probe/memory",
+        ),
     ],
 )
 def test_a_mistake_is_told_with_its_line(replacing, by, line, told):
@@ -133,6 +139,16 @@ def test_a_setting_of_other_algorithms_is_left_to_them():
     file = read(replacing="[settings]", by='[settings]\n"algorithm.order" = "cyclic"')
     orders = {run.line: getattr(run.config.algorithm, "order", None) for run in runs_of(file)}
     assert orders == {"mappo": None, "opspo": "cyclic", "opspo, no AEC": "cyclic"}
+
+
+def test_a_variant_is_for_some_tasks():
+    file = read(
+        replacing='algorithms = ["opspo"]\n\n[v', by='tasks = ["*/memory", "*/cr*"]\n\n[v'
+    )
+    varied = {run.task for run in runs_of(file) if run.line == "opspo, no AEC"}
+    assert varied == {"probe/memory", "probe/credit"}
+    plain = {run.task for run in runs_of(file) if run.line == "opspo"}
+    assert plain == {"probe/memory", "probe/coordination", "probe/credit"}
 
 
 def test_equal_steps_is_a_variant():

@@ -72,6 +72,7 @@ def runs_of(file: StudyFile, only: Sequence[str] = ()) -> list[Run]:
         for task in group.tasks:
             found += _of_task(file, g, group, task, only)
     _check_names(file, found)
+    _check_patterns(file)
     if not found:
         lines = [label(algo, variant) for _, algo, variant in lines_of(study)]
         raise ConfigError(
@@ -110,6 +111,12 @@ def label(algo: str, variant: Variant | None) -> str:
     return f"{algo}, {variant.name}" if variant else algo
 
 
+def is_for(task: str, variant: Variant | None) -> bool:
+    """Whether a variant is for a task; an algorithm without a variant is for all."""
+    patterns = variant.tasks if variant else ()
+    return not patterns or any(fnmatch.fnmatch(task, pattern) for pattern in patterns)
+
+
 def fits(task: str, line: str, only: Sequence[str]) -> bool:
     """Whether a task and a line fit one of the patterns, if there are any."""
     for pattern in only:
@@ -124,7 +131,7 @@ def fits(task: str, line: str, only: Sequence[str]) -> bool:
 
 def _of_task(file: StudyFile, g: int, group: Group, task: str, only: Sequence[str]) -> list[Run]:
     study = file.study
-    lines = lines_of(study)
+    lines = [(i, algo, variant) for i, algo, variant in lines_of(study) if is_for(task, variant)]
     if not any(fits(task, label(algo, variant), only) for _, algo, variant in lines):
         return []
     try:
@@ -246,6 +253,17 @@ def _check_names(file: StudyFile, runs: Sequence[Run]) -> None:
                 f"{file.path}: two runs would have the record {run.name}: {other.line} on "
                 f"{other.task} and {run.line} on {run.task}. Rename a variant."
             )
+
+
+def _check_patterns(file: StudyFile) -> None:
+    tasks = [task for group in file.study.groups for task in group.tasks]
+    for i, variant in enumerate(file.study.variants):
+        for pattern in variant.tasks:
+            if not fnmatch.filter(tasks, pattern):
+                raise file.wrong(
+                    f"'{pattern}' fits none of the study's tasks: {', '.join(tasks)}.",
+                    *("variants", i, "tasks"),
+                )
 
 
 def folder_of(run: Run, runs: Path) -> Path:

@@ -66,6 +66,8 @@ class Variant:
     name: str
     algorithms: tuple[str, ...] = ()
     """Which; by default all of the study."""
+    tasks: tuple[str, ...] = ()
+    """Patterns of the tasks that it is for, such as `smax/*`; by default all."""
     preset: str = ""
     """Preset to start from, if another than the study's."""
     change: str = ""
