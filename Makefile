@@ -35,8 +35,8 @@ lint: $(STAMP)  ## Style, types, and every link and signature of the documentati
 	$(BIN)/mypy
 	$(MAKE) docs
 
-results: $(STAMP)  ## Make the tables of the docs again, from the records under results/
-	$(BIN)/python tools/results.py
+results: $(STAMP)  ## Make the tables and figures of the docs again, from the records under results/
+	$(BIN)/python -m tools.results
 
 docs: $(STAMP)  ## Build the site into build/site; any warning fails
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict

@@ -142,9 +142,7 @@ def test_a_setting_of_other_algorithms_is_left_to_them():
 
 
 def test_a_variant_is_for_some_tasks():
-    file = read(
-        replacing='algorithms = ["opspo"]\n\n[v', by='tasks = ["*/memory", "*/cr*"]\n\n[v'
-    )
+    file = read(replacing='algorithms = ["opspo"]\n\n[v', by='tasks = ["*/memory", "*/cr*"]\n\n[v')
     varied = {run.task for run in runs_of(file) if run.line == "opspo, no AEC"}
     assert varied == {"probe/memory", "probe/credit"}
     plain = {run.task for run in runs_of(file) if run.line == "opspo"}
