@@ -1,5 +1,6 @@
 """Figures and the report: from made-up records to what a reader sees."""
 
+import base64
 import json
 import re
 import shutil
@@ -11,6 +12,7 @@ from small_study import study_at, write_all
 
 from opspo.errors import ConfigError
 from opspo.experiments.figures import COLOURS, KINDS, draw, styles
+from opspo.experiments.plan import Unfinished
 from opspo.experiments.reading import read_scores
 from opspo.experiments.study_page import write_report
 from opspo.experiments.summary import summarise
@@ -103,10 +105,24 @@ class Tables(HTMLParser):
 
 def test_the_page_has_the_figures_of_the_json(tmp_path, found):
     out = tmp_path / "report.html"
-    summary = write_report(*found, out, title="small", failed=1, tuning="results/t/tuning.json")
+    film = tmp_path / "film.gif"
+    film.write_bytes(b"GIF89a, made up")
+    summary = write_report(
+        *found,
+        out,
+        title="small",
+        unfinished=[
+            Unfinished("probe/memory opspo: seed 7", 0.25, "a < b is wrong"),
+            Unfinished("probe/memory opspo: seed 8", 0.0, ""),
+        ],
+        films={"probe-credit/opspo-seed0": film},
+        tuning="results/t/tuning.json",
+    )
     text = out.read_text()
     shown = re.sub(r"<script.*?</script>", "", text, flags=re.DOTALL)
-    assert not re.search(r"<(script|link|img)[^>]*(src|href)=", shown), "it needs no network"
+    assert not re.search(r"""<(script|link|img)[^>]*(src|href)=["'](?!data:)""", shown), (
+        "it needs no network"
+    )
     assert not re.search(r"<script[^>]*src=", text[: text.index("<body>")])
     inside = re.search(r'<script type="application/json" id="figures">(.*?)</script>', text)[1]
     assert json.loads(inside) == json.loads(json.dumps(summary))
@@ -116,7 +132,13 @@ def test_the_page_has_the_figures_of_the_json(tmp_path, found):
     for line, statistics in summary["aggregates"].items():
         for cell, (estimate, low, high) in zip(rows[line], statistics.values(), strict=True):
             assert cell == f"{estimate:.3f} [{low:.3f}, {high:.3f}]"
-    assert ["runs", "8, and 1 without a record"] in parser.tables["making"]
+    assert ["runs", "8"] in parser.tables["making"]
+    assert parser.tables["unfinished"][1:] == [
+        ["probe/memory opspo: seed 7", "25%", "loga < b is wrong"],
+        ["probe/memory opspo: seed 8", "0%", "not started"],
+    ]
+    data = base64.b64encode(film.read_bytes()).decode()
+    assert f'<img alt="an episode" src="data:image/gif;base64,{data}">' in shown
     assert ["settings come from", "results/t/tuning.json"] in parser.tables["making"]
 
 
@@ -146,7 +168,7 @@ setTimeout(() => {
 @pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
 def test_the_page_opens_in_a_browser_and_switches_a_line_off(tmp_path, found):
     out = tmp_path / "report.html"
-    write_report(*found, out, title="small", failed=0)
+    write_report(*found, out, title="small")
     page, _, end = out.read_text().rpartition("</body>")  # Bokeh's own text has some too
     out.write_text(page + SWITCHING + end)
     shown = subprocess.run(

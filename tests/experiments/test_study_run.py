@@ -1,5 +1,6 @@
 """Studies that really run: their records, what is skipped, resumed, reported and left alone."""
 
+import json
 import os
 import shutil
 import signal
@@ -17,7 +18,7 @@ from opspo.errors import RunError
 from opspo.experiments import job as job_module
 from opspo.experiments.grid import folder_of, runs_of
 from opspo.experiments.plan import Job, Places, jobs_of
-from opspo.experiments.records import path_of, read_record, same_but_for_times
+from opspo.experiments.records import film_of, path_of, read_record, same_but_for_times
 from opspo.run_folder import read_lines
 from opspo.training.trainer import train
 
@@ -156,6 +157,28 @@ def test_a_run_that_ended_without_its_record_is_only_evaluated(finished, tmp_pat
     assert same_but_for_times(path_of(run, there.results), path_of(run, where.results))
 
 
+def filmed(task, folder):
+    """A study of one task with films, after its jobs."""
+    text = ONE_TASK.replace("steps = 512", "steps = 128\nfilms = true").replace(
+        '"probe/credit"', f'"{task}"'
+    )
+    file = study_at(folder, text.replace("times = 2", "times = 1"))
+    for job in jobs_of(file, runs_of(file), places(folder)):
+        assert carry_out(job) == 0
+    return [film_of(run, places(folder).results).is_file() for run in runs_of(file)]
+
+
+def test_an_environment_without_pictures_has_no_film_and_its_record(tmp_path, capsys):
+    assert filmed("probe/credit", tmp_path) == [False, False]
+    assert "There is no film: " in capsys.readouterr().err
+    assert len(list((tmp_path / "results").rglob("*.json.gz"))) == 2
+
+
+@pytest.mark.full
+def test_the_first_seed_of_a_line_is_filmed(tmp_path):
+    assert filmed("smax/3m", tmp_path) == [True, False]
+
+
 def test_other_settings_than_those_of_a_started_run_are_refused(tmp_path, capsys):
     file, where = study_at(tmp_path, ONE_TASK), places(tmp_path)
     run = runs_of(file)[0]
@@ -194,6 +217,10 @@ def test_the_command_runs_reports_failures_and_continues(tmp_path, capsys, monke
     assert "1 jobs failed" in shown.err or "1 job failed" in shown.err
     main(["study", "status", file.path.name])
     assert "0 of 1" in capsys.readouterr().out
+    main(["report", file.path.name, "--json", "figures.json"])
+    (left,) = json.loads(Path("figures.json").read_text())["unfinished"]
+    assert left["name"] == "probe/credit happo, breaks: seed 0" and left["done"] < 1
+    assert "is not finite" in left["log"]
     main(["study", "run", file.path.name, "--only", "*:happo"])
     assert "1 of 1 runs are finished" in capsys.readouterr().out
 

@@ -26,6 +26,8 @@ class _Report:
     """File for the records in the JSON layout of marl-eval."""
     only: tuple[str, ...] = ()
     """Only tasks or lines that fit one of these patterns."""
+    runs: str = "runs"
+    """Folder of unfinished runs, for how far they have come and their logs."""
     results: str = "results"
     """Folder with the records."""
 
@@ -36,8 +38,9 @@ def command(arguments: Sequence[str]) -> None:
 
     from opspo.experiments.grid import runs_of
     from opspo.experiments.marl_eval import write_marl_eval
+    from opspo.experiments.plan import Places, jobs_of, unfinished
     from opspo.experiments.reading import read_scores
-    from opspo.experiments.records import path_of
+    from opspo.experiments.records import film_of
     from opspo.experiments.study_file import read_study
     from opspo.experiments.study_page import write_report
     from opspo.run_folder import replace_text
@@ -46,11 +49,20 @@ def command(arguments: Sequence[str]) -> None:
         raise ConfigError(f"{parsed.file} is not a study's file, whose name ends in .toml.")
     file, results = read_study(parsed.file), Path(parsed.results)
     records, scores = read_scores([parsed.file], only=parsed.only, results=results)
-    missing = sum(not path_of(run, results).is_file() for run in runs_of(file, parsed.only))
+    runs = runs_of(file, parsed.only)
+    left = jobs_of(file, runs, Places(Path(parsed.runs), results))
+    films = {run.name: film_of(run, results) for run in runs if film_of(run, results).is_file()}
     name = file.study.name
     out = Path(parsed.out or results / name / "report.html")
-    tuning = file.study.tuning
-    summary = write_report(records, scores, out, title=name, failed=missing, tuning=tuning)
+    summary = write_report(
+        records,
+        scores,
+        out,
+        title=name,
+        unfinished=unfinished(left),
+        films=films,
+        tuning=file.study.tuning,
+    )
     if parsed.json:
         replace_text(Path(parsed.json), json.dumps(summary, indent=1) + "\n")
     if parsed.marl_eval:

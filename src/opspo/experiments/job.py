@@ -25,8 +25,16 @@ from opspo.errors import ConfigError, EngineError, Interrupted, RunError, Traini
 from opspo.experiments.children import keep_to, stop_with_parent
 from opspo.experiments.grid import Run, folder_of, runs_named
 from opspo.experiments.plan import STOPPED, Places
-from opspo.experiments.records import differences, is_finished, make_record, path_of, write_record
-from opspo.experiments.study_file import StudyFile, read_study
+from opspo.experiments.records import (
+    differences,
+    film_of,
+    is_finished,
+    make_record,
+    path_of,
+    write_record,
+)
+from opspo.experiments.study_file import StudyFile, read_study, seeds_of
+from opspo.rendering.film import watch
 from opspo.run_folder import RunFolder, hold, open_run, read_lines
 from opspo.training.evaluate_run import evaluate_run
 from opspo.training.resuming import resume
@@ -34,6 +42,8 @@ from opspo.training.trainer import train, train_seeds
 
 ABSOLUTE_SEED = 2**20 + 2**19
 """Added to a run's seed for the episodes of the absolute metric, which training never sees"""
+FILMED_STEPS = 200
+"""Length of a film: a report holds many"""
 LOCK_SECONDS = 120
 """How long to wait for a process that is still saving the same run"""
 
@@ -125,7 +135,7 @@ def _has_ended(run: Run, places: Places) -> bool:
 
 
 def _record(file: StudyFile, run: Run, places: Places) -> None:
-    """Evaluate a run that has ended, write its record, and drop its checkpoints."""
+    """Evaluate a run that has ended, film it, write its record, and drop its checkpoints."""
     folder = RunFolder(folder_of(run, places.runs))
     absolute = evaluate_run(
         folder.path,
@@ -135,8 +145,26 @@ def _record(file: StudyFile, run: Run, places: Places) -> None:
         checkpoint="best",
     )
     steps = _best_steps(folder)
+    if file.study.films and run.seed == seeds_of(file.study)[0]:
+        _film(run, folder, film_of(run, places.results))
     write_record(make_record(run, folder, absolute, steps), path_of(run, places.results))
     shutil.rmtree(folder.checkpoints)
+
+
+def _film(run: Run, folder: RunFolder, out: Path) -> None:
+    """Film an episode of the best policy; an environment that cannot be drawn is only told."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        watch(
+            folder.path,
+            out,
+            seed=run.seed + ABSOLUTE_SEED,
+            checkpoint="best",
+            greedy=run.config.evaluation.greedy,
+            max_steps=FILMED_STEPS,
+        )
+    except ConfigError as error:
+        print(f"There is no film: {error}", file=sys.stderr)
 
 
 def _best_steps(folder: RunFolder) -> int:

@@ -80,6 +80,27 @@ class Job:
         return f"{said}\nAll of it is in {shlex.quote(str(self.log))}"
 
 
+@dataclass(frozen=True)
+class Unfinished:
+    """A job whose runs have no record yet."""
+
+    name: str
+    done: float
+    """Share of its steps"""
+    log: str
+    """The end of what it printed; nothing if it has not started"""
+
+
+def unfinished(jobs: Sequence[Job]) -> list[Unfinished]:
+    """How far jobs have come, and what they said last."""
+    return [
+        Unfinished(
+            job.name, job.done_steps / job.steps, job.why_it_failed if job.log.is_file() else ""
+        )
+        for job in jobs
+    ]
+
+
 def jobs_of(file: StudyFile, runs: Sequence[Run], places: Places) -> list[Job]:
     """The jobs of the runs that have no record yet, in the order of the study.
 

@@ -84,6 +84,11 @@ def path_of(run: Run, results: Path) -> Path:
     return results / run.study / f"{run.name}{ENDING}"
 
 
+def film_of(run: Run, results: Path) -> Path:
+    """Where a run's film is, if it has one."""
+    return results / run.study / f"{run.name}.gif"
+
+
 def make_record(run: Run, folder: RunFolder, absolute: Evaluation, steps: int) -> Record:
     """The record of a run from its folder.
 

@@ -100,6 +100,8 @@ class Study:
     evaluation: Protocol = field(default_factory=Protocol)
     seeds_per_process: int = 1
     """Seeds that share a program, where the environment is simulated in JAX."""
+    films: bool = False
+    """Whether the best policy of each line's first seed plays an episode for a film."""
     tuning: str = ""
     """The record of the tuning (`opspo tune`) that the settings come from."""
 

@@ -5,13 +5,16 @@ Charts and their switches are Bokeh's; it is inlined, so the page opens from dis
 
 from __future__ import annotations
 
+import base64
 import html
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from opspo.experiments.figures import curve, styles
+from opspo.experiments.plan import Unfinished
 from opspo.experiments.records import Record
 from opspo.experiments.statistics import AGGREGATES
 from opspo.experiments.summary import summarise
@@ -24,7 +27,8 @@ h1{font-size:1.6em}h2{font-size:1.2em;margin-top:2em}.claim{font-size:1.15em}
 .scroll{overflow-x:auto}table{border-collapse:collapse;font-variant-numeric:tabular-nums}
 th,td{padding:4px 10px;text-align:right;border-bottom:1px solid #ddd;white-space:nowrap}
 th:first-child,td:first-child{text-align:left}.warning{color:#b00020}
-.interval{color:#666;font-size:.85em}
+.interval{color:#666;font-size:.85em}pre{text-align:left}
+.films{display:flex;flex-wrap:wrap;gap:16px}figure{margin:0}img{max-width:100%}
 """
 
 SWITCH = """
@@ -40,7 +44,8 @@ def write_report(
     out: Path,
     *,
     title: str,
-    failed: int,
+    unfinished: Sequence[Unfinished] = (),
+    films: Mapping[str, Path] | None = None,
     tuning: str = "",
 ) -> dict[str, Any]:
     """Write the page, and return the figures in it.
@@ -50,19 +55,24 @@ def write_report(
         scores: theirs.
         out: the HTML file.
         title: the study's name.
-        failed: runs of the study that have no record.
+        unfinished: jobs of the study whose runs have no record yet.
+        films: name of a run → its film.
         tuning: the record of the tuning that the settings come from, if the study names one.
 
     Raises:
         RunError: it cannot be written.
     """
-    summary = summarise(records, scores) | {"missing": failed, "tuning": tuning}
+    summary = summarise(records, scores) | {
+        "unfinished": [asdict(each) for each in unfinished],
+        "films": {name: str(path) for name, path in (films or {}).items()},
+        "tuning": tuning,
+    }
     replace_text(out, page(summary, scores, title=title))
     return summary
 
 
 def page(summary: Mapping[str, Any], scores: Sequence[TaskScores], *, title: str) -> str:
-    """The HTML of a study."""
+    """The HTML of a study; films are read from the files that the summary names."""
     from bokeh.embed import components  # noqa: PLC0415
     from bokeh.resources import INLINE  # noqa: PLC0415
 
@@ -80,6 +90,8 @@ def page(summary: Mapping[str, Any], scores: Sequence[TaskScores], *, title: str
         _pairs(summary["pairs"]),
         "<h2>Task by task</h2>",
         *map(_task, summary["tasks"]),
+        *_films(summary["films"]),
+        *_unfinished(summary["unfinished"]),
         "<h2>Settings that differ</h2>",
         _settings(summary["settings"]),
         "<h2>How it was made</h2>",
@@ -194,6 +206,41 @@ def _task(task: Mapping[str, Any]) -> str:
     return _table(head, rows)
 
 
+def _films(films: Mapping[str, str]) -> list[str]:
+    if not films:
+        return []
+    shown = [
+        f"<figure><figcaption>{html.escape(name)}</figcaption>"
+        f'<img alt="an episode" src="data:image/gif;base64,{_encoded(Path(path))}"></figure>'
+        for name, path in films.items()
+    ]
+    return [
+        "<h2>An episode of the best policies</h2>",
+        f'<div class="films">{"".join(shown)}</div>',
+    ]
+
+
+def _encoded(path: Path) -> str:
+    return base64.b64encode(path.read_bytes()).decode()
+
+
+def _unfinished(jobs: Sequence[Mapping[str, Any]]) -> list[str]:
+    if not jobs:
+        return []
+    rows = [
+        [
+            html.escape(job["name"]),
+            f"{job['done']:.0%}",
+            f"<details><summary>log</summary><pre>{html.escape(job['log'])}</pre></details>"
+            if job["log"]
+            else "not started",
+        ]
+        for job in jobs
+    ]
+    head = ["runs without a record", "steps done", "what they said last"]
+    return ["<h2>Not finished</h2>", _table(head, rows, "unfinished")]
+
+
 def _settings(settings: Mapping[str, Mapping[str, str]]) -> str:
     if not settings:
         return "<p>None.</p>"
@@ -207,7 +254,7 @@ def _settings(settings: Mapping[str, Mapping[str, str]]) -> str:
 
 def _making(summary: Mapping[str, Any]) -> str:
     rows = [
-        ["runs", f"{summary['runs']}, and {summary['missing']} without a record"],
+        ["runs", str(summary["runs"])],
         ["seeds of a line and task", ", ".join(map(str, summary["seeds"]))],
         ["settings come from", html.escape(summary["tuning"] or "the study's file; no tuning")],
         ["hours of training", str(summary["hours"])],
