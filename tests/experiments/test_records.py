@@ -19,6 +19,7 @@ from opspo.experiments.records import (
     same_but_for_times,
     write_record,
 )
+from opspo.experiments.task_scores import scores_of
 
 
 @pytest.fixture
@@ -131,3 +132,13 @@ def test_the_layout_of_marl_eval(tmp_path):
     assert seed["step_1"]["step_count"] == 512 and len(seed["step_1"]["return"]) == 4
     assert (seed["step_0"]["elapsed_time"], seed["step_1"]["elapsed_time"]) == (30.0, 60.0)
     assert len(seed["absolute_metrics"]["return"]) == 8
+
+
+def test_a_run_that_was_not_evaluated_is_kept_but_not_scored(tmp_path, run):
+    record = replace(made_up(run, skill=0.5), evaluations=(), absolute=None, absolute_steps=0)
+    write_record(record, path_of(run, tmp_path))
+    read = read_record(path_of(run, tmp_path))
+    assert read == record and is_finished(run, tmp_path)
+    for use in (lambda: scores_of([read]), lambda: marl_eval([read])):
+        with pytest.raises(ConfigError, match="mappo on probe/credit with seed 0 was never eval"):
+            use()

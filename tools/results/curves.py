@@ -20,20 +20,26 @@ class Curve:
     values: list[float]
 
 
-def curve(record: Record) -> Curve:
-    """Means over all episodes that ended within `WINDOW` iterations."""
+def curve(record: Record, *, window: int | None = None) -> Curve:
+    """Means over all episodes that ended within some iterations, `WINDOW` unless said."""
+    window = window or WINDOW
     rows = record.curve
     metric = "win_rate" if "win_rate" in rows else "episode_return"
     steps, values = [], []
-    for end in range(min(WINDOW, len(rows["episodes"])), len(rows["episodes"]) + 1):
-        window = slice(max(end - WINDOW, 0), end)
-        pairs = zip(rows[metric][window], rows["episodes"][window], strict=True)
+    for end in range(min(window, len(rows["episodes"])), len(rows["episodes"]) + 1):
+        within = slice(max(end - window, 0), end)
+        pairs = zip(rows[metric][within], rows["episodes"][within], strict=True)
         ended = [(score, episodes) for score, episodes in pairs if episodes]
         if ended:
             steps.append(rows["env_steps"][end - 1])
             total = sum(score * episodes for score, episodes in ended)
             values.append(total / sum(episodes for _, episodes in ended))
     return Curve(metric, steps, values)
+
+
+def last_tenth(record: Record) -> float:
+    """The mean over all episodes that ended within the last tenth of the iterations."""
+    return curve(record, window=max(1, len(record.curve["episodes"]) // 10)).values[-1]
 
 
 def sampled(record: Record) -> list[float]:

@@ -20,6 +20,7 @@ DOCS: dict[str, dict[str, Callable[[list[Record]], str]]] = {
     "docs/environments/mamujoco.md": {"robots": tables.robots},
     "docs/environments/own.md": {"single_runs: spread": tables.spread_said},
     "docs/environments/smax.md": {"single_runs: 3m": tables.first_run},
+    "docs/paper.md": {"readings": tables.readings},
 }
 """Page → what it has, as `STUDY` or `STUDY: PART`, and what makes it from the study's records"""
 

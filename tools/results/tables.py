@@ -8,8 +8,7 @@ import numpy as np
 
 from opspo.evaluate import Evaluation
 from opspo.experiments.records import Record
-from opspo.experiments.statistics import interval, mean
-from tools.results.curves import WINDOW, sampled, sampled_at
+from tools.results.curves import WINDOW, last_tenth, sampled, sampled_at
 
 EARLY = 400_000
 """Steps by which those that learn fast have learned"""
@@ -41,24 +40,19 @@ def family(records: Sequence[Record]) -> str:
 
 
 def readings(records: Sequence[Record]) -> str:
-    """The absolute metric of each reading on each task: mean over seeds, and its interval."""
-    tasks = [
-        ("smax/2s3z", lambda evaluation: evaluation.wins),
-        ("smax/3m", lambda evaluation: evaluation.wins),
-        ("probe/regulator", lambda evaluation: evaluation.returns),
-    ]
+    """What each seed of each reading scores at the end, on each task."""
+    tasks = ("smax/2s3z", "smax/3m", "probe/regulator")
     rows = []
     for line in _in_order(record.line for record in records):
-        row = [f"`{line.removeprefix('opspo, ')}`"]
-        for task, values in tasks:
-            scores = [
-                np.mean(values(record.absolute))
-                for record in of_line(records, line)
-                if record.task == task
-            ]
-            row.append(_with_interval(scores) if scores else "–")
-        rows.append(row)
-    return table(["line", *(task for task, _ in tasks)], rows)
+        runs = of_line(records, line)
+        cells = [
+            ", ".join(f"{last_tenth(run):.2f}" for run in runs if run.task == task) or "–"
+            for task in tasks
+        ]
+        rows.append(
+            [f"`{line.removeprefix('opspo, ')}`", *(cell.replace("-", "−") for cell in cells)]
+        )
+    return table(["line", *tasks], rows)
 
 
 def robots(records: Sequence[Record]) -> str:
@@ -151,11 +145,6 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A Markdown table."""
     lines = ["| " + " | ".join(cells) + " |" for cells in (head, *rows)]
     return "\n".join([lines[0].replace("|  ", "| "), "|---" * len(head) + "|", *lines[1:]])
-
-
-def _with_interval(scores: Sequence[float]) -> str:
-    found = interval(mean, [np.asarray(scores)])
-    return f"{found.estimate:.2f} [{found.low:.2f}, {found.high:.2f}]".replace("-", "−")
 
 
 def _in_order(names: Iterable[str]) -> list[str]:

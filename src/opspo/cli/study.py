@@ -33,16 +33,23 @@ class _Where:
 
 
 @dataclass(frozen=True)
+class _Status(_Where):
+    """Show how far a study has come: finished runs and steps done, by task and line."""
+
+
+@dataclass(frozen=True)
 class _Run(_Where):
     """Carry out a study: every run that has no record yet, several at a time.
 
-    Runs that were stopped continue from their checkpoints. A run that fails stops no others.
+    Runs that were stopped continue from their checkpoints. A run that fails does not stop the
+    others.
     """
 
     workers: int = 1
     """Runs at a time. Each has its share of the cores."""
     dry_run: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
-    """Show the grid and how long it will take, from a short trial of each line on each task."""
+    """Only show the grid, and how long it will take from a short trial of each line on each
+    task."""
     trial: bool = True
     """In a dry run: measure. Otherwise only the grid is shown."""
     ray: str = ""
@@ -138,7 +145,7 @@ def _carry_out(parsed: _Run, jobs: Sequence[Job], console: object) -> list[Job]:
 
 def _status(arguments: Sequence[str]) -> None:
     """How far a study has come, as a table."""
-    parsed = tyro.cli(_Where, prog="opspo study status", args=arguments)
+    parsed = tyro.cli(_Status, prog="opspo study status", args=arguments)
     file, runs, places = _open(parsed)
     from rich.console import Console
 

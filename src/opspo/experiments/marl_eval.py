@@ -38,6 +38,7 @@ def write_marl_eval(records: Iterable[Record], path: Path) -> None:
 
 
 def _run(record: Record) -> dict[str, Any]:
+    absolute = record.score
     last = record.evaluations[-1][0]
     steps = {
         f"step_{i}": {
@@ -48,7 +49,7 @@ def _run(record: Record) -> dict[str, Any]:
         }
         for i, (at, evaluation) in enumerate(record.evaluations)
     }
-    return steps | {"absolute_metrics": _metrics(record.absolute)}
+    return steps | {"absolute_metrics": _metrics(absolute)}
 
 
 def _metrics(evaluation: Evaluation) -> dict[str, list[float]]:

@@ -71,12 +71,28 @@ class Record:
     """Of training, evaluations included, over all its parts if it was resumed"""
     evaluations: tuple[tuple[int, Evaluation], ...]
     """Environment steps, and the evaluation there"""
-    absolute: Evaluation
-    """The best policy found while training, on fresh episodes"""
+    absolute: Evaluation | None
+    """The best policy found while training, on fresh episodes; none where a run of an early version
+    was not evaluated"""
     absolute_steps: int
-    """Steps after which that policy was found"""
+    """Steps after which that policy was found, or 0"""
     curve: dict[str, list[Any]]
     """Metric → its value after each iteration"""
+
+    @property
+    def score(self) -> Evaluation:
+        """The absolute metric.
+
+        Raises:
+            ConfigError: the run was not evaluated.
+        """
+        if self.absolute is None:
+            raise ConfigError(
+                f"{self.line} on {self.task} with seed {self.seed} was never evaluated: its record "
+                "was made by an early version, and has a training curve alone. Leave it out with "
+                "--only, or delete it and run the study again."
+            )
+        return self.absolute
 
 
 def path_of(run: Run, results: Path) -> Path:
@@ -135,7 +151,8 @@ def write_record(record: Record, path: Path) -> None:
         "versions": record.versions,
         "seconds": record.seconds,
         "evaluations": [{"env_steps": at} | found.summary() for at, found in record.evaluations],
-        "absolute": {"env_steps": record.absolute_steps} | record.absolute.summary(),
+        "absolute": record.absolute
+        and {"env_steps": record.absolute_steps} | record.absolute.summary(),
         "curve": record.curve,
     }
     text = json.dumps(plain, separators=(",", ":"))
@@ -165,6 +182,7 @@ def read_record(path: Path) -> Record:
                 f"{path} has format {plain['format']}, but this version reads {FORMAT}. Update "
                 "opspo."
             )
+        absolute = plain["absolute"]
         return Record(
             **{name: plain[name] for name in ("study", "group", "task", "line", "seed")},
             config=from_json(json.dumps(plain["settings"])),
@@ -173,8 +191,8 @@ def read_record(path: Path) -> Record:
             evaluations=tuple(
                 (row["env_steps"], Evaluation.of_summary(row)) for row in plain["evaluations"]
             ),
-            absolute=Evaluation.of_summary(plain["absolute"]),
-            absolute_steps=plain["absolute"]["env_steps"],
+            absolute=absolute and Evaluation.of_summary(absolute),
+            absolute_steps=absolute["env_steps"] if absolute else 0,
             curve=plain["curve"],
         )
     except (OSError, EOFError, ValueError, KeyError, TypeError) as error:

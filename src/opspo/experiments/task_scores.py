@@ -84,7 +84,7 @@ def scores_of(records: Iterable[Record], study: Study | None = None) -> list[Tas
 
 
 def _of_task(task: str, records: Sequence[Record], group: Group | None) -> TaskScores:
-    metric = (group.metric if group else "") or default_metric(records[0].absolute)
+    metric = (group.metric if group else "") or default_metric(records[0].score)
     steps = [at for at, _ in records[0].evaluations]
     curves: dict[str, list[Any]] = {}
     absolute: dict[str, list[Any]] = {}
@@ -97,7 +97,7 @@ def _of_task(task: str, records: Sequence[Record], group: Group | None) -> TaskS
             )
         curve = [values(found, metric).mean() for _, found in record.evaluations]
         curves.setdefault(record.line, []).append(curve)
-        absolute.setdefault(record.line, []).append(values(record.absolute, metric).mean())
+        absolute.setdefault(record.line, []).append(values(record.score, metric).mean())
     low, high = group.normalise if group else _range(metric, curves)
     return TaskScores(
         task=task,
