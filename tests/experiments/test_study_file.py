@@ -79,6 +79,7 @@ def test_each_run_has_its_settings():
     assert varied.policy.hidden_sizes == (8,) != plain.policy.hidden_sizes
     assert plain.evaluation.every_steps == 256 and varied.evaluation.every_steps == 128
     assert (plain.evaluation.episodes, plain.evaluation.final_episodes) == (4, 0)
+    assert {run.absolute_episodes for run in by_name.values()} == {8}
 
 
 def test_patterns_choose_tasks_and_lines():

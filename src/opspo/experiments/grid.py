@@ -36,6 +36,8 @@ class Run:
     seed: int
     config: TrainConfig
     """All its settings. Its folder is chosen when it is carried out."""
+    absolute_episodes: int
+    """Episodes of the absolute metric"""
 
     @property
     def cell(self) -> str:
@@ -145,7 +147,15 @@ def _of_task(file: StudyFile, g: int, group: Group, task: str, only: Sequence[st
     }
     every = _interval(file, g, group, task, list(configs.values()))
     return [
-        Run(study.name, group.name, task, line, seed, _evaluated(study, config, seed, every))
+        Run(
+            study=study.name,
+            group=group.name,
+            task=task,
+            line=line,
+            seed=seed,
+            config=_evaluated(study, config, seed, every),
+            absolute_episodes=study.evaluation.absolute_episodes,
+        )
         for line, config in configs.items()
         if fits(task, line, only)
         for seed in seeds_of(study)

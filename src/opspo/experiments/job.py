@@ -139,7 +139,7 @@ def _record(file: StudyFile, run: Run, places: Places) -> None:
     folder = RunFolder(folder_of(run, places.runs))
     absolute = evaluate_run(
         folder.path,
-        episodes=file.study.evaluation.absolute_episodes,
+        episodes=run.absolute_episodes,
         seed=run.seed + ABSOLUTE_SEED,
         greedy=run.config.evaluation.greedy,
         checkpoint="best",
