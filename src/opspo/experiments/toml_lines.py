@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
-
-HEADER = re.compile(r"\s*(\[\[?)\s*([^\]]+?)\s*\]\]?\s*(#.*)?$")
+import tomllib
+from collections.abc import Collection, Iterator, Sequence
+from typing import Any
 
 
 def line_of(text: str, keys: Sequence[str | int]) -> int:
@@ -15,12 +14,26 @@ def line_of(text: str, keys: Sequence[str | int]) -> int:
         text: the file's.
         keys: path of the value, such as ("groups", 1, "tasks").
     """
-    wanted = _split(keys)
+    wanted, paths = _split(keys), [_split(path) for path in _paths(text.split("\n"))]
     for length in range(len(wanted), 0, -1):
-        for line, path in enumerate(_paths(text.splitlines()), start=1):
-            if _split(path) == wanted[:length]:
-                return line
+        if wanted[:length] in paths:
+            return paths.index(wanted[:length]) + 1
     return 0
+
+
+def without(text: str, names: Collection[str]) -> str:
+    """A file's text without some parts of its top level; every other line keeps its number.
+
+    Args:
+        text: the file's.
+        names: such as "space", for `space = …`, `space.x = …`, `[space]` and `[space.x]`.
+    """
+    lines, inside = text.split("\n"), False
+    for i, path in enumerate(_paths(lines)):
+        inside = path[0] in names if path else inside
+        if inside:
+            lines[i] = ""
+    return "\n".join(lines)
 
 
 def _split(keys: Sequence[str | int]) -> list[str | int]:
@@ -32,25 +45,57 @@ def _paths(lines: Sequence[str]) -> list[tuple[str | int, ...]]:
     """The path of what begins in each line; () where nothing does."""
     counts: dict[str, int] = {}
     table: tuple[str | int, ...] = ()
-    found: list[tuple[str | int, ...]] = []
-    for line in lines:
-        if header := HEADER.match(line):
-            table = tuple(_parts(header[2]))
-            if header[1] == "[[":
-                counts[header[2]] = counts.get(header[2], -1) + 1
-                table = (*table, counts[header[2]])
-            elif table[0] in counts:
-                table = (table[0], counts[str(table[0])], *table[1:])
-            found.append(table)
-        elif "=" in line and (parts := _parts(line.partition("=")[0])):
-            found.append((*table, *parts))
-        else:
-            found.append(())
+    found: list[tuple[str | int, ...]] = [()] * len(lines)
+    for i, statement, data in _statements(lines):
+        if not statement.lstrip().startswith("["):
+            if key := _key(statement):
+                found[i] = (*table, *key)
+            continue
+        table = header = _chain(data)
+        if statement.lstrip().startswith("[["):
+            name = ".".join(header)
+            counts[name] = counts.get(name, -1) + 1
+            table = (*header, counts[name])
+        elif header[0] in counts:
+            table = (header[0], counts[header[0]], *header[1:])
+        found[i] = table
     return found
 
 
-def _parts(key: str) -> list[str]:
-    """The parts of a dotted key, quoted or bare; [] if it is none."""
-    parts = re.findall(r'"([^"]*)"|([\w-]+)', key)
-    whole = re.fullmatch(r'\s*("[^"]*"|[\w-]+)(\s*\.\s*("[^"]*"|[\w-]+))*\s*', key)
-    return [quoted or bare for quoted, bare in parts] if whole else []
+def _statements(lines: Sequence[str]) -> Iterator[tuple[int, str, dict[str, Any]]]:
+    """Each statement: number of its first line, from 0; text; data. It may take several lines."""
+    start = 0
+    while start < len(lines):
+        for end in range(start + 1, len(lines) + 1):
+            statement = "\n".join(lines[start:end])
+            if (data := _parsed(statement)) is not None:
+                yield start, statement, data
+                start = end
+                break
+        else:
+            start += 1
+
+
+def _parsed(text: str) -> dict[str, Any] | None:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError:
+        return None
+
+
+def _key(statement: str) -> tuple[str, ...]:
+    """The parts of the key before the first `=` that ends one; () if there is none."""
+    for i, character in enumerate(statement):
+        if character == "=" and (data := _parsed(f"{statement[:i]}= 0")) is not None:
+            return _chain(data)
+    return ()
+
+
+def _chain(data: Any) -> tuple[str, ...]:
+    """The keys from the outermost table to the innermost, where each has one."""
+    if isinstance(data, list):
+        return _chain(data[0])
+    if not isinstance(data, dict) or not data:
+        return ()
+    ((name, inner),) = data.items()
+    return (name, *_chain(inner))
