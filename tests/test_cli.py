@@ -40,7 +40,7 @@ def test_help_lists_the_commands_and_loads_no_jax():
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     commands = re.findall(r"^  opspo (\w+) +\w", shown.stdout, re.MULTILINE)
     expected = ["train", "resume", "eval", "watch", "study", "tune", "plot", "report"]
-    assert commands == [*expected, "bench", "theory", "check", "envs", "algos"]
+    assert commands == [*expected, "fidelity", "bench", "theory", "check", "envs", "algos"]
 
 
 def test_train_help_shows_types_defaults_and_docs_of_the_chosen_algorithm(capsys):

@@ -42,6 +42,7 @@ LAYERS = [
     "rendering",
     "catalogue",
     "bench",
+    "fidelity",
     "experiments",
     "cli",
     "__main__",

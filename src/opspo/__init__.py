@@ -43,6 +43,9 @@ if TYPE_CHECKING:
     from opspo.environments.starcraft import from_smac
     from opspo.errors import ConfigError, EngineError, Interrupted, RunError, TrainingError
     from opspo.evaluate import Evaluation
+    from opspo.fidelity.candidates import Candidate
+    from opspo.fidelity.measurement import Extent
+    from opspo.fidelity.of_run import measure_fidelity
     from opspo.policies.networks import Networks
     from opspo.policy import Policy, load_policy
     from opspo.presets import default_config
@@ -62,6 +65,7 @@ _PUBLIC = {
     "ALGORITHMS": "opspo.algorithms",
     "Algorithm": "opspo.update.algorithm",
     "AlgorithmConfig": "opspo.algorithms",
+    "Candidate": "opspo.fidelity.candidates",
     "CheckpointConfig": "opspo.config",
     "CoPPOConfig": "opspo.algorithms",
     "ConfigError": "opspo.errors",
@@ -70,6 +74,7 @@ _PUBLIC = {
     "Environment": "opspo.environments.base",
     "EnvironmentSpec": "opspo.environments.base",
     "Evaluation": "opspo.evaluate",
+    "Extent": "opspo.fidelity.measurement",
     "EvaluationConfig": "opspo.config",
     "HAPPOConfig": "opspo.algorithms",
     "HostBatch": "opspo.environments.base",
@@ -102,6 +107,7 @@ _PUBLIC = {
     "from_smac": "opspo.environments.starcraft",
     "load_policy": "opspo.policy",
     "make_env": "opspo.environments",
+    "measure_fidelity": "opspo.fidelity.of_run",
     "resume": "opspo.training.resuming",
     "train": "opspo.training.trainer",
     "train_seeds": "opspo.training.trainer",
@@ -113,6 +119,7 @@ __all__ = [
     "A2POConfig",
     "Algorithm",
     "AlgorithmConfig",
+    "Candidate",
     "CheckpointConfig",
     "CoPPOConfig",
     "ConfigError",
@@ -122,6 +129,7 @@ __all__ = [
     "EnvironmentSpec",
     "Evaluation",
     "EvaluationConfig",
+    "Extent",
     "HAPPOConfig",
     "HostBatch",
     "HostEnvironment",
@@ -153,6 +161,7 @@ __all__ = [
     "from_smac",
     "load_policy",
     "make_env",
+    "measure_fidelity",
     "resume",
     "train",
     "train_seeds",

@@ -172,7 +172,7 @@ def _learning(learner: Learner, state: TrainState, trajectory: Trajectory) -> li
     def stages(name: str, function: Callable[..., Any], *arguments: Any) -> Any:
         return piece(name, partial(_in_every_stage, function), plan, *arguments)
 
-    batch, *_ = piece("values along the batch", learner._evaluate, state, trajectory)
+    batch, *_ = piece("values along the batch", learner.valued, state, trajectory)
     if learner.config.policy.running_normalisation:
         both = (state.actor, state.critic)
         piece("statistics of the inputs", learner._observe, *both, trajectory)

@@ -31,6 +31,7 @@ COMMANDS: dict[str, str] = {
     "tune": "Find good settings, with the same number of trials for every algorithm.",
     "plot": "Draw the figures of a study, or of any run folders.",
     "report": "Write a study as one page for a browser.",
+    "fidelity": "Measure how near corrected updates come to on-policy data.",
     "bench": "Time an engine, an update, whole iterations, or all algorithms.",
     "theory": "Check the bounds of the theory on small games, solved exactly.",
     "check": "Play an environment at random and report what does not fit.",

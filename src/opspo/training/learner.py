@@ -126,7 +126,7 @@ class Learner:
     ) -> tuple[TrainState, Metrics, Metrics]:
         """Learn from a batch: return the new state and the two kinds of metrics of `Update`."""
         plan_key, update_key = jax.random.split(key)
-        batch, statistics, critic_memory = self._evaluate(state, trajectory)
+        batch, statistics, critic_memory = self.valued(state, trajectory)
         advantage = self._gae(batch)
         plan = self.algorithm.schedule(plan_key, scores(advantage, batch.value, trajectory.alive))
         learners, state_weight, losses, positions = self.update(
@@ -172,7 +172,7 @@ class Learner:
             )
         else:
             trajectory = self.collect(state, state.key)[1]
-        return self._evaluate(state, trajectory)[0]
+        return self.valued(state, trajectory)[0]
 
     def _begin(self, num_envs: int, key: Array) -> RolloutState:
         """Begin episodes; for engines outside of JAX, only shapes until they are started."""
@@ -180,7 +180,7 @@ class Learner:
             return host.blank(self.environment.spec, self.team, num_envs)
         return scan.begin(self.environment, self.team, num_envs, key)
 
-    def _evaluate(
+    def valued(
         self, state: TrainState, trajectory: Trajectory
     ) -> tuple[Batch, ValueStatistics, Array]:
         """The batch with the critic's values, the statistics to train with, and its new memory."""

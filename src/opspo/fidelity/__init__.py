@@ -1,0 +1,1 @@
+"""How near a corrected update comes to the one that on-policy data would give."""

@@ -1,0 +1,120 @@
+"""The directions in which an estimator moves the agents of a stage."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+from flax import struct
+from jax.flatten_util import ravel_pytree
+
+from opspo.types import Array, Batch, Correction, Params
+from opspo.update.learners import Learners, select
+from opspo.update.mean import mean_gradient
+from opspo.update.moved import Moved, measure, not_moved
+from opspo.update.sequences import Sequences, Starts
+from opspo.update.stages import Update
+from opspo.update.step import actor_loss
+
+
+@struct.dataclass
+class Stage:
+    """A stage of an update, when the agents before it have moved."""
+
+    learners: Learners
+    """Of all agents, as they are when the stage begins: the actors are π̂"""
+    agents: Array
+    """[K] int, the group"""
+    active: Array
+    """[K] bool, false for entries that only pad the group"""
+    rank: Array
+    """[N] int, each agent's place in the order"""
+    number: Array
+    """[] int, from 0"""
+
+
+def moved_at(update: Update, stage: Stage, batch: Batch) -> Moved:
+    """How far all agents are from the policies that collected a batch."""
+    return measure(
+        update.networks,
+        update.algorithm.ratio_of,
+        stage.learners.actor,
+        batch.trajectory,
+        not_moved(batch),
+        jnp.arange(update.networks.team.num_members),
+    )
+
+
+def shuffled(moved: Moved, key: Array) -> Moved:
+    """The same ratios, dealt to other samples at random: a control, without information."""
+    shape = moved.log_ratio.shape
+    order = jax.random.permutation(key, shape[0] * shape[1])
+
+    def deal(x: Array) -> Array:
+        return x.reshape(-1, shape[-1])[order].reshape(shape)
+
+    return Moved(deal(moved.log_ratio), deal(moved.density_log_ratio))
+
+
+def correct(
+    update: Update, stage: Stage, batch: Batch, moved: Moved, before: Params, key: Array
+) -> Correction:
+    """The estimator's terms of the surrogate for the stage's agents.
+
+    Args:
+        update: with the estimator's algorithm.
+        stage: the stage.
+        batch: collected by the actors `before`.
+        moved: how far agents have moved since then.
+        before: the actors that collected the batch.
+        key: for a state weight that draws.
+    """
+    algorithm = update.algorithm
+    data = update.view(
+        batch, moved, stage.agents, stage.rank, stage=stage.number, round_began=moved.log_ratio
+    )
+    weight, critic = algorithm.state_weight, stage.learners.critic
+    init_key, begin_key, weigh_key = jax.random.split(key, 3)
+    working = weight.begin(weight.init(init_key, batch, before), batch, before, critic, begin_key)
+    omega, _ = weight.weigh(working, batch, data, stage.number, weigh_key)
+    return algorithm.correct(data, omega)
+
+
+def first_gradient(
+    update: Update, stage: Stage, batch: Batch, correction: Correction
+) -> tuple[Array, Array]:
+    """The gradient of the surrogate at the stage's beginning, without the entropy bonus.
+
+    Returns:
+        The direction of ascent [P], and the number of samples behind it [].
+    """
+    sequences, starts = update.sequences(batch, correction, stage.agents, stage.active)
+    group = select(update.networks, stage.learners, stage.agents)
+    loss = partial(
+        actor_loss,
+        team=update.networks.team,
+        entropy_coefficient=0.0,
+        action_ratio=update.algorithm.ratio_of,
+        live_range=None,
+    )
+    found = mean_gradient(
+        loss, group.actor, sequences, starts.actor, shared=update.networks.team.shared
+    )
+    return -ravel_pytree(found.gradient)[0], sequences.mask.sum()
+
+
+def first_epoch(
+    update: Update, stage: Stage, batch: Batch, correction: Correction, key: Array
+) -> Array:
+    """The change [P] of the actors' parameters in the stage's first epoch, optimiser included."""
+    sequences, starts = update.sequences(batch, correction, stage.agents, stage.active)
+    group = select(update.networks, stage.learners, stage.agents)
+
+    def step(
+        group: Learners, sequences: Sequences, starts: Starts, rate: Array
+    ) -> tuple[Learners, dict[str, Array]]:
+        return update.gradient_step.actor_step(group, sequences, starts, rate)
+
+    after, _ = update.descend(group, sequences, starts, step, epochs=1, rate=jnp.ones(()), key=key)
+    return ravel_pytree(after.actor)[0] - ravel_pytree(group.actor)[0]
