@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +35,16 @@ tasks = ["probe/credit", "probe/memory"]
 """
 
 
+FIVE_SEEDS = TEXT.replace('"0..1"', '"0..4"')
+WITH_A_PARTIAL_LINE = f"""{TEXT}
+[[variants]]
+name = "low clip"
+algorithms = ["mappo"]
+tasks = ["probe/memory"]
+settings."algorithm.clip" = 0.1
+"""
+
+
 def study_at(folder: Path, text: str = TEXT) -> StudyFile:
     """The study, in a file of its own."""
     path = folder / "small.toml"
@@ -41,8 +53,8 @@ def study_at(folder: Path, text: str = TEXT) -> StudyFile:
 
 
 def made_up(run: Run, *, skill: float) -> Record:
-    """A record whose returns are about `skill`."""
-    rng = np.random.default_rng([run.seed, int(1000 * skill)])
+    """A record whose returns are about `skill`, with noise of its task, line and seed."""
+    rng = np.random.default_rng([run.seed, zlib.crc32(f"{run.line} {run.task}".encode())])
 
     def evaluation(level: float, episodes: int) -> Evaluation:
         returns = tuple(float(x) for x in level + 0.01 * rng.normal(size=episodes))
@@ -71,3 +83,8 @@ def write_all(file: StudyFile, results: Path, *, skills: dict[str, float]) -> li
         found.append(made_up(run, skill=skills[run.line]))
         write_record(found[-1], path_of(run, results))
     return found
+
+
+def not_evaluated(record: Record) -> Record:
+    """The record of a run of an early version, which has a training curve alone."""
+    return replace(record, evaluations=(), absolute=None, absolute_steps=0)

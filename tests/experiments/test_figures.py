@@ -5,17 +5,21 @@ import json
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
-from small_study import study_at, write_all
+from matplotlib.figure import Figure
+from small_study import WITH_A_PARTIAL_LINE, study_at, write_all
 
+from opspo.cli import main
 from opspo.errors import ConfigError
-from opspo.experiments.figures import COLOURS, KINDS, draw, styles
+from opspo.experiments.figures import COLOURS, KINDS, OVER_TASKS, draw, styles
+from opspo.experiments.grid import runs_of
 from opspo.experiments.plan import Unfinished
 from opspo.experiments.reading import read_scores
+from opspo.experiments.records import path_of
 from opspo.experiments.study_page import write_report
-from opspo.experiments.summary import summarise
 
 
 @pytest.fixture
@@ -29,50 +33,67 @@ def found(tmp_path):
 def test_every_kind_is_drawn_and_few_seeds_are_told(tmp_path, found, kind):
     for ending in ("png", "svg", "pdf"):
         out = tmp_path / f"{kind}.{ending}"
-        draw(kind, found[1], out)
+        draw(kind, found.scores, out)
         assert out.stat().st_size > 2000
     text = (tmp_path / f"{kind}.svg").read_text()
     assert "2 seeds: too few" in text and "opspo" in text
     again = tmp_path / "again.svg"
-    draw(kind, found[1], again)
+    draw(kind, found.scores, again)
     assert again.read_text() == text, "the same figure is the same file"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_line_for_some_tasks_alone_hinders_no_figure(tmp_path, kind, capsys):
+    file = study_at(tmp_path, WITH_A_PARTIAL_LINE)
+    write_all(file, tmp_path, skills={"mappo": 0.4, "opspo": 0.8, "mappo, low clip": 0.6})
+    out = tmp_path / f"{kind}.svg"
+    where = ["--results", str(tmp_path), "--out", str(out)]
+    main(["plot", str(file.path), "--kind", kind, *where])
+    said = "For some tasks alone, and so left out of the aggregates: mappo, low clip."
+    each = kind in ("curves", "bars")
+    assert ("low clip" in out.read_text()) == each, "in the legend, though not on the first task"
+    assert (said in capsys.readouterr().err) != each
+
+
+@pytest.mark.parametrize("kind", OVER_TASKS)
+def test_a_figure_over_tasks_needs_a_task_with_every_line(tmp_path, kind):
+    file = study_at(tmp_path)
+    write_all(file, tmp_path, skills={"mappo": 0.4, "opspo": 0.8})
+    for run in runs_of(file, ["probe/memory:opspo", "probe/credit:mappo"]):
+        path_of(run, tmp_path).unlink()
+    scores = read_scores([str(file.path)], results=tmp_path).scores
+    with pytest.raises(ConfigError, match="No task has runs of every line yet, so tasks cannot"):
+        draw(kind, scores, tmp_path / "x.png")
+
+
+def test_one_line_improves_on_none(tmp_path, found):
+    file = study_at(tmp_path)
+    alone = read_scores([str(file.path)], only=["opspo"], results=tmp_path)
+    with pytest.raises(ConfigError, match="one line alone"):
+        draw("improvement", alone.scores, tmp_path / "x.png")
+
+
+def test_a_curve_of_one_evaluation_is_a_marker(found):
+    figure = Figure()
+    KINDS["curves"](found.scores, figure)
+    assert {line.get_marker() for line in figure.axes[0].lines} == {""}
+    figure, first = Figure(), found.scores[0]
+    curves = {line: rows[:, :1] for line, rows in first.curves.items()}
+    KINDS["curves"]([replace(first, steps=first.steps[:1], curves=curves)], figure)
+    assert "" not in {line.get_marker() for line in figure.axes[0].lines}
 
 
 def test_a_figure_of_another_kind_or_ending_is_told(tmp_path, found):
     with pytest.raises(ConfigError, match="Did you mean 'curves'"):
-        draw("curve", found[1], tmp_path / "x.png")
+        draw("curve", found.scores, tmp_path / "x.png")
     with pytest.raises(ConfigError, match=r"must end in one of \.png, \.svg, \.pdf"):
-        draw("curves", found[1], tmp_path / "x.gif")
+        draw("curves", found.scores, tmp_path / "x.gif")
 
 
 def test_no_two_lines_look_alike():
     lines = [f"line {i}" for i in range(4 * len(COLOURS))]
     found = styles(lines)
     assert len({(s.color, s.linestyle) for s in found.values()}) == len(lines)
-
-
-def test_the_claim_has_the_figures(found):
-    summary = summarise(*found)
-    (ours, theirs) = (summary["aggregates"][line]["IQM"] for line in ("opspo", "mappo"))
-    assert 0.75 < ours[0] < 0.85 and 0.35 < theirs[0] < 0.45
-    assert summary["claim"] == (
-        "opspo is ahead of mappo: opspo reaches an interquartile mean of "
-        f"{ours[0]:.2f} [{ours[1]:.2f}, {ours[2]:.2f}] over 2 tasks, mappo "
-        f"{theirs[0]:.2f} [{theirs[1]:.2f}, {theirs[2]:.2f}], and a run of opspo scores higher "
-        "than one of mappo with probability 1.00 [1.00, 1.00]."
-    )
-    assert summary["runs"] == 8 and summary["hours"] == round(8 / 60, 2)
-    assert summary["pairs"] == [["opspo", "mappo", 1.0, 1.0, 1.0]]
-    assert "algorithm.advantage" in summary["settings"]
-    assert summary["settings"]["algorithm.advantage"] == {"mappo": "gae", "opspo": "trace"}
-    assert any("only 2 seeds" in said for said in summary["warnings"])
-
-
-def test_equal_lines_are_not_ranked(tmp_path):
-    file = study_at(tmp_path)
-    write_all(file, tmp_path, skills={"mappo": 0.5, "opspo": 0.5})
-    claim = summarise(*read_scores([str(file.path)], results=tmp_path))["claim"]
-    assert claim.startswith("No line is clearly ahead: ")
 
 
 class Tables(HTMLParser):
@@ -108,7 +129,7 @@ def test_the_page_has_the_figures_of_the_json(tmp_path, found):
     film = tmp_path / "film.gif"
     film.write_bytes(b"GIF89a, made up")
     summary = write_report(
-        *found,
+        found,
         out,
         title="small",
         unfinished=[
@@ -132,6 +153,9 @@ def test_the_page_has_the_figures_of_the_json(tmp_path, found):
     for line, statistics in summary["aggregates"].items():
         for cell, (estimate, low, high) in zip(rows[line], statistics.values(), strict=True):
             assert cell == f"{estimate:.3f} [{low:.3f}, {high:.3f}]"
+    assert ["hours of training, all runs together", str(round(8 / 60, 2))] in parser.tables[
+        "making"
+    ]
     assert ["runs", "8"] in parser.tables["making"]
     assert parser.tables["unfinished"][1:] == [
         ["probe/memory opspo: seed 7", "25%", "loga < b is wrong"],
@@ -168,7 +192,7 @@ setTimeout(() => {
 @pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
 def test_the_page_opens_in_a_browser_and_switches_a_line_off(tmp_path, found):
     out = tmp_path / "report.html"
-    write_report(*found, out, title="small")
+    write_report(found, out, title="small")
     page, _, end = out.read_text().rpartition("</body>")  # Bokeh's own text has some too
     out.write_text(page + SWITCHING + end)
     shown = subprocess.run(

@@ -5,7 +5,7 @@ import json
 from dataclasses import replace
 
 import pytest
-from small_study import made_up, study_at, write_all
+from small_study import made_up, not_evaluated, study_at, write_all
 
 from opspo.config.files import with_settings
 from opspo.errors import ConfigError, RunError
@@ -58,6 +58,45 @@ def test_a_record_with_other_settings_is_refused_with_the_difference(tmp_path, r
         is_finished(other, tmp_path)
 
 
+def test_a_record_with_other_episodes_of_the_absolute_metric_is_refused(tmp_path, run):
+    record = made_up(run, skill=0.5)
+    write_record(record, path_of(run, tmp_path))
+    other = replace(run, absolute_episodes=320)
+    said = r"evaluation\.absolute_episodes was 8 in the record, and is 320 now"
+    with pytest.raises(RunError, match=said):
+        is_finished(other, tmp_path)
+    converted = replace(record, versions=record.versions | {"converted": {"from": "a folder"}})
+    write_record(converted, path_of(run, tmp_path))
+    assert is_finished(other, tmp_path)
+
+
+def test_a_record_with_any_byte_changed_is_told_or_is_the_same(tmp_path, run):
+    path = path_of(run, tmp_path)
+    record = made_up(run, skill=0.5)
+    write_record(replace(record, curve={}), path)
+    whole, told = path.read_bytes(), 0
+    for place in range(len(whole)):
+        for flip in (0xFF, 0x01):
+            path.write_bytes(whole[:place] + bytes([whole[place] ^ flip]) + whole[place + 1 :])
+            try:
+                assert read_record(path) == replace(record, curve={}), place
+            except RunError as error:
+                assert "cannot be read as a record" in str(error)
+                told += 1
+    assert told > 1.9 * (len(whole) - 10), "the header has bytes without a meaning"
+
+
+@pytest.mark.parametrize("setting", ["nonsense", "clip"])
+def test_a_record_of_unknown_or_wrong_settings_is_told_with_its_file(tmp_path, run, setting):
+    path = path_of(run, tmp_path)
+    write_record(made_up(run, skill=0.5), path)
+    plain = json.loads(gzip.decompress(path.read_bytes()))
+    plain["settings"]["algorithm"][setting] = "much"
+    path.write_bytes(gzip.compress(json.dumps(plain).encode()))
+    with pytest.raises(RunError, match=r"mappo-seed0\.json\.gz cannot be read as a record: Config"):
+        read_record(path)
+
+
 @pytest.mark.parametrize(
     "harm",
     [
@@ -95,7 +134,8 @@ def test_a_record_that_cannot_be_written_is_told(tmp_path, run):
 def test_scores_are_in_the_order_of_the_study(tmp_path):
     file = study_at(tmp_path)
     write_all(file, tmp_path, skills={"mappo": 0.4, "opspo": 0.8})
-    records, scores = read_scores([str(file.path)], results=tmp_path)
+    found = read_scores([str(file.path)], results=tmp_path)
+    records, scores = found.records, found.scores
     assert len(records) == 8 and [task.task for task in scores] == ["probe/credit", "probe/memory"]
     assert list(scores[0].absolute) == ["mappo", "opspo"]
     assert scores[0].curves["opspo"].shape == (2, 2)
@@ -112,18 +152,6 @@ def test_evaluations_at_other_steps_cannot_be_compared(tmp_path):
         read_scores([str(file.path)], results=tmp_path)
 
 
-def test_nothing_to_read_is_told(tmp_path):
-    file = study_at(tmp_path)
-    with pytest.raises(ConfigError, match=r"is no folder of records"):
-        read_scores([str(file.path)], results=tmp_path)
-    (tmp_path / "small").mkdir()
-    with pytest.raises(ConfigError, match=r"There is no record"):
-        read_scores([str(file.path)], results=tmp_path)
-    write_all(file, tmp_path, skills={"mappo": 0.4, "opspo": 0.8})
-    with pytest.raises(ConfigError, match=r"Nothing fits --only x. There are: probe/credit:mappo"):
-        read_scores([str(file.path)], only=["x"], results=tmp_path)
-
-
 def test_the_layout_of_marl_eval(tmp_path):
     found = marl_eval(write_all(study_at(tmp_path), tmp_path, skills={"mappo": 0.4, "opspo": 0.8}))
     assert set(found) == {"probe"} and set(found["probe"]) == {"credit", "memory"}
@@ -135,7 +163,7 @@ def test_the_layout_of_marl_eval(tmp_path):
 
 
 def test_a_run_that_was_not_evaluated_is_kept_but_not_scored(tmp_path, run):
-    record = replace(made_up(run, skill=0.5), evaluations=(), absolute=None, absolute_steps=0)
+    record = not_evaluated(made_up(run, skill=0.5))
     write_record(record, path_of(run, tmp_path))
     read = read_record(path_of(run, tmp_path))
     assert read == record and is_finished(run, tmp_path)

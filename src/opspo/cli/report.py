@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +26,8 @@ class _Report:
     marl_eval: str = ""
     """File for the records in the JSON layout of marl-eval."""
     only: tuple[str, ...] = ()
-    """Only tasks or lines that fit one of these patterns."""
+    """Only tasks or lines that fit one of these patterns, such as `smax/*`, `opspo*` or
+    `smax/3m:opspo`."""
     runs: str = "runs"
     """Folder of unfinished runs, for how far they have come and their logs."""
     results: str = "results"
@@ -48,15 +50,14 @@ def command(arguments: Sequence[str]) -> None:
     if not parsed.file.endswith(".toml"):
         raise ConfigError(f"{parsed.file} is not a study's file, whose name ends in .toml.")
     file, results = read_study(parsed.file), Path(parsed.results)
-    records, scores = read_scores([parsed.file], only=parsed.only, results=results)
+    found = read_scores([parsed.file], only=parsed.only, results=results)
     runs = runs_of(file, parsed.only)
     left = jobs_of(file, runs, Places(Path(parsed.runs), results))
     films = {run.name: film_of(run, results) for run in runs if film_of(run, results).is_file()}
     name = file.study.name
     out = Path(parsed.out or results / name / "report.html")
     summary = write_report(
-        records,
-        scores,
+        found,
         out,
         title=name,
         unfinished=unfinished(left),
@@ -66,5 +67,7 @@ def command(arguments: Sequence[str]) -> None:
     if parsed.json:
         replace_text(Path(parsed.json), json.dumps(summary, indent=1) + "\n")
     if parsed.marl_eval:
-        write_marl_eval(records, Path(parsed.marl_eval))
+        write_marl_eval(found.records, Path(parsed.marl_eval))
+    for said in filter(None, [*summary["warnings"], summary["note"]]):
+        print(said, file=sys.stderr)
     print(f"{summary['claim']}\nThe report is {out}")

@@ -15,13 +15,12 @@ from typing import Any
 import numpy as np
 
 from opspo.errors import ConfigError, RunError, unknown_name
+from opspo.experiments.aggregation import across, aggregate, improvements, known_interval
 from opspo.experiments.statistics import (
     AGGREGATES,
     FEW,
     Interval,
-    improvement,
     interquartile_mean,
-    interval,
     profile,
 )
 from opspo.experiments.task_scores import TaskScores, lines_in, samples
@@ -57,7 +56,7 @@ def styles(lines: Sequence[str]) -> dict[str, Style]:
 
 def curve(task: TaskScores, line: str) -> Interval:
     """IQM over seeds of a line's evaluations, and its interval, each [K], in the metric's unit."""
-    return interval(interquartile_mean, [task.curves[line]])
+    return known_interval(interquartile_mean, [task.curves[line]])
 
 
 def draw_curves(scores: Sequence[TaskScores], figure: Any) -> None:
@@ -66,27 +65,37 @@ def draw_curves(scores: Sequence[TaskScores], figure: Any) -> None:
 
     axes = _grid(scores, figure)
     drawn = styles(lines_in(scores))
+    handles: dict[str, Any] = {}
     for axis, task in zip(axes, scores, strict=False):
         for line in task.curves:
             found, style = curve(task, line), drawn[line]
             axis.fill_between(task.steps, found.low, found.high, color=style.color, alpha=0.2, lw=0)
-            axis.plot(task.steps, found.estimate, color=style.color, ls=style.linestyle, label=line)
+            (handles[line],) = axis.plot(
+                task.steps,
+                found.estimate,
+                color=style.color,
+                ls=style.linestyle,
+                marker=style.marker if len(task.steps) == 1 else "",  # a line of one point is none
+            )
         axis.set(title=task.task, xlabel="environment steps", ylabel=task.metric)
         axis.xaxis.set_major_formatter(EngFormatter(sep=""))
         axis.grid(alpha=0.3)
-    handles, labels = axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=min(6, len(labels)))
+    figure.legend(
+        [handles[line] for line in drawn],
+        list(drawn),
+        loc="outside lower center",
+        ncols=min(6, len(drawn)),
+    )
 
 
 def draw_aggregates(scores: Sequence[TaskScores], figure: Any) -> None:
     """IQM, median, mean and optimality gap of the normalised absolute metric, line by line."""
-    lines = lines_in(scores)
+    found = across(scores).required()
+    lines, drawn = found.lines, styles(lines_in(scores))
     axes = figure.subplots(1, len(AGGREGATES), sharey=True)
-    drawn = styles(lines)
     for axis, (name, statistic) in zip(axes, AGGREGATES.items(), strict=True):
         for i, line in enumerate(lines):
-            found = interval(statistic, samples(scores, line))
-            _whisker(axis, found, len(lines) - 1 - i, drawn[line])
+            _whisker(axis, aggregate(statistic, found, line), len(lines) - 1 - i, drawn[line])
         axis.set(title=name, xlabel="normalised score")
         axis.grid(axis="x", alpha=0.3)
     axes[0].set_yticks(range(len(lines)), lines[::-1])
@@ -94,10 +103,10 @@ def draw_aggregates(scores: Sequence[TaskScores], figure: Any) -> None:
 
 def draw_profiles(scores: Sequence[TaskScores], figure: Any) -> None:
     """The share of runs above each score, mean over tasks."""
+    whole, drawn = across(scores).required(), styles(lines_in(scores))
     axis = figure.subplots()
-    drawn = styles(lines_in(scores))
-    for line, style in drawn.items():
-        found = profile(samples(scores, line), THRESHOLDS)
+    for line in whole.lines:
+        found, style = profile(samples(whole.tasks, line), THRESHOLDS), drawn[line]
         axis.fill_between(THRESHOLDS, found.low, found.high, color=style.color, alpha=0.2, lw=0)
         axis.plot(THRESHOLDS, found.estimate, color=style.color, ls=style.linestyle, label=line)
     axis.set(xlabel="normalised score τ", ylabel="share of runs above τ", ylim=(0, 1.02))
@@ -107,7 +116,9 @@ def draw_profiles(scores: Sequence[TaskScores], figure: Any) -> None:
 
 def draw_improvement(scores: Sequence[TaskScores], figure: Any) -> None:
     """The probability of improvement for every pair of lines."""
-    pairs = improvements(scores)
+    pairs = improvements(across(scores).required())
+    if not pairs:
+        raise ConfigError("There is one line alone, and no other to compare it with.")
     axis = figure.subplots()
     drawn = styles(lines_in(scores))
     for i, (ours, theirs, found) in enumerate(pairs):
@@ -120,32 +131,13 @@ def draw_improvement(scores: Sequence[TaskScores], figure: Any) -> None:
     axis.grid(axis="x", alpha=0.3)
 
 
-def improvements(scores: Sequence[TaskScores]) -> list[tuple[str, str, Interval]]:
-    """(line, other line, probability that a run of the first scores higher) for every pair.
-
-    The first of a pair is the one that is more likely to.
-    """
-    lines = lines_in(scores)
-    found = {line: samples(scores, line) for line in lines}
-    pairs = []
-    for i, ours in enumerate(lines):
-        for theirs in lines[i + 1 :]:
-            chance = improvement(found[ours], found[theirs])
-            if chance.estimate >= 0.5:
-                pairs.append((ours, theirs, chance))
-            else:
-                turned = Interval(1 - chance.estimate, 1 - chance.high, 1 - chance.low)
-                pairs.append((theirs, ours, turned))
-    return pairs
-
-
 def draw_bars(scores: Sequence[TaskScores], figure: Any) -> None:
     """The absolute metric of each line as bars, task by task: the ablation's figure."""
     axes = _grid(scores, figure)
     drawn = styles(lines_in(scores))
     for axis, task in zip(axes, scores, strict=False):
         for i, (line, score) in enumerate(task.absolute.items()):
-            found = interval(interquartile_mean, [score])
+            found = known_interval(interquartile_mean, [score])
             error = np.nan_to_num([[found.estimate - found.low], [found.high - found.estimate]])
             axis.bar(i, found.estimate, color=drawn[line].color, yerr=error, capsize=3)
             axis.plot([i] * len(score), score, "k.", ms=3, alpha=0.6)
@@ -176,13 +168,16 @@ KINDS: dict[str, Callable[[Sequence[TaskScores], Any], None]] = {
     "bars": draw_bars,
 }
 """Kind of figure → what draws it"""
+OVER_TASKS = ("aggregates", "profiles", "improvement")
+"""Kinds that aggregate over tasks"""
 
 
 def draw(kind: str, scores: Sequence[TaskScores], out: Path) -> None:
     """Draw a figure into a file.
 
     Raises:
-        ConfigError: there is no such kind, or the file is no PNG, SVG or PDF.
+        ConfigError: there is no such kind; the file is no PNG, SVG or PDF; or the figure is over
+            tasks that cannot be aggregated.
         RunError: the file cannot be written.
     """
     if kind not in KINDS:
@@ -205,14 +200,14 @@ def draw(kind: str, scores: Sequence[TaskScores], out: Path) -> None:
 
 
 def note(seeds: int) -> str:
-    """What a figure of few seeds says on its face."""
+    """What a figure of few seeds says about them."""
     if seeds == 1:
         return "one seed: no interval can be given"
     return f"{seeds} seeds: too few for an interval that can be trusted"
 
 
 def _size(kind: str, scores: Sequence[TaskScores]) -> tuple[float, float]:
-    lines = len(lines_in(scores))
+    lines = len(across(scores).lines)
     if kind in ("curves", "bars"):
         columns = min(COLUMNS, len(scores))
         return 3.6 * columns + 1, 3.0 * math.ceil(len(scores) / columns) + 0.8

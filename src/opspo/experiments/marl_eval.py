@@ -9,29 +9,37 @@ marl-eval wants lower-case names without commas, and win rates in percent.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from opspo.errors import ConfigError
 from opspo.evaluate import Evaluation
 from opspo.experiments.records import Record
 from opspo.run_folder import replace_text
 
 
-def marl_eval(records: Iterable[Record]) -> dict[str, Any]:
-    """The layout of all records; see the module."""
+def marl_eval(records: Sequence[Record]) -> dict[str, Any]:
+    """The layout of all records; see the module.
+
+    Raises:
+        ConfigError: two tasks or two lines would have the same name.
+    """
+    tasks = _names(record.task for record in records)
+    lines = _names(record.line for record in records)
     found: dict[str, Any] = {}
     for record in records:
-        family, _, task = record.task.partition("/")
-        runs = found.setdefault(_name(family), {}).setdefault(_name(task), {})
-        runs.setdefault(_name(record.line), {})[f"seed_{record.seed}"] = _run(record)
+        family, _, task = tasks[record.task].partition("/")
+        runs = found.setdefault(family, {}).setdefault(task, {})
+        runs.setdefault(lines[record.line], {})[f"seed_{record.seed}"] = _run(record)
     return found
 
 
-def write_marl_eval(records: Iterable[Record], path: Path) -> None:
+def write_marl_eval(records: Sequence[Record], path: Path) -> None:
     """Write the layout as JSON.
 
     Raises:
+        ConfigError: two tasks or two lines would have the same name.
         RunError: it cannot be written.
     """
     replace_text(path, json.dumps(marl_eval(records), indent=1) + "\n")
@@ -59,5 +67,14 @@ def _metrics(evaluation: Evaluation) -> dict[str, list[float]]:
     return found
 
 
-def _name(name: str) -> str:
-    return name.replace(",", "").lower()
+def _names(names: Iterable[str]) -> dict[str, str]:
+    """Name → as marl-eval wants it."""
+    found = {name: name.replace(",", "").lower() for name in names}
+    taken: dict[str, str] = {}
+    for name, short in found.items():
+        if taken.setdefault(short, name) != name:
+            raise ConfigError(
+                f"marl-eval wants lower-case names without commas, and '{taken[short]}' and "
+                f"'{name}' would both be '{short}'. Rename one, or leave one out with --only."
+            )
+    return found

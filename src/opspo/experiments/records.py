@@ -11,6 +11,7 @@ import dataclasses
 import gzip
 import json
 import os
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,9 +67,11 @@ class Record:
     seed: int
     config: TrainConfig
     versions: dict[str, Any]
-    """Python, machine, commit and packages"""
+    """Python, machine, commit and packages; `converted` if it was made from an earlier version's
+    files, whose runs were not always evaluated as a study says"""
     seconds: float
-    """Of training, evaluations included, over all its parts if it was resumed"""
+    """Of training, evaluations included, over all its parts if it was resumed; where several seeds
+    shared a program, this seed's share"""
     evaluations: tuple[tuple[int, Evaluation], ...]
     """Environment steps, and the evaluation there"""
     absolute: Evaluation | None
@@ -89,8 +92,8 @@ class Record:
         if self.absolute is None:
             raise ConfigError(
                 f"{self.line} on {self.task} with seed {self.seed} was never evaluated: its record "
-                "was made by an early version, and has a training curve alone. Leave it out with "
-                "--only, or delete it and run the study again."
+                "was made by an early version, and has a training curve alone. Delete it and run "
+                "the study again to have it evaluated."
             )
         return self.absolute
 
@@ -173,7 +176,7 @@ def read_record(path: Path) -> Record:
     """Read a record.
 
     Raises:
-        RunError: it is torn, of a later format, or no record at all.
+        RunError: it is damaged, of a later format, or no record at all.
     """
     try:
         plain = json.loads(gzip.decompress(path.read_bytes()))
@@ -195,7 +198,7 @@ def read_record(path: Path) -> Record:
             absolute_steps=absolute["env_steps"] if absolute else 0,
             curve=plain["curve"],
         )
-    except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
+    except (OSError, EOFError, zlib.error, ValueError, KeyError, TypeError) as error:
         raise RunError(
             f"{path} cannot be read as a record: {type(error).__name__}: {error}. Delete it, or "
             "restore it from version control, and run the study again."
@@ -203,22 +206,41 @@ def read_record(path: Path) -> Record:
 
 
 def is_finished(run: Run, results: Path) -> bool:
-    """Whether a run has its record, made with the study's settings.
+    """Whether a run has its record, made as the study says.
 
     Raises:
-        RunError: the record is torn, or was made with other settings; the message names them.
+        RunError: as `record_of`.
+    """
+    return record_of(run, results) is not None
+
+
+def record_of(run: Run, results: Path) -> Record | None:
+    """The record of a run, under the names that the study has now; none if it is not finished.
+
+    Raises:
+        RunError: the record is damaged, or was made with other settings; the message names them.
     """
     path = path_of(run, results)
     if not path.is_file():
-        return False
-    differing = differences(read_record(path).config, run)
+        return None
+    record = read_record(path)
+    differing = differences(record.config, run) + _other_protocol(record, run)
     if differing:
         said = "; ".join(change.said("in the record") for change in differing)
         raise RunError(
             f"The record {path} was made with other settings than the study's: {said}. Restore the "
             "study's file, give the changed line another name, or delete the record."
         )
-    return True
+    return dataclasses.replace(record, group=run.group, line=run.line)
+
+
+def _other_protocol(record: Record, run: Run) -> list[Change]:
+    """The episodes of the absolute metric, if there are more or fewer than the study says."""
+    if record.absolute is None or "converted" in record.versions:
+        return []
+    episodes = len(record.absolute.returns)
+    found = Change("evaluation.absolute_episodes", episodes, run.absolute_episodes)
+    return [found] if episodes != run.absolute_episodes else []
 
 
 def differences(config: TrainConfig, run: Run) -> list[Change]:

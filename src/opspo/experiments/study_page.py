@@ -15,7 +15,7 @@ from typing import Any
 
 from opspo.experiments.figures import curve, styles
 from opspo.experiments.plan import Unfinished
-from opspo.experiments.records import Record
+from opspo.experiments.reading import Found
 from opspo.experiments.statistics import AGGREGATES
 from opspo.experiments.summary import summarise
 from opspo.experiments.task_scores import TaskScores, lines_in
@@ -39,8 +39,7 @@ SWITCH = """
 
 
 def write_report(
-    records: Sequence[Record],
-    scores: Sequence[TaskScores],
+    found: Found,
     out: Path,
     *,
     title: str,
@@ -51,8 +50,7 @@ def write_report(
     """Write the page, and return the figures in it.
 
     Args:
-        records: of the study.
-        scores: theirs.
+        found: the records of the study, and their scores.
         out: the HTML file.
         title: the study's name.
         unfinished: jobs of the study whose runs have no record yet.
@@ -62,12 +60,12 @@ def write_report(
     Raises:
         RunError: it cannot be written.
     """
-    summary = summarise(records, scores) | {
+    summary = summarise(found) | {
         "unfinished": [asdict(each) for each in unfinished],
         "films": {name: str(path) for name, path in (films or {}).items()},
         "tuning": tuning,
     }
-    replace_text(out, page(summary, scores, title=title))
+    replace_text(out, page(summary, found.scores, title=title))
     return summary
 
 
@@ -83,6 +81,7 @@ def page(summary: Mapping[str, Any], scores: Sequence[TaskScores], *, title: str
         *(f'<p class="warning">{html.escape(said)}</p>' for said in summary["warnings"]),
         "<h2>All tasks</h2>",
         _aggregates(summary["aggregates"]),
+        f"<p>{html.escape(summary['note'])}</p>",
         "<h2>Learning curves</h2>",
         "<p>IQM over seeds and its 95% interval. The buttons switch a line on and off.</p>",
         chart,
@@ -165,10 +164,14 @@ def _chart(task: TaskScores, drawn: Mapping[str, list[Any]], style: Mapping[str,
     return chart
 
 
+def _number(x: float | None, digits: int = 3) -> str:
+    return "–" if x is None else f"{x:.{digits}f}"
+
+
 def _cell(found: Sequence[Any]) -> str:
     estimate, low, high = found
     if low is None:
-        return f"{estimate:.3f}"
+        return _number(estimate)
     return f'{estimate:.3f} <span class="interval">[{low:.3f}, {high:.3f}]</span>'
 
 
@@ -197,8 +200,8 @@ def _task(task: Mapping[str, Any]) -> str:
         [
             html.escape(line),
             _cell(found["absolute"]),
-            f"{found['mean']:.3f}",
-            ", ".join(f"{x:.2f}" for x in found["seeds"]),
+            _number(found["mean"]),
+            ", ".join(_number(x, 2) for x in found["seeds"]),
         ]
         for line, found in task["lines"].items()
     ]
@@ -257,7 +260,7 @@ def _making(summary: Mapping[str, Any]) -> str:
         ["runs", str(summary["runs"])],
         ["seeds of a line and task", ", ".join(map(str, summary["seeds"]))],
         ["settings come from", html.escape(summary["tuning"] or "the study's file; no tuning")],
-        ["hours of training", str(summary["hours"])],
+        ["hours of training, all runs together", str(summary["hours"])],
         ["commit", ", ".join(summary["commits"])],
         *(["machine", html.escape(json.dumps(machine))] for machine in summary["machines"]),
         *(["packages", html.escape(json.dumps(packages))] for packages in summary["versions"]),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,6 +35,8 @@ class TaskScores:
     """The value that is normalised to 0"""
     high: float
     """The value that is normalised to 1"""
+    meant: frozenset[str]
+    """Lines that are for this task, whether they have runs or not"""
 
     def normalised(self, score: Any) -> Floats:
         """A score of this task, normalised."""
@@ -65,13 +67,18 @@ def default_metric(evaluation: Evaluation) -> str:
     return "return" if evaluation.wins is None else "win"
 
 
-def scores_of(records: Iterable[Record], study: Study | None = None) -> list[TaskScores]:
+def scores_of(
+    records: Iterable[Record],
+    study: Study | None = None,
+    meant: Mapping[str, Collection[str]] | None = None,
+) -> list[TaskScores]:
     """The scores of records, task by task.
 
     Args:
         records: of one study, or of single runs.
         study: it says which metric counts and how it is normalised; without it, the metric is the
             default one, from 0 to 1 for wins and from the lowest to the highest score for others.
+        meant: task → the lines that are for it; by default every line is for every task.
 
     Raises:
         ConfigError: the runs of a task were not evaluated at the same steps, or lack the metric.
@@ -80,10 +87,16 @@ def scores_of(records: Iterable[Record], study: Study | None = None) -> list[Tas
     for record in records:
         by_task.setdefault(record.task, []).append(record)
     groups = {task: group for group in (study.groups if study else ()) for task in group.tasks}
-    return [_of_task(task, found, groups.get(task)) for task, found in by_task.items()]
+    every = {record.line for found in by_task.values() for record in found}
+    return [
+        _of_task(task, found, groups.get(task), frozenset(meant[task] if meant else every))
+        for task, found in by_task.items()
+    ]
 
 
-def _of_task(task: str, records: Sequence[Record], group: Group | None) -> TaskScores:
+def _of_task(
+    task: str, records: Sequence[Record], group: Group | None, meant: frozenset[str]
+) -> TaskScores:
     metric = (group.metric if group else "") or default_metric(records[0].score)
     steps = [at for at, _ in records[0].evaluations]
     curves: dict[str, list[Any]] = {}
@@ -108,6 +121,7 @@ def _of_task(task: str, records: Sequence[Record], group: Group | None) -> TaskS
         absolute={line: np.asarray(row, float) for line, row in absolute.items()},
         low=low,
         high=high,
+        meant=meant,
     )
 
 
@@ -115,7 +129,10 @@ def _range(metric: str, curves: Mapping[str, Sequence[Any]]) -> tuple[float, flo
     if metric == "win":
         return 0.0, 1.0
     seen = np.concatenate([np.asarray(rows, float).ravel() for rows in curves.values()])
-    low, high = float(np.nanmin(seen)), float(np.nanmax(seen))
+    seen = seen[np.isfinite(seen)]
+    if not seen.size:
+        return 0.0, 1.0
+    low, high = float(seen.min()), float(seen.max())
     return low, high if high > low else low + 1.0
 
 
@@ -125,14 +142,5 @@ def lines_in(scores: Iterable[TaskScores]) -> list[str]:
 
 
 def samples(scores: Iterable[TaskScores], line: str) -> list[Floats]:
-    """The normalised absolute metric of a line, a task's [n] each.
-
-    Raises:
-        ConfigError: a task has no run of it.
-    """
-    found = []
-    for each in scores:
-        if line not in each.absolute:
-            raise ConfigError(f"{each.task} has no run of {line}, so tasks cannot be aggregated.")
-        found.append(each.normalised(each.absolute[line]))
-    return found
+    """The normalised absolute metric of a line that has runs on all tasks, a task's [n] each."""
+    return [each.normalised(each.absolute[line]) for each in scores]
