@@ -166,6 +166,8 @@ def test_settings_are_compared_task_by_task(tmp_path):
         'tasks = ["probe/credit"]\n[groups.settings]\n"policy.hidden_sizes" = [4]\n[[groups]]\n'
         'name = "others"\ntasks = ["probe/memory"]',
     ).replace('["mappo", "opspo"]', '["mappo"]')
+    variant = text.rindex("probe/memory")
+    text = text[:variant] + text[variant:].replace("memory", "credit")
     file = study_at(tmp_path, text)
     records = write_all(file, tmp_path, skills={"mappo": 0.4, "mappo, low clip": 0.4})
     sizes = {record.config.policy.hidden_sizes for record in records}
