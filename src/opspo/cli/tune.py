@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import tyro
 
-from opspo.errors import ConfigError
+from opspo.errors import ConfigError, RunError
 
 if TYPE_CHECKING:
     from opspo.experiments.plan import Job
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 class _Tune:
     """Find good settings for each algorithm of a file, with Optuna.
 
-    An interrupted tuning continues where it stopped. Its record is `tuning.json` under the results.
+    An interrupted tuning continues where it stopped. A trial whose runs fail counts as a trial, and
+    has its reason in the record, which is `tuning.json` under the results.
     """
 
     file: tyro.conf.Positional[str]
@@ -41,7 +42,9 @@ def command(arguments: Sequence[str]) -> None:
 
     from opspo.experiments.local import run_here
     from opspo.experiments.plan import Places
-    from opspo.experiments.tuning import read_tuning, tune
+    from opspo.experiments.trials import WHY
+    from opspo.experiments.tuning import tune
+    from opspo.experiments.tuning_file import read_tuning
 
     tuning, console = read_tuning(parsed.file), Console()
     places = Places(Path(parsed.runs), Path(parsed.results))
@@ -52,7 +55,23 @@ def command(arguments: Sequence[str]) -> None:
 
     record = tune(tuning, places, carry_out)
     for algo, found in record["algorithms"].items():
-        best = ", ".join(f"{name} = {value}" for name, value in found["settings"].items())
-        console.print(f"{algo}: {found['score']:.3f} with {best}", markup=False, highlight=False)
+        console.print(f"{algo}: {_said(found)}", markup=False, highlight=False)
     out = places.results / tuning.base.study.name / "tuning.json"
     console.print(f"The record is {out}", markup=False, highlight=False)
+    for algo, found in record["algorithms"].items():
+        if found["settings"] is None:
+            raise RunError(
+                f"Every trial of {algo} failed, the last one because:\n{found['trials'][-1][WHY]}\n"
+                "Fix the cause and give the tuning another name: trials that failed are not "
+                "repeated."
+            )
+
+
+def _said(found: dict[str, Any]) -> str:
+    """The best settings of an algorithm, and how many trials failed."""
+    failed = sum(trial["state"] == "failed" for trial in found["trials"])
+    said = f"{failed} of {len(found['trials'])} trials failed"
+    if found["settings"] is None:
+        return said
+    values = ", ".join(f"{name} = {value}" for name, value in found["settings"].items())
+    return f"{found['score']:.3f} with {values}" + (f"; {said}" if failed else "")
