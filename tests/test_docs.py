@@ -21,6 +21,9 @@ SHORTER = {
     ],
     "resume --total-steps": ["--total-steps", "640"],
     "theory": ["--problems", "2", "--search", "0"],
+    "fidelity": [
+        *("--batches", "4", "--own-batches", "4", "--most-steps", "2000", "--stages", "1"),
+    ],
     "bench env": ["--rounds", "1", "--num-envs", "2", "--num-steps", "2"],
     "bench train": [
         *("--rounds", "1", "--rollout.num-envs", "4", "--rollout.num-steps", "20"),

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from opspo.fidelity.candidates import BASELINE
 from opspo.fidelity.reference import RETURNS
@@ -56,7 +56,7 @@ def print_fidelity(found: dict[str, Any], console: Console) -> None:
 def _of_case(case: dict[str, Any]) -> Table:
     agents = ", ".join(map(str, case["agents"]))
     table = Table(
-        "candidate",
+        Column("candidate", no_wrap=True),
         "cosine, one batch",
         "beyond GAE",
         "all batches",

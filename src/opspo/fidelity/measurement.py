@@ -36,7 +36,7 @@ from opspo.training.learner import Learner
 from opspo.types import Array, TrainState, Trajectory
 from opspo.update.moved import Moved, not_moved
 
-ON_POLICY = "on-policy batch"
+ON_POLICY = "on-policy"
 """Name of the control: the baseline on batches that the moved policies collect themselves"""
 Told = Callable[[str, float], None]
 """(what is being done, the share that is done)"""
@@ -90,7 +90,7 @@ class Case:
             "stage": int(self.stage.number),
             "agents": [int(x) for x in self.stage.agents[self.stage.active]],
             "updates": self.updates,
-            "log_ratio_abs": round(size, 4),
+            "log_ratio_abs": round(size, 6),
             "effective_sample_share": round(share, 4),
             "reference": reference_summary(self.reference),
             "candidates": {
