@@ -1,11 +1,13 @@
 """A study's file: what it may say, and that each mistake is told with its line."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from opspo.errors import ConfigError
-from opspo.experiments.grid import runs_of
+from opspo.experiments import grid
+from opspo.experiments.grid import runs_named, runs_of
 from opspo.experiments.study_file import parse, read_study
 from opspo.experiments.toml_lines import line_of
 
@@ -98,17 +100,33 @@ def test_patterns_choose_tasks_and_lines():
     [
         ('name = "small"', "name = 3", 1, "name: Input should be a valid string"),
         ('name = "small"', 'name = "a b"', 1, "name must be of letters"),
+        ('name = "small"', 'name = ".."', 1, "not begin with '-' or '.', but is '..'"),
+        ('name = "small"', 'name = "-x"', 1, "not begin with '-' or '.', but is '-x'"),
+        ('["mappo", "opspo"]', "[]", 2, "algorithms must name at least one"),
         ('"mappo", "opspo"]', '"mapo"]', 2, "Did you mean 'mappo'"),
         ('"0..2"', '"0-2"', 3, "must be like"),
         ('"0..2"', "[1, 1]", 3, "seeds must be different"),
+        ("steps = 512", "steps = 512\nseeds_per_process = 0", 5, "at least 1 and .*, but is 0"),
+        ("steps = 512", "steps = 512\nseeds_per_process = -1", 5, "at least 1 and .*, but is -1"),
+        ("steps = 512", "steps = 512\nseeds_per_process = 2", 5, "divide the 3 seeds, but is 2"),
+        ("steps = 512", 'steps = 512\npreset = "papr"', 5, "Unknown preset 'papr'"),
+        ('name = "no AEC"', 'name = "no AEC"\npreset = "litral"', 30, "Did you mean 'literal'"),
         ("steps = 512", "steps = 500", 4, "must be a multiple of 128.*The nearest is 512"),
         ("steps = 512", "step = 512", 4, "step: Unexpected keyword argument"),
         ("steps = 512", "", 15, "the group 'one' needs steps"),
         ('"rollout.num_envs" = 8', '"rollout.num_env" = 8', 7, "Did you mean 'rollout.num_envs'"),
         ("rollout.num_steps = 16", '"env" = "smax/3m"', 8, "env is not a setting of a study"),
         ("steps = 512", 'steps = 512\ntuning = "no.json"', 5, "there is no record no.json"),
+        ("rollout.num_steps = 16", "checkpoint.keep = 5", 8, "checkpoint.keep is not a setting"),
+        ("rollout.num_steps = 16", "checkpoint.every_steps = 5", 8, "every_steps is not a setting"),
+        ("rollout.num_steps = 16", "tensorboard = true", 8, "tensorboard is not a setting"),
+        ("rollout.num_steps = 16", "evaluation.episodes = 5", 8, "the grid chooses it"),
+        ("rollout.num_steps = 16", "evaluation.episode_limt = 5", 8, "evaluation.episode_limit"),
         ("times = 2", "times = 0", 11, "times must be at least 1"),
         ("probe/credit", "probe/credits", 17, "Did you mean 'probe/credit'"),
+        ('["probe/credit"]', "[]", 17, "the group 'one' needs tasks"),
+        ("[-1.0, 1.0]", '[-1.0, 1.0]\nmetric = "wnis"', 19, "return, length on .*is 'wnis'"),
+        ("[-1.0, 1.0]", '[-1.0, 1.0]\nmetric = "win"', 19, "return, length on .*is 'win'"),
         ("[-1.0, 1.0]", "[1.0, 1.0]", 18, r"normalise must be \[low, high\]"),
         ('"two"', '"one"', 21, "the name 'one' is there twice"),
         ('"probe/memory"', '"probe/credit"', 22, "the task probe/credit is there twice"),
@@ -140,6 +158,52 @@ def test_a_setting_of_other_algorithms_is_left_to_them():
     file = read(replacing="[settings]", by='[settings]\n"algorithm.order" = "cyclic"')
     orders = {run.line: getattr(run.config.algorithm, "order", None) for run in runs_of(file)}
     assert orders == {"mappo": None, "opspo": "cyclic", "opspo, no AEC": "cyclic"}
+
+
+def test_a_variant_s_setting_is_for_those_of_its_algorithms_that_have_it():
+    both = 'algorithms = ["mappo", "opspo"]\n\n[v'
+    text = TEXT.replace('algorithms = ["opspo"]\n\n[v', both)
+    text = text.replace('"algorithm.advantage" = "gae"', '"algorithm.order" = "cyclic"')
+    orders = {
+        run.line: getattr(run.config.algorithm, "order", None)
+        for run in runs_of(parse(text, Path("small.toml")))
+    }
+    assert orders["opspo, no AEC"] == "cyclic" and orders["mappo, no AEC"] is None
+    with pytest.raises(ConfigError, match=r"line 33: Unknown setting 'algorithm\.order'"):
+        runs_of(parse(text.replace(both, 'algorithms = ["mappo"]\n\n[v'), Path("small.toml")))
+
+
+def test_the_limit_of_an_episode_is_a_setting_of_a_study():
+    by = "rollout.num_steps = 16\nevaluation.episode_limit = 70"
+    runs = runs_of(read(replacing="rollout.num_steps = 16", by=by))
+    assert {run.config.evaluation.episode_limit for run in runs} == {70}
+
+
+def test_an_environment_s_own_numbers_and_wins_are_metrics(monkeypatch):
+    for metric, has_win, outcomes in (("win", True, ()), ("goals", False, ("goals",))):
+        spec = SimpleNamespace(has_win=has_win, outcomes=outcomes)
+        monkeypatch.setattr(grid, "make_env", lambda _, spec=spec: SimpleNamespace(spec=spec))
+        by = f'[-1.0, 1.0]\nmetric = "{metric}"'
+        assert runs_of(read(replacing="[-1.0, 1.0]", by=by))
+        with pytest.raises(ConfigError, match="line 19: metric must be one of return, length, "):
+            runs_of(read(replacing="[-1.0, 1.0]", by='[-1.0, 1.0]\nmetric = "goal"'))
+
+
+def test_a_metric_is_not_checked_where_the_engine_is_missing(monkeypatch):
+    """A report is made where there may be no engine."""
+
+    def missing(task):
+        raise ConfigError(f"{task} needs another package")
+
+    monkeypatch.setattr(grid, "require_env", missing)
+    assert runs_of(read(replacing="[-1.0, 1.0]", by='[-1.0, 1.0]\nmetric = "goals"'))
+
+
+def test_a_job_finds_its_runs_without_the_record_of_the_tuning():
+    """Its path is relative to the folder of the study, and a job may start in another."""
+    file = read(replacing="steps = 512", by='steps = 512\ntuning = "no.json"')
+    (run,) = runs_named(file, ["probe-credit/mappo-seed1"])
+    assert (run.task, run.line, run.seed) == ("probe/credit", "mappo", 1)
 
 
 def test_a_variant_is_for_some_tasks():

@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import fnmatch
-import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from opspo.algorithms import ALGORITHMS
 from opspo.config import TrainConfig
-from opspo.config.changes import flat
-from opspo.config.files import with_settings
-from opspo.environments import check_id, make_env
+from opspo.environments import check_id, make_env, require_env
 from opspo.errors import ConfigError
 from opspo.experiments.study_file import Group, Study, StudyFile, Variant, seeds_of
-from opspo.presets import preset_config, variant_config
+from opspo.experiments.study_settings import config_of, evaluated, interval_of, label
 
-TAKEN = ("env", "algo", "seed", "total_steps", "run_dir", "composed_by")
-"""Settings that the grid itself chooses"""
+EPISODES_HAVE = ("return", "length")
+"""Metrics of the episodes of every environment"""
 
 
 @dataclass(frozen=True)
@@ -64,17 +59,23 @@ def runs_of(file: StudyFile, only: Sequence[str] = ()) -> list[Run]:
             run is chosen that fits one of them; none choose all.
 
     Raises:
-        ConfigError: there is no such task; a setting is unknown or does not fit; the budget is no
-            multiple of an iteration; two runs have the same name; or nothing fits the patterns.
-            The message names the line.
+        ConfigError: there is no such task, or record of a tuning; a task's episodes lack the
+            group's metric; a setting is unknown or does not fit; the budget is no multiple of an
+            iteration; two runs have the same name; or nothing fits the patterns. The message names
+            the line.
     """
     study = file.study
     found = []
     for g, group in enumerate(study.groups):
         for task in group.tasks:
-            found += _of_task(file, g, group, task, only)
+            found += (ours := _of_task(file, g, group, task, only))
+            if ours:
+                _check_metric(file, g, group, task)
     _check_names(file, found)
     _check_patterns(file)
+    # not where a file is read: a job reads it too, perhaps in another folder
+    if study.tuning and not Path(study.tuning).is_file():
+        raise file.wrong(f"there is no record {study.tuning} of a tuning.", "tuning")
     if not found:
         lines = [label(algo, variant) for _, algo, variant in lines_of(study)]
         raise ConfigError(
@@ -108,11 +109,6 @@ def lines_of(study: Study) -> list[tuple[int, str, Variant | None]]:
     ]
 
 
-def label(algo: str, variant: Variant | None) -> str:
-    """The name of a line."""
-    return f"{algo}, {variant.name}" if variant else algo
-
-
 def is_for(task: str, variant: Variant | None) -> bool:
     """Whether a variant is for a task; an algorithm without a variant is for all."""
     patterns = variant.tasks if variant else ()
@@ -142,10 +138,10 @@ def _of_task(file: StudyFile, g: int, group: Group, task: str, only: Sequence[st
         raise file.wrong(error, "groups", g, "tasks") from error
     # all lines, also those left out: what they have in common does not depend on the patterns
     configs = {
-        label(algo, variant): _config(file, g, group, task, algo, i, variant)
+        label(algo, variant): config_of(file, g, group, task, algo, i, variant)
         for i, algo, variant in lines
     }
-    every = _interval(file, g, group, task, list(configs.values()))
+    every = interval_of(file, g, group, task, list(configs.values()))
     return [
         Run(
             study=study.name,
@@ -153,7 +149,7 @@ def _of_task(file: StudyFile, g: int, group: Group, task: str, only: Sequence[st
             task=task,
             line=line,
             seed=seed,
-            config=_evaluated(study, config, seed, every),
+            config=evaluated(study, config, seed, every),
             absolute_episodes=study.evaluation.absolute_episodes,
         )
         for line, config in configs.items()
@@ -162,96 +158,21 @@ def _of_task(file: StudyFile, g: int, group: Group, task: str, only: Sequence[st
     ]
 
 
-def _config(
-    file: StudyFile, g: int, group: Group, task: str, algo: str, i: int, variant: Variant | None
-) -> TrainConfig:
-    """A line's settings on a task, but for the seed and the evaluation."""
-    study = file.study
-    preset = (variant and variant.preset) or study.preset
-    where: tuple[Any, ...] = ("variants", i) if variant else ("algorithms",)
+def _check_metric(file: StudyFile, g: int, group: Group, task: str) -> None:
+    """Check that a task's episodes have the group's metric, unless its engine is not here."""
+    if not group.metric or group.metric in EPISODES_HAVE:
+        return
     try:
-        config = preset_config(preset, task, algo)
-    except ConfigError as error:
-        raise file.wrong(f"{label(algo, variant)} on {task}: {error}", *where) from error
-    parts: list[tuple[dict[str, Any], tuple[Any, ...]]] = [
-        (study.settings, ("settings",)),
-        (group.settings, ("groups", g, "settings")),
-    ]
-    for settings, keys in parts:
-        config = _changed(file, config, settings, *keys)
-    if variant and variant.change:
-        try:
-            agents = make_env(task).spec.num_agents
-            config = variant_config(variant.change, config, num_agents=agents, preset=preset)
-        except ConfigError as error:
-            raise file.wrong(error, *where, "change") from error
-    if variant:
-        config = _changed(file, config, variant.settings, "variants", i, "settings")
-    return replace(config, total_steps=group.steps or study.steps, tensorboard=False)
-
-
-def _changed(
-    file: StudyFile, config: TrainConfig, settings: dict[str, Any], *keys: str | int
-) -> TrainConfig:
-    """A config with some settings, which stand in one part of the file."""
-    for name, value in flat(settings).items():
-        if name in TAKEN or name.startswith("evaluation."):
-            raise file.wrong(
-                f"{name} is not a setting of a study: the grid chooses it.", *keys, name
-            )
-        if keys[0] != "variants" and _is_of_others(name, config):
-            continue
-        try:
-            config = with_settings(config, {name: value})
-        except ConfigError as error:
-            raise file.wrong(error, *keys, name) from error
-    return config
-
-
-def _is_of_others(name: str, config: TrainConfig) -> bool:
-    """Whether only other algorithms have a setting, as only sequential ones have an order."""
-    section, _, last = name.partition(".")
-    return (
-        section == "algorithm"
-        and not hasattr(config.algorithm, last)
-        and any(hasattr(kind(), last) for kind in ALGORITHMS.values())
-    )
-
-
-def _interval(
-    file: StudyFile, g: int, group: Group, task: str, configs: Sequence[TrainConfig]
-) -> int:
-    """Steps between two evaluations, the same for all lines of a task.
-
-    It is the multiple of all lines' iterations that is nearest to an equal division.
-    """
-    unit = math.lcm(*(config.steps_per_iteration for config in configs))
-    steps = configs[0].total_steps
-    if steps % unit:
-        keys = ("groups", g, "steps") if group.steps else ("steps",)
+        require_env(task)
+    except ConfigError:  # told where it is needed: records can be read without the engine
+        return
+    spec = make_env(task).spec
+    known = [*EPISODES_HAVE, *(["win"] if spec.has_win else []), *spec.outcomes]
+    if group.metric not in known:
         raise file.wrong(
-            f"steps is {steps:,}, but must be a multiple of {unit:,} on {task}: of the iterations "
-            f"of all its lines. The nearest is {max(1, round(steps / unit)) * unit:,}.",
-            *keys,
+            f"metric must be one of {', '.join(known)} on {task}, but is '{group.metric}'.",
+            *("groups", g, "metric"),
         )
-    times = file.study.evaluation.times
-    return max(1, round(steps / times / unit)) * unit
-
-
-def _evaluated(study: Study, config: TrainConfig, seed: int, every: int) -> TrainConfig:
-    protocol = study.evaluation
-    return replace(
-        config,
-        seed=seed,
-        evaluation=replace(
-            config.evaluation,
-            every_steps=every,
-            episodes=protocol.episodes,
-            final_episodes=0 if config.total_steps % every == 0 else protocol.episodes,
-            greedy=protocol.policy == "greedy",
-        ),
-        checkpoint=replace(config.checkpoint, every_steps=every, keep=1),
-    )
 
 
 def _check_names(file: StudyFile, runs: Sequence[Run]) -> None:

@@ -27,7 +27,8 @@ class Protocol:
     __pydantic_config__: ClassVar[Any] = FORBID
 
     times: int = 20
-    """Evaluations while training, at equal intervals, the last of them at the end."""
+    """Evaluations while training, the last of them at the end. Each follows a whole iteration of
+    every line, so that with few iterations there are more or fewer than this."""
     episodes: int = 32
     """Episodes of each."""
     absolute_episodes: int = 320
@@ -47,8 +48,9 @@ class Group:
     tasks: tuple[str, ...]
     """Their environment ids."""
     metric: str = ""
-    """Of an episode: `return`, `win`, or one of the environment's own; by default `win` where
-    episodes are won, else `return`."""
+    """Of an episode: `return`, `win`, `length`, or one of the environment's own; by default `win`
+    where episodes are won, else `return`. It is what is reported. The best policy is chosen by the
+    win rate, then by the return, whatever the metric."""
     normalise: tuple[float, float] = (0.0, 1.0)
     """Values of the metric that become 0 and 1."""
     steps: int = 0
@@ -168,9 +170,15 @@ def seeds_of(study: Study) -> list[int]:
 
 def _check(file: StudyFile) -> None:
     study = file.study
-    if not re.fullmatch(r"[\w.-]+", study.name):
-        raise file.wrong("name must be of letters, digits, '_', '-' and '.'.", "name")
+    if not re.fullmatch(r"\w[\w.-]*", study.name):
+        raise file.wrong(
+            "name must be of letters, digits, '_', '-' and '.', and not begin with '-' or '.', but "
+            f"is '{study.name}'.",
+            "name",
+        )
     _check_seeds(file)
+    if not study.algorithms:
+        raise file.wrong("algorithms must name at least one.", "algorithms")
     for algo in study.algorithms:
         _check_algorithm(file, algo, "algorithms")
     if not (study.unvaried or study.variants):
@@ -179,23 +187,30 @@ def _check(file: StudyFile) -> None:
         for algo in variant.algorithms:
             _check_algorithm(file, algo, "variants", i, "algorithms")
     _check_double(file, [variant.name for variant in study.variants], "variants")
+    _check_groups(file)
+    _check_protocol(file)
+
+
+def _check_groups(file: StudyFile) -> None:
+    study = file.study
+    if not study.groups:
+        raise file.wrong("there must be at least one of [[groups]].", "groups")
     _check_double(file, [group.name for group in study.groups], "groups")
     tasks = [(i, task) for i, group in enumerate(study.groups) for task in group.tasks]
     for k, (i, task) in enumerate(tasks):
         if task in (other for _, other in tasks[:k]):
             raise file.wrong(f"the task {task} is there twice.", "groups", i, "tasks")
     for i, group in enumerate(study.groups):
+        if not group.tasks:
+            raise file.wrong(f"the group '{group.name}' needs tasks.", "groups", i, "tasks")
         if not group.normalise[0] < group.normalise[1]:
             raise file.wrong("normalise must be [low, high].", "groups", i, "normalise")
         if (group.steps or study.steps) < 1:
             raise file.wrong(f"the group '{group.name}' needs steps.", "groups", i)
-    _check_protocol(file)
 
 
 def _check_protocol(file: StudyFile) -> None:
     study = file.study
-    if study.tuning and not Path(study.tuning).is_file():
-        raise file.wrong(f"there is no record {study.tuning} of a tuning.", "tuning")
     for name in ("times", "episodes", "absolute_episodes"):
         if getattr(study.evaluation, name) < 1:
             raise file.wrong(f"{name} must be at least 1.", "evaluation", name)
@@ -208,9 +223,12 @@ def _check_seeds(file: StudyFile) -> None:
         raise file.wrong(error, "seeds") from error
     if len(set(seeds)) < len(seeds) or not seeds:
         raise file.wrong("seeds must be different, and at least one.", "seeds")
-    if len(seeds) % file.study.seeds_per_process:
+    share = file.study.seeds_per_process
+    if share < 1 or len(seeds) % share:
         raise file.wrong(
-            f"seeds_per_process must divide the {len(seeds)} seeds.", "seeds_per_process"
+            f"seeds_per_process must be at least 1 and divide the {len(seeds)} seeds, but is "
+            f"{share}.",
+            "seeds_per_process",
         )
 
 
