@@ -202,13 +202,27 @@ def cut_lines(path: Path, *, last_iteration: int) -> None:
 def write_lines(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     """Rewrite a JSON-lines file in one atomic move; without rows, delete it."""
     if rows:
-        replace_text(path, "".join(json.dumps(row) + "\n" for row in rows))
+        text = "".join(json.dumps(row) + "\n" for row in rows)
+        replace_text(path, text, advice=how_to_go_on(path.parent))
     else:
         path.unlink(missing_ok=True)
 
 
-def replace_text(path: Path, text: str) -> None:
+def how_to_go_on(folder: Path) -> str:
+    """What to do where a file of a run that continues cannot be written."""
+    return (
+        "Free some space or fix the permissions, then "
+        f"`opspo resume --run-dir {shlex.quote(str(folder))}`."
+    )
+
+
+def replace_text(path: Path, text: str, *, advice: str = "") -> None:
     """Write a file in one atomic move: a reader sees either the old text or the new one.
+
+    Args:
+        path: the file, in a folder that exists.
+        text: all of it.
+        advice: what to do if it cannot be written.
 
     Raises:
         RunError: it cannot be written, for instance because the disk is full. The file is then
@@ -219,10 +233,8 @@ def replace_text(path: Path, text: str) -> None:
         part.write_text(text)
         os.replace(part, path)
     except OSError as error:
-        raise RunError(
-            f"{path} cannot be written: {error}. Free some space or fix the permissions, then "
-            f"`opspo resume --run-dir {shlex.quote(str(path.parent))}`."
-        ) from error
+        advice = advice or "Choose a folder that exists, has space, and that you may write to."
+        raise RunError(f"{path} cannot be written: {error}. {advice}") from error
 
 
 def package_versions() -> dict[str, Any]:

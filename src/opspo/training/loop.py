@@ -165,15 +165,21 @@ class Training:
         return evaluations
 
     def _final_evaluations(self, state: TrainState) -> Sequence[Evaluation | None]:
-        """The evaluations at the end, unless they were done before."""
-        episodes = self.config.evaluation.final_episodes
+        """The evaluations at the end, unless they were done before.
+
+        With as many episodes as the others, they play the same ones: the last point of a curve then
+        differs from those before it by the policy alone.
+        """
+        config = self.config.evaluation
+        episodes = config.final_episodes
         if episodes == 0:
             return [None] * len(self.members)
+        offset = EVALUATION_SEED if config.every_steps and episodes == config.episodes else 0
         done = [
-            member.evaluation_of(self.config.iterations, seed=member.config.seed)
+            member.evaluation_of(self.config.iterations, seed=member.config.seed + offset)
             for member in self.members
         ]
-        return done if all(done) else self._evaluate(self._evaluator(episodes), 0, state)
+        return done if all(done) else self._evaluate(self._evaluator(episodes), offset, state)
 
     def _save(self, state: TrainState) -> None:
         self._save_each(self._parts(state))

@@ -70,9 +70,11 @@ class Recorder:
             **evaluation.summary(),
         }
         self.log.evaluation(row)
-        # the last iteration is evaluated twice, and a resumed run may pass it a second time
-        best = all(_score(row) > _score(earlier) for earlier in self._evaluations)
-        if best and iteration not in self._best.iterations():
+        # the last iteration may be evaluated twice, and a resumed run may pass it a second time;
+        # a best state that was dropped at a resume is not there to be kept
+        kept = self._best.iterations()
+        rivals = [earlier for earlier in self._evaluations if earlier["iteration"] in kept]
+        if iteration not in kept and all(_score(row) > _score(rival) for rival in rivals):
             self._best.save(iteration, state)
         self._evaluations.append(row)
 

@@ -36,6 +36,7 @@ from opspo.run_folder import (
     RunFolder,
     cut_lines,
     hold,
+    how_to_go_on,
     open_run,
     read_lines,
     replace_text,
@@ -147,7 +148,23 @@ def _restored(folder: RunFolder, learner: Learner, iteration: int) -> TrainState
     checkpoints.close()
     for lines in (folder.metrics, folder.evaluations):
         cut_lines(lines, last_iteration=iteration)
+    _drop_later_best(folder, learner, iteration, state)
     return state
+
+
+def _drop_later_best(
+    folder: RunFolder, learner: Learner, iteration: int, state: TrainState
+) -> None:
+    """Drop a best state of what is dropped: with an engine's other episodes it may not come again.
+
+    The state of the checkpoint takes its place if it was evaluated.
+    """
+    best = Checkpoints(folder.best, keep=1, config=learner.config)
+    best.delete_after(iteration)
+    evaluated = any(row["iteration"] == iteration for row in read_lines(folder.evaluations))
+    if evaluated and not best.iterations():
+        best.save(iteration, state)
+    best.close()
 
 
 def iteration_to_continue_from(folder: RunFolder, checkpoint: int | None) -> int:
@@ -234,7 +251,7 @@ def note_extension(
         # the file's own settings: others, such as the devices, may apply to this call only
         _, written = open_run(folder.path)
         longer = dataclasses.replace(written, total_steps=now.total_steps)
-        replace_text(folder.config, to_json(longer))
+        replace_text(folder.config, to_json(longer), advice=how_to_go_on(folder.path))
 
 
 def note_algorithm(folder: RunFolder, algorithm: OwnAlgorithm | None, console: Console) -> None:
@@ -247,7 +264,7 @@ def note_algorithm(folder: RunFolder, algorithm: OwnAlgorithm | None, console: C
     now = with_algorithm(written, algorithm)
     text = to_json(now)
     if text != to_json(written):
-        replace_text(folder.config, text)
+        replace_text(folder.config, text, advice=how_to_go_on(folder.path))
     for change in changes(written, now):
         console.print(f"{change.said('so far')}.", markup=False, highlight=False)
 
