@@ -25,7 +25,7 @@ class _Where:
     """The study's file, such as `studies/smoke.toml`."""
     only: tuple[str, ...] = ()
     """Only runs that fit one of these patterns of tasks or lines, such as `smax/*`, `opspo*` or
-    `smax/3m:opspo`."""
+    `smax/3m:opspo`. It takes all words up to the next flag, so give it after the file."""
     runs: str = "runs"
     """Folder for unfinished runs: checkpoints and logs."""
     results: str = "results"
@@ -34,7 +34,8 @@ class _Where:
 
 @dataclass(frozen=True)
 class _Status(_Where):
-    """Show how far a study has come: finished runs and steps done, by task and line."""
+    """Show how far a study has come: finished runs, refused records, and steps done, by task and
+    line."""
 
 
 @dataclass(frozen=True)
@@ -42,16 +43,17 @@ class _Run(_Where):
     """Carry out a study: every run that has no record yet, several at a time.
 
     Runs that were stopped continue from their checkpoints. A run that fails does not stop the
-    others.
+    others. The exit status is 0 if every run is finished, 2 if some failed or were stopped, and 130
+    after Ctrl-C, SIGTERM or SIGHUP. The runs are saved then; a second Ctrl-C ends them at once.
     """
 
-    workers: int = 1
-    """Runs at a time. Each has its share of the cores."""
+    workers: int | None = None
+    """Jobs at a time: by default 1 on this machine, where each has its share of the cores, and as
+    many as there are on Ray or SLURM."""
     dry_run: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
-    """Only show the grid, and how long it will take from a short trial of each line on each
-    task."""
+    """Only show the grid, and how long it will take."""
     trial: bool = True
-    """In a dry run: measure. Otherwise only the grid is shown."""
+    """Whether a dry run also times a short trial of each line."""
     ray: str = ""
     """Run on a Ray cluster: its address, or `auto`. Folders must be on storage that all nodes
     share."""
@@ -78,40 +80,49 @@ def _run(arguments: Sequence[str]) -> None:
     """Carry out a study, or what is left of it."""
     parsed = tyro.cli(_Run, prog="opspo study run", args=arguments)
     for name in ("workers", "cpus", "slurm_minutes"):
-        if getattr(parsed, name) < 1:
-            flag = name.replace("_", "-")
-            raise ConfigError(f"--{flag} must be at least 1, but is {getattr(parsed, name)}.")
+        value = getattr(parsed, name)
+        if value is not None and value < 1:
+            raise ConfigError(f"--{name.replace('_', '-')} must be at least 1, but is {value}.")
     if parsed.ray and parsed.slurm:
         raise ConfigError("--ray and --slurm both say where to run. Leave one out.")
     file, runs, places = _open(parsed)
     from rich.console import Console
 
-    from opspo.experiments.plan import jobs_of
+    from opspo.experiments.plan import counted, film_jobs_of, jobs_of
+    from opspo.experiments.records import path_of
     from opspo.experiments.study_tables import print_grid
 
     console = Console()
     jobs = jobs_of(file, runs, places)
     if parsed.dry_run:
-        print_grid(file, runs, places, console, workers=parsed.workers, trial=parsed.trial)
+        workers = parsed.workers or (len(jobs) if parsed.ray or parsed.slurm else 1)
+        print_grid(runs, jobs, places, console, workers=workers, trial=parsed.trial)
         return
-    failed = _carry_out(parsed, jobs, console) if jobs else []
-    finished = len(runs) - sum(len(job.runs) for job in failed)
+    jobs += film_jobs_of(file, runs, places)
+    left = _carry_out(parsed, jobs, console) if jobs else []
+    finished = sum(path_of(run, places.results).is_file() for run in runs)
     console.print(
         f"{finished} of {len(runs)} runs are finished. Their records are in "
         f"{places.results / file.study.name}/",
         markup=False,
         highlight=False,
     )
-    if failed:
-        for job in failed:
-            console.print(f"\n{job.name}\n{job.why_it_failed}", markup=False, highlight=False)
+    for job in left:
+        console.print(f"\n{job.name}\n{job.why_it_failed}", markup=False, highlight=False)
+    if left:
         raise RunError(
-            f"{len(failed)} jobs failed, for the reasons above. Fix them, and run the study again."
+            f"{counted(len(left), 'job')} failed or stopped, for the reasons above. Run the study "
+            "again to continue, after a fix where one is needed."
+        )
+    if finished < len(runs):
+        raise RunError(
+            f"No job failed, but there is no record of {counted(len(runs) - finished, 'run')} in "
+            f"{places.results}. Is it the same folder on all machines? Run the study again."
         )
 
 
 def _carry_out(parsed: _Run, jobs: Sequence[Job], console: object) -> list[Job]:
-    """Carry out jobs where the flags say; return those that failed."""
+    """Carry out jobs where the flags say; return those that failed or were stopped."""
     from rich.console import Console
 
     from opspo.experiments.local import run_here, run_jobs
@@ -125,7 +136,7 @@ def _carry_out(parsed: _Run, jobs: Sequence[Job], console: object) -> list[Job]:
             minutes=parsed.slurm_minutes,
             partition=parsed.slurm_partition,
             cpus=parsed.cpus,
-            at_a_time=parsed.workers,
+            at_a_time=parsed.workers or 0,
         )
         return wait_for(jobs, queued, console)
     if parsed.ray:
@@ -134,24 +145,23 @@ def _carry_out(parsed: _Run, jobs: Sequence[Job], console: object) -> list[Job]:
         with Cluster(parsed.ray, cpus=parsed.cpus) as cluster:
             return run_jobs(
                 jobs,
-                cluster.carry,
-                workers=len(jobs),
-                stop=cluster.stop,
+                cluster,
+                workers=parsed.workers or len(jobs),
                 console=console,
                 title=parsed.file,
             )
-    return run_here(jobs, workers=parsed.workers, console=console, title=parsed.file)
+    return run_here(jobs, workers=parsed.workers or 1, console=console, title=parsed.file)
 
 
 def _status(arguments: Sequence[str]) -> None:
     """How far a study has come, as a table."""
     parsed = tyro.cli(_Status, prog="opspo study status", args=arguments)
-    file, runs, places = _open(parsed)
+    _, runs, places = _open(parsed)
     from rich.console import Console
 
     from opspo.experiments.study_tables import print_status
 
-    print_status(file, runs, places, Console())
+    print_status(runs, places, Console())
 
 
 STUDY: dict[str, Callable[[Sequence[str]], None]] = {"run": _run, "status": _status}

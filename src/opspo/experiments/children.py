@@ -10,19 +10,44 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from opspo.errors import RunError
+
 PARENT_DIED = 1
 """PR_SET_PDEATHSIG of Linux's prctl"""
 
 
-def launch(command: Sequence[str], log: Path, **options: Any) -> subprocess.Popen[Any]:
-    """Start a process whose output goes to the end of a log; `options` are those of `Popen`."""
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("a") as file:
+THREADS = ("PJRT_NPROC", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+"""Variables with the number of threads of JAX on a CPU, and of what NumPy may be built on"""
+
+
+def launch(
+    command: Sequence[str], log: Path, *, threads: int = 0, **options: Any
+) -> subprocess.Popen[Any]:
+    """Start a process whose output goes to the end of a log.
+
+    Args:
+        command: its command line.
+        log: made with its folder, if need be.
+        threads: of its computations; 0 for as many as it has cores.
+        options: those of `Popen`.
+
+    Raises:
+        RunError: the log cannot be written.
+    """
+    bounds = dict.fromkeys(THREADS, str(threads)) if threads else {}
+    try:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        file = log.open("a")
+    except OSError as error:
+        raise RunError(
+            f"The log {log} cannot be written: {error}. Choose another folder with --runs."
+        ) from error
+    with file:
         return subprocess.Popen(
             command,
             stdout=file,
             stderr=subprocess.STDOUT,
-            env=os.environ | {"PYTHONUNBUFFERED": "1"},
+            env=os.environ | {"PYTHONUNBUFFERED": "1"} | bounds,
             **options,
         )
 

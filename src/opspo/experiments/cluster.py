@@ -7,14 +7,15 @@ task again on another, and the job resumes its run from the checkpoint on the sh
 from __future__ import annotations
 
 import socket
+import subprocess
 import sys
 import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from opspo.errors import ConfigError
-from opspo.experiments.children import cores, launch
+from opspo.errors import ConfigError, RunError
+from opspo.experiments.children import launch
 from opspo.experiments.plan import STOPPED, Job
 
 RETRIES = 5
@@ -68,28 +69,51 @@ class Cluster:
             if self._stopped:
                 return STOPPED
             # without the interpreter: each node has its own
-            reference = task.remote(job.command()[1:], str(job.log), self.cpus)
+            reference = task.remote(job.command()[1:], str(job.log.absolute()), self.cpus)
             self._running.add(reference)
         try:
             return int(ray.get(reference))
         except ray.exceptions.TaskCancelledError:
             return STOPPED
         except ray.exceptions.RayError as error:
-            job.log.parent.mkdir(parents=True, exist_ok=True)
-            with job.log.open("a") as log:
-                log.write(f"Ray lost the job {RETRIES} times: {error}\n")
+            if self._stopped:
+                return STOPPED
+            _note(job.log, f"Ray could not carry out the job: {error}\n")
             return 1
         finally:
-            self._running.discard(reference)
+            with self._lock:
+                self._running.discard(reference)
 
     def stop(self) -> None:
         """Ask all jobs to save and stop."""
+        self._cancel(force=False)
+
+    def kill(self) -> None:
+        """End all jobs at once."""
+        self._cancel(force=True)
+
+    def _cancel(self, *, force: bool) -> None:
         import ray  # noqa: PLC0415
 
         with self._lock:
             self._stopped = True
-        for reference in list(self._running):
-            ray.cancel(reference)
+            running = list(self._running)
+        for reference in running:
+            ray.cancel(reference, force=force)
+
+
+def _note(log: Path, text: str) -> None:
+    """Write into a job's log.
+
+    Raises:
+        RunError: it cannot be written.
+    """
+    try:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("a") as file:
+            file.write(text)
+    except OSError as error:
+        raise RunError(f"{text}And the log {log} cannot be written: {error}.") from error
 
 
 def _check_reachable(address: str) -> None:
@@ -115,12 +139,17 @@ def _unreachable(address: str, error: Exception) -> ConfigError:
 
 
 def carry_out(command: Sequence[str], log: str, cpus: int) -> int:
-    """Run a job's process on this node, with as many threads as it has cores; its exit status."""
-    share = ",".join(map(str, cores()[:cpus]))
-    process = launch([sys.executable, *command, "--cores", share], Path(log))
+    """Run a job's process on this node, with as many threads as it has cores; its exit status.
+
+    It is not kept to certain cores: Ray counts cores, and does not say which of them are free.
+    """
+    process = launch([sys.executable, *command], Path(log), threads=cpus)
     try:
         return process.wait()
     except KeyboardInterrupt:  # how Ray cancels a task
         process.terminate()
-        process.wait(STOP_SECONDS)
+        try:
+            process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
         return STOPPED

@@ -4,16 +4,20 @@
 
 A job is always a process of its own, whatever started it (`local`, `cluster`, `slurm`). It
 continues from whatever it finds: it resumes a run that was stopped, evaluates one that has ended,
-and leaves one alone that has its record.
+and leaves one alone that has its record, but for a film that is missing.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
+import signal
 import sys
 import time
-from collections.abc import Sequence
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,7 +28,7 @@ from opspo.environments.base import runs_on_host
 from opspo.errors import ConfigError, EngineError, Interrupted, RunError, TrainingError
 from opspo.experiments.children import keep_to, stop_with_parent
 from opspo.experiments.grid import Run, folder_of, runs_named
-from opspo.experiments.plan import STOPPED, Places
+from opspo.experiments.plan import STOPPED, Places, films_left
 from opspo.experiments.records import (
     differences,
     film_of,
@@ -33,7 +37,8 @@ from opspo.experiments.records import (
     path_of,
     write_record,
 )
-from opspo.experiments.study_file import StudyFile, read_study, seeds_of
+from opspo.experiments.shared_time import note_alone, note_sharing, seconds_of
+from opspo.experiments.study_file import StudyFile, read_study
 from opspo.rendering.film import watch
 from opspo.run_folder import RunFolder, hold, open_run, read_lines
 from opspo.training.evaluate_run import evaluate_run
@@ -49,7 +54,7 @@ LOCK_SECONDS = 120
 
 
 def carry_out(file: StudyFile, runs: Sequence[Run], places: Places) -> None:
-    """Train, evaluate and record runs that differ in their seeds alone.
+    """Train, evaluate, record and film runs that differ in their seeds alone.
 
     Raises:
         ConfigError, RunError, TrainingError, EngineError, Interrupted: as `train`.
@@ -62,7 +67,9 @@ def carry_out(file: StudyFile, runs: Sequence[Run], places: Places) -> None:
         _train_together(fresh, places)
     for run in left:
         _train(run, places)
-        _record(file, run, places)
+        _record(run, places)
+    for run in films_left(file, runs, places):
+        _film(run, places)
 
 
 def _wait_for_others(folder: Path) -> None:
@@ -83,8 +90,11 @@ def _wait_for_others(folder: Path) -> None:
 
 
 def _train_together(runs: Sequence[Run], places: Places) -> None:
-    folder = folder_of(runs[0], places.runs).parent
-    config = replace(runs[0].config, run_dir=str(folder))
+    folders = [folder_of(run, places.runs) for run in runs]
+    for folder in folders:
+        _clear(folder)
+    note_sharing(folders, len(runs))
+    config = replace(runs[0].config, run_dir=str(folders[0].parent))
     train_seeds(config, [run.seed for run in runs], overwrite=True)
 
 
@@ -94,11 +104,28 @@ def _train(run: Run, places: Places) -> None:
         return
     folder = folder_of(run, places.runs)
     if _has_checkpoint(run, places):
+        note_alone(folder, Checkpoints(RunFolder(folder).checkpoints).iterations()[-1])
         resume(folder)
     else:
-        # what an earlier start may have left has learned nothing yet
-        shutil.rmtree(folder, ignore_errors=True)
+        _clear(folder)
+        note_alone(folder, 0)
         train(replace(run.config, run_dir=str(folder)))
+
+
+def _clear(folder: Path) -> None:
+    """Delete what an earlier start may have left, which has learned nothing yet.
+
+    Raises:
+        RunError: it cannot be deleted.
+    """
+    try:
+        if folder.exists():
+            shutil.rmtree(folder)
+    except OSError as error:
+        raise RunError(
+            f"{folder} is left from a start that learned nothing, and cannot be deleted: {error}. "
+            "Delete it, and run the study again."
+        ) from error
 
 
 def _has_checkpoint(run: Run, places: Places) -> bool:
@@ -134,8 +161,8 @@ def _has_ended(run: Run, places: Places) -> bool:
     )
 
 
-def _record(file: StudyFile, run: Run, places: Places) -> None:
-    """Evaluate a run that has ended, film it, write its record, and drop its checkpoints."""
+def _record(run: Run, places: Places) -> None:
+    """Evaluate a run that has ended, write its record, and drop its checkpoints."""
     folder = RunFolder(folder_of(run, places.runs))
     absolute = evaluate_run(
         folder.path,
@@ -144,27 +171,33 @@ def _record(file: StudyFile, run: Run, places: Places) -> None:
         greedy=run.config.evaluation.greedy,
         checkpoint="best",
     )
-    steps = _best_steps(folder)
-    if file.study.films and run.seed == seeds_of(file.study)[0]:
-        _film(run, folder, film_of(run, places.results))
-    write_record(make_record(run, folder, absolute, steps), path_of(run, places.results))
-    shutil.rmtree(folder.checkpoints)
+    record = make_record(run, folder, absolute, _best_steps(folder))
+    record = replace(record, seconds=seconds_of(folder.path))
+    write_record(record, path_of(run, places.results))
+    shutil.rmtree(folder.checkpoints, ignore_errors=True)
 
 
-def _film(run: Run, folder: RunFolder, out: Path) -> None:
-    """Film an episode of the best policy; an environment that cannot be drawn is only told."""
-    out.parent.mkdir(parents=True, exist_ok=True)
+def _film(run: Run, places: Places) -> None:
+    """Film an episode of the best policy. What keeps it from being filmed is only told: the run has
+    its record."""
+    out = film_of(run, places.results)
+    part = out.with_suffix(f".part{out.suffix}")
     try:
         watch(
-            folder.path,
-            out,
+            folder_of(run, places.runs),
+            part,
             seed=run.seed + ABSOLUTE_SEED,
             checkpoint="best",
             greedy=run.config.evaluation.greedy,
             max_steps=FILMED_STEPS,
         )
-    except ConfigError as error:
+        os.replace(part, out)
+    except (ConfigError, EngineError, RunError) as error:
         print(f"There is no film: {error}", file=sys.stderr)
+    except Exception:  # of whatever draws
+        print(f"There is no film:\n{traceback.format_exc()}", file=sys.stderr)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def _best_steps(folder: RunFolder) -> int:
@@ -183,21 +216,38 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--cores", default="", help="those that it may use, as in 0,1")
     parser.add_argument("names", nargs="+")
     parsed = parser.parse_args(arguments)
-    stop_with_parent()
-    if parsed.cores:
-        keep_to([int(core) for core in parsed.cores.split(",")])
     try:
-        keep_programs()
-        file = read_study(parsed.file)
-        runs = runs_named(file, parsed.names)
-        carry_out(file, runs, Places(parsed.runs, parsed.results))
+        with _stoppable():
+            stop_with_parent()
+            if parsed.cores:
+                keep_to([int(core) for core in parsed.cores.split(",")])
+            keep_programs()
+            file = read_study(parsed.file)
+            runs = runs_named(file, parsed.names)
+            carry_out(file, runs, Places(parsed.runs, parsed.results))
     except Interrupted as error:
         print(error, file=sys.stderr)
+        return STOPPED
+    except KeyboardInterrupt:
+        print("Stopped. What was saved before is untouched.", file=sys.stderr)
         return STOPPED
     except (ConfigError, RunError, TrainingError, EngineError) as error:
         print(error, file=sys.stderr)
         return 1
     return 0
+
+
+@contextmanager
+def _stoppable() -> Iterator[None]:
+    """Let SIGTERM stop this process as Ctrl-C does; training has handlers of its own, which save.
+
+    Elsewhere there is nothing to save that is not saved already.
+    """
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 if __name__ == "__main__":

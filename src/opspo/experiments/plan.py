@@ -8,11 +8,14 @@ import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
+from opspo.environments import make_env
+from opspo.errors import ConfigError
 from opspo.experiments.grid import Run, folder_of
-from opspo.experiments.records import is_finished, path_of
-from opspo.experiments.study_file import StudyFile
+from opspo.experiments.records import film_of, is_finished, path_of
+from opspo.experiments.study_file import StudyFile, seeds_of
 from opspo.run_folder import RunFolder
 
 TAIL = 20_000
@@ -55,9 +58,13 @@ class Job:
         return self.places.runs / first.study / first.cell / f"seed{first.seed}.log"
 
     def command(self, share: Sequence[int] = ()) -> list[str]:
-        """The command line of the process, kept to a share of the cores."""
-        command = [sys.executable, "-m", "opspo.experiments.job", str(self.file.path)]
-        command += ["--runs", str(self.places.runs), "--results", str(self.places.results)]
+        """The command line of the process, kept to a share of the cores.
+
+        Its paths are absolute: on a cluster, it starts in another folder.
+        """
+        command = [sys.executable, "-m", "opspo.experiments.job", str(self.file.path.absolute())]
+        command += ["--runs", str(self.places.runs.absolute())]
+        command += ["--results", str(self.places.results.absolute())]
         if share:
             command += ["--cores", ",".join(map(str, share))]
         return [*command, *(run.name for run in self.runs)]
@@ -115,6 +122,46 @@ def jobs_of(file: StudyFile, runs: Sequence[Run], places: Places) -> list[Job]:
         for group in [list(cell)]
         for i in range(0, len(group), size)
     ]
+
+
+def films_left(file: StudyFile, runs: Sequence[Run], places: Places) -> list[Run]:
+    """Finished runs that the study wants filmed and are not, and whose best policy is here."""
+    if not file.study.films:
+        return []
+    first = seeds_of(file.study)[0]
+    return [
+        run
+        for run in runs
+        if run.seed == first
+        and path_of(run, places.results).is_file()
+        and not film_of(run, places.results).is_file()
+        and RunFolder(folder_of(run, places.runs)).best.is_dir()
+    ]
+
+
+def film_jobs_of(file: StudyFile, runs: Sequence[Run], places: Places) -> list[Job]:
+    """The jobs of the runs that have everything but their film, and can be filmed."""
+    left = films_left(file, runs, places)
+    drawn = {task for task in {run.task for run in left} if can_be_drawn(task)}
+    return [Job(file, (run,), places) for run in left if run.task in drawn]
+
+
+def can_be_drawn(task: str) -> bool:
+    """Whether there is a renderer for an environment."""
+    if find_spec("PIL") is None:
+        return False
+    from opspo.rendering.renderers import renderer_of  # noqa: PLC0415  (loads Pillow)
+
+    try:
+        renderer_of(make_env(task))
+    except ConfigError:
+        return False
+    return True
+
+
+def counted(count: int, what: str) -> str:
+    """A number of things: `1 job`, `3 jobs`."""
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
 def done_steps(run: Run, places: Places) -> int:

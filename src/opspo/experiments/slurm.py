@@ -17,9 +17,9 @@ from typing import Any
 
 from rich.console import Console
 
-from opspo.errors import ConfigError
+from opspo.errors import ConfigError, Interrupted, RunError
 from opspo.experiments.children import launch
-from opspo.experiments.plan import STOPPED, Job
+from opspo.experiments.plan import Job, counted
 
 SIGNAL_SECONDS = 120
 """How long before the end of the allocation the signal comes"""
@@ -34,11 +34,12 @@ class Queued:
 
     command: tuple[str, ...]
     log: str
+    cpus: int = 1
     _process: Any = None
 
     def __call__(self) -> int:
         """Run the job's process; return its exit status."""
-        self._process = launch([sys.executable, *self.command], Path(self.log))
+        self._process = launch([sys.executable, *self.command], Path(self.log), threads=self.cpus)
         return self._wait()
 
     def checkpoint(self) -> Any:
@@ -48,7 +49,7 @@ class Queued:
         if self._process is not None:
             self._process.send_signal(signal.SIGTERM)
             self._wait()
-        return DelayedSubmission(Queued(self.command, self.log))
+        return DelayedSubmission(Queued(self.command, self.log, self.cpus))
 
     def _wait(self) -> int:
         # not `wait`: it holds a lock, and `checkpoint` interrupts it
@@ -63,7 +64,7 @@ def queue(
     minutes: int,
     partition: str = "",
     cpus: int = 1,
-    at_a_time: int = 1,
+    at_a_time: int = 0,
     cluster: str = "slurm",
 ) -> list[Any]:
     """Queue jobs as an array.
@@ -73,7 +74,7 @@ def queue(
         minutes: time limit of each.
         partition: SLURM's; "" for its default.
         cpus: cores of each.
-        at_a_time: how many may run at a time.
+        at_a_time: how many may run at a time; 0 for no limit.
         cluster: submitit's name of the executor.
 
     Returns:
@@ -81,7 +82,26 @@ def queue(
 
     Raises:
         ConfigError: submitit is not installed, or there is no SLURM.
+        RunError: the folder for its files cannot be written.
     """
+    executor = _executor(_folder(jobs), cluster)
+    parameters: dict[str, Any] = {
+        "timeout_min": minutes,
+        "cpus_per_task": cpus,
+        "slurm_array_parallelism": at_a_time or len(jobs),
+        "slurm_signal_delay_s": SIGNAL_SECONDS,
+    }
+    if partition:
+        parameters["slurm_partition"] = partition
+    executor.update_parameters(**parameters)
+    with executor.batch():  # one array; each callable is asked for its own checkpoint
+        return [
+            executor.submit(Queued(tuple(job.command()[1:]), str(job.log.absolute()), cpus))
+            for job in jobs
+        ]
+
+
+def _executor(folder: Path, cluster: str) -> Any:
     if cluster == "slurm" and shutil.which("sbatch") is None:
         raise ConfigError(
             "--slurm: there is no `sbatch` here. Run this on a login node of the cluster."
@@ -92,34 +112,37 @@ def queue(
         raise ConfigError(
             "--slurm needs submitit, which is not installed: pip install 'opspo[slurm]'"
         ) from error
-    executor = submitit.AutoExecutor(
-        folder=_folder(jobs), cluster=cluster, slurm_max_num_timeout=RESTARTS
-    )
-    parameters: dict[str, Any] = {
-        "timeout_min": minutes,
-        "cpus_per_task": cpus,
-        "slurm_array_parallelism": at_a_time,
-        "slurm_signal_delay_s": SIGNAL_SECONDS,
-    }
-    if partition:
-        parameters["slurm_partition"] = partition
-    executor.update_parameters(**parameters)
-    with executor.batch():  # one array; each callable is asked for its own checkpoint
-        return [executor.submit(Queued(tuple(job.command()[1:]), str(job.log))) for job in jobs]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(
+            f"{folder} cannot be made: {error}. Choose another folder with --runs."
+        ) from error
+    return submitit.AutoExecutor(folder=folder, cluster=cluster, slurm_max_num_timeout=RESTARTS)
 
 
 def wait_for(jobs: Sequence[Job], queued: Sequence[Any], console: Console) -> list[Job]:
-    """Wait for queued jobs, and return those that failed."""
-    console.print(f"{len(queued)} jobs are queued; see {_folder(jobs)}/", markup=False)
-    return [job for job, each in zip(jobs, queued, strict=True) if _failed(each)]
+    """Wait for queued jobs, and return those that failed or were stopped.
+
+    Raises:
+        Interrupted: by Ctrl-C; the jobs stay in the queue.
+    """
+    console.print(f"Queued {counted(len(queued), 'job')}; see {_folder(jobs)}/", markup=False)
+    try:
+        return [job for job, each in zip(jobs, queued, strict=True) if not _succeeded(each)]
+    except KeyboardInterrupt as error:
+        array = str(queued[0].job_id).partition("_")[0]
+        raise Interrupted(
+            f"No longer waiting. The jobs stay in the queue: end them with `scancel {array}`."
+        ) from error
 
 
 def _folder(jobs: Sequence[Job]) -> Path:
     return jobs[0].places.runs / jobs[0].file.study.name / "slurm"
 
 
-def _failed(queued: Any) -> bool:
+def _succeeded(queued: Any) -> bool:
     try:
-        return queued.result() not in (0, STOPPED)
+        return bool(queued.result() == 0)
     except Exception:  # submitit raises its own for whatever ended the job
-        return True
+        return False
