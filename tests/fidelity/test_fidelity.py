@@ -12,7 +12,7 @@ import opspo
 from opspo.errors import ConfigError
 from opspo.fidelity.candidates import BASELINE, Candidate, candidates
 from opspo.fidelity.directions import Mean, cosine
-from opspo.fidelity.drift import drifted, planned, stages_of
+from opspo.fidelity.drift import check_step_size, drifted, planned, stages_of
 from opspo.fidelity.measurement import ON_POLICY, Extent, measure_state
 from opspo.fidelity.playing import playing
 from opspo.fidelity.reference import RETURNS, afresh, learner_of, reference, valued
@@ -206,3 +206,12 @@ def test_an_algorithm_that_moves_all_at_once_is_refused():
     learner = make_learner(config, opspo.make_env("probe/credit"))
     with pytest.raises(ConfigError, match="needs a sequential algorithm, but mappo"):
         stages_of(learner)
+
+
+def test_a_checkpoint_whose_step_size_is_0_is_refused(moved):
+    learner, state, _ = moved
+    config = replace(learner.config, optimiser=replace(learner.config.optimiser, anneal=True))
+    annealed = replace(learner, config=config)
+    check_step_size(annealed, state)
+    with pytest.raises(ConfigError, match="no agent would move"):
+        check_step_size(annealed, state.replace(iteration=jnp.asarray(config.iterations)))

@@ -50,6 +50,21 @@ def planned(learner: Learner, state: TrainState, play: Play) -> Plan:
     return made
 
 
+def check_step_size(learner: Learner, state: TrainState) -> None:
+    """Check that the update of a checkpoint moves the agents at all.
+
+    Raises:
+        ConfigError: its step sizes have fallen to 0.
+    """
+    iterations = learner.config.iterations
+    if learner.config.optimiser.anneal and int(state.iteration) >= iterations:
+        raise ConfigError(
+            f"The checkpoint of iteration {int(state.iteration)} is the last of a run whose step "
+            "sizes fall to 0 (optimiser.anneal), so no agent would move. Take an earlier "
+            "--checkpoint, or train with --optimiser.no-anneal."
+        )
+
+
 def drifted(
     learner: Learner, state: TrainState, plan: Plan, play: Play, *, number: int, updates: int
 ) -> Stage:

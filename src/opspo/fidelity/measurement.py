@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from opspo.errors import ConfigError
 from opspo.estimators.ratios import effective_sample_size
 from opspo.fidelity.candidates import BASELINE, Candidate
-from opspo.fidelity.drift import drifted, planned, stages_of
+from opspo.fidelity.drift import check_step_size, drifted, planned, stages_of
 from opspo.fidelity.playing import playing
 from opspo.fidelity.reference import (
     Reference,
@@ -122,12 +122,13 @@ def measure_state(
         A summary for each drift and stage, as plain data; see `Case.summary`.
 
     Raises:
-        ConfigError: the algorithm is not sequential, there is no such stage, or the baseline is
-            missing.
+        ConfigError: the algorithm is not sequential, there is no such stage, the baseline is
+            missing, or the step size is 0.
     """
     if BASELINE not in chosen:
         raise ConfigError(f"candidates must have the baseline '{BASELINE}', but has not.")
     numbers = _numbers(learner, extent.stages)
+    check_step_size(learner, state)
     size = learner.config.rollout.num_steps
     with playing(learner, num_steps=size, seed=seed) as play:
         plan = planned(learner, state, play)
