@@ -19,6 +19,7 @@ from opspo.experiments.records import film_of, path_of, read_record
 from opspo.experiments.shared_time import note_alone, note_sharing, seconds_of
 from opspo.run_folder import read_lines
 from opspo.training.recorder import Recorder
+from opspo.training.signals import stop_flag
 
 ONE_TASK = TEXT.replace('"probe/credit", "probe/memory"', '"probe/credit"')
 ONE_TASK = ONE_TASK.replace('"mappo", "opspo"', '"mappo"')
@@ -63,6 +64,22 @@ def test_a_stop_during_the_absolute_metric_is_a_stop(tmp_path, monkeypatch, caps
     assert carry_out(jobs_of(file, runs_of(file), places(tmp_path))[0]) == STOPPED
     assert time.monotonic() - begin < 15 and "Stopped" in capsys.readouterr().err
     assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_a_stop_at_the_end_of_a_run_starts_no_other(tmp_path, monkeypatch):
+    """Training hears it in its last iteration, and returns as always."""
+    trained = []
+
+    def train(run, _):
+        with stop_flag():
+            trained.append(run.seed)
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    file = study_at(tmp_path, ONE_TASK)
+    monkeypatch.setattr(job_module, "_train", train)
+    monkeypatch.setattr(job_module, "_record", lambda *_: pytest.fail("it went on"))
+    assert carry_out(Job(file, tuple(runs_of(file)), places(tmp_path))) == STOPPED
+    assert trained == [0]
 
 
 def finished_with_best(folder, text=FILMS):

@@ -13,11 +13,12 @@ import argparse
 import os
 import shutil
 import signal
+import socket
 import sys
 import time
 import traceback
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -53,8 +54,16 @@ LOCK_SECONDS = 120
 """How long to wait for a process that is still saving the same run"""
 
 
-def carry_out(file: StudyFile, runs: Sequence[Run], places: Places) -> None:
+def carry_out(
+    file: StudyFile, runs: Sequence[Run], places: Places, check: Callable[[], None]
+) -> None:
     """Train, evaluate, record and film runs that differ in their seeds alone.
+
+    Args:
+        file: the study.
+        runs: of it.
+        places: where their files go.
+        check: called between two of these steps; it may raise, to stop here.
 
     Raises:
         ConfigError, RunError, TrainingError, EngineError, Interrupted: as `train`.
@@ -66,7 +75,9 @@ def carry_out(file: StudyFile, runs: Sequence[Run], places: Places) -> None:
     if len(fresh) > 1 and not runs_on_host(make_env(fresh[0].task)):
         _train_together(fresh, places)
     for run in left:
+        check()
         _train(run, places)
+        check()
         _record(run, places)
     for run in films_left(file, runs, places):
         _film(run, places)
@@ -217,14 +228,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("names", nargs="+")
     parsed = parser.parse_args(arguments)
     try:
-        with _stoppable():
+        with _stoppable() as check:
             stop_with_parent()
             if parsed.cores:
                 keep_to([int(core) for core in parsed.cores.split(",")])
             keep_programs()
             file = read_study(parsed.file)
             runs = runs_named(file, parsed.names)
-            carry_out(file, runs, Places(parsed.runs, parsed.results))
+            carry_out(file, runs, Places(parsed.runs, parsed.results), check)
     except Interrupted as error:
         print(error, file=sys.stderr)
         return STOPPED
@@ -238,16 +249,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 @contextmanager
-def _stoppable() -> Iterator[None]:
+def _stoppable() -> Iterator[Callable[[], None]]:
     """Let SIGTERM stop this process as Ctrl-C does; training has handlers of its own, which save.
 
-    Elsewhere there is nothing to save that is not saved already.
+    Elsewhere there is nothing to save that is not saved already. The context is a function that
+    stops the process if training was asked to, but was at its end and returned.
     """
+    ours, theirs = socket.socketpair()
+    for end in (ours, theirs):
+        end.setblocking(False)
+
+    def check() -> None:
+        with suppress(BlockingIOError):
+            if {signal.SIGINT, signal.SIGTERM} & set(ours.recv(64)):
+                raise KeyboardInterrupt
+
+    earlier = signal.set_wakeup_fd(theirs.fileno(), warn_on_full_buffer=False)
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        yield
+        yield check
     finally:
         signal.signal(signal.SIGTERM, before)
+        signal.set_wakeup_fd(earlier)
+        ours.close()
+        theirs.close()
 
 
 if __name__ == "__main__":
