@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import jax
@@ -84,6 +85,23 @@ def drifted(
     Returns:
         The stage. Its critic is the checkpoint's: the values are those at collection.
     """
+    move, learners = _mover(learner, plan, number), learners_of(state)
+    for i in range(updates):
+        key = jax.random.fold_in(keys_of(state).learn, i)
+        learners = move(state, learners, play(learners.actor), key)
+    return Stage(
+        learners=replace(learners_of(state), actor=learners.actor),
+        agents=plan.agents[number],
+        active=plan.active[number],
+        rank=plan.rank[number],
+        number=jax.numpy.asarray(number),
+    )
+
+
+def _mover(
+    learner: Learner, plan: Plan, number: int
+) -> Callable[[TrainState, Learners, Trajectory, jax.Array], Learners]:
+    """(checkpoint, learners, their batch, key) → the learners after the stages before one."""
     before = replace(
         plan,
         agents=plan.agents[:number],
@@ -91,7 +109,6 @@ def drifted(
         rank=plan.rank[:number],
         positions=min(plan.positions, number),
     )
-    learners = learners_of(state)
 
     @jax.jit
     def move(
@@ -106,16 +123,7 @@ def drifted(
         moved, *_ = learner.update(learners, state.state_weight, batch, before, key)
         return moved
 
-    for i in range(updates):
-        key = jax.random.fold_in(keys_of(state).learn, i)
-        learners = move(state, learners, play(learners.actor), key)
-    return Stage(
-        learners=replace(learners_of(state), actor=learners.actor),
-        agents=plan.agents[number],
-        active=plan.active[number],
-        rank=plan.rank[number],
-        number=jax.numpy.asarray(number),
-    )
+    return move
 
 
 def learners_of(state: TrainState) -> Learners:

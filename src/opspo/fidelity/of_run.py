@@ -17,6 +17,7 @@ from opspo.fidelity.candidates import Candidate, candidates
 from opspo.fidelity.measurement import Extent, Told, measure_state
 from opspo.run_folder import open_run, package_versions
 from opspo.training.assembly import OwnAlgorithm, make_learner, with_algorithm
+from opspo.training.learner import Learner
 from opspo.types import TrainState
 
 
@@ -64,6 +65,11 @@ def measure_fidelity(
         cases = measure_state(
             learner, state, chosen or candidates(config), extent, seed=seed, told=told
         )
+    return _said(learner, iteration) | {"cases": cases, "versions": package_versions()}
+
+
+def _said(learner: Learner, iteration: int) -> dict[str, Any]:
+    config = learner.config
     return {
         "env": config.env,
         "algo": config.algo,
@@ -75,8 +81,6 @@ def measure_fidelity(
         "batch_steps": config.steps_per_iteration,
         "gamma": config.algorithm.gamma,
         "gae_lambda": config.algorithm.gae_lambda,
-        "cases": cases,
-        "versions": package_versions(),
     }
 
 

@@ -45,6 +45,9 @@ class Reference:
         return {name: mean.value for name, mean in self.targets.items()}
 
 
+Measured = tuple[TrainState, dict[str, tuple[Array, Array]], Array]
+
+
 def tail_of(gamma: float, episode_limit: int | None) -> int:
     """Steps at the end of a chunk whose return would be the critic's by more than `FORGOTTEN`."""
     tail = math.ceil(math.log(FORGOTTEN) / math.log(gamma)) if gamma < 1 else 10**9
@@ -83,6 +86,24 @@ def reference(
         most_steps: environment steps at which to stop in any case.
         told: called after each chunk.
     """
+    names, directions = _measuring(learner, gae, unit)
+    found, state = Reference({name: Mean() for name in names}), afresh(learner, state)
+    while found.steps < most_steps and not _agree(found, enough):
+        trajectory = play(stage.learners.actor)
+        state, measured, states = directions(state, stage, trajectory)
+        for name, (direction, samples) in jax.device_get(measured).items():
+            found.targets[name].add(direction, float(samples))
+        found.moments.add(states)
+        found.steps += trajectory.reward.shape[0] * trajectory.reward.shape[1]
+        told(found)
+    return found
+
+
+def _measuring(
+    learner: Learner, gae: Callable[[float], Learner], unit: Unit
+) -> tuple[list[str], Callable[[TrainState, Stage, Trajectory], Measured]]:
+    """The names of the targets; and (state, stage, chunk) → the state for the next chunk, each
+    target's direction with its number of samples, and the moments of the states."""
     algorithm = learner.config.algorithm
     tail = tail_of(algorithm.gamma, learner.environment.spec.episode_limit)
     lambdas = {
@@ -97,9 +118,7 @@ def reference(
     }
 
     @jax.jit
-    def directions(
-        state: TrainState, stage: Stage, trajectory: Trajectory
-    ) -> tuple[TrainState, dict[str, tuple[Array, Array]], Array]:
+    def directions(state: TrainState, stage: Stage, trajectory: Trajectory) -> Measured:
         state, batch = valued(learner, state, trajectory)
         settled = batch.replace(trajectory=_settled(trajectory, tail))  # type: ignore[attr-defined]
         found = {
@@ -108,16 +127,7 @@ def reference(
         }
         return state, found, moments(trajectory.state, unit)
 
-    found, state = Reference({name: Mean() for name in updates}), afresh(learner, state)
-    while found.steps < most_steps and not _agree(found, enough):
-        trajectory = play(stage.learners.actor)
-        state, measured, states = directions(state, stage, trajectory)
-        for name, (direction, samples) in jax.device_get(measured).items():
-            found.targets[name].add(direction, float(samples))
-        found.moments.add(states)
-        found.steps += trajectory.reward.shape[0] * trajectory.reward.shape[1]
-        told(found)
-    return found
+    return list(updates), directions
 
 
 def _settled(trajectory: Trajectory, tail: int) -> Trajectory:
