@@ -8,16 +8,18 @@ import tomllib
 
 import optuna
 import pytest
+from rich.console import Console
 from small_study import made_up
 from small_tuning import SPACE, TEXT, skilled, tuning_at
 
 from opspo.cli import main
 from opspo.errors import ConfigError, Interrupted, RunError
 from opspo.evaluate import Evaluation
-from opspo.experiments.plan import Places
+from opspo.experiments.local import Processes
+from opspo.experiments.plan import STOPPED, Places
 from opspo.experiments.records import path_of, write_record
 from opspo.experiments.toml_writer import toml
-from opspo.experiments.tuning import tune
+from opspo.experiments.tuning import failed_here, tune
 from opspo.experiments.tuning_file import read_tuning
 from opspo.run_folder import RunFolder, hold
 
@@ -124,6 +126,16 @@ def test_a_job_that_stopped_by_itself_ends_the_tuning_and_its_trial_continues(tm
     with pytest.raises(Interrupted, match="probe/credit mappo: seed 0 was stopped before its end"):
         tune(read_tuning(path), places_in(tmp_path), lambda jobs: [])
     assert tune(read_tuning(path), places_in(tmp_path), skilled) == straight[0]
+
+
+@pytest.mark.parametrize(("status", "is_failure"), [(STOPPED, False), (1, True), (-9, True)])
+def test_a_job_that_somebody_stopped_has_not_failed(tmp_path, monkeypatch, status, is_failure):
+    jobs = []
+    with pytest.raises(Interrupted):
+        tune(read_tuning(tuning_at(tmp_path)), places_in(tmp_path), jobs.extend)
+    monkeypatch.setattr(Processes, "carry", lambda self, job: status)
+    failed = failed_here(jobs, workers=1, console=Console(quiet=True), title="")
+    assert failed == (jobs if is_failure else [])
 
 
 @pytest.mark.parametrize("before", [3, ENOUGH + 2])
@@ -254,7 +266,7 @@ def test_an_algorithm_without_a_score_has_no_settings_and_the_command_says_why(
 ):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(
-        "opspo.experiments.local.run_here",
+        "opspo.experiments.tuning.failed_here",
         lambda jobs, **_: jobs if jobs[0].runs[0].line == "mappo" else skilled(jobs),
     )
     with pytest.raises(SystemExit) as left:

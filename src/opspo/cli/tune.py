@@ -40,10 +40,9 @@ def command(arguments: Sequence[str]) -> None:
         raise ConfigError(f"--workers must be at least 1, but is {parsed.workers}.")
     from rich.console import Console
 
-    from opspo.experiments.local import run_here
     from opspo.experiments.plan import Places
     from opspo.experiments.trials import WHY
-    from opspo.experiments.tuning import tune
+    from opspo.experiments.tuning import failed_here, tune
     from opspo.experiments.tuning_file import read_tuning
 
     tuning, console = read_tuning(parsed.file), Console()
@@ -51,7 +50,7 @@ def command(arguments: Sequence[str]) -> None:
 
     def carry_out(jobs: Sequence[Job]) -> Sequence[Job]:
         title = jobs[0].file.study.name if jobs else ""
-        return run_here(jobs, workers=parsed.workers, console=console, title=title)
+        return failed_here(jobs, workers=parsed.workers, console=console, title=title)
 
     record = tune(tuning, places, carry_out)
     for algo, found in record["algorithms"].items():

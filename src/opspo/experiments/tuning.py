@@ -6,11 +6,16 @@ The record that is committed is JSON. Optuna's own file is only needed to contin
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
+
 from opspo.errors import ConfigError, RunError
-from opspo.experiments.plan import Places
+from opspo.experiments.local import Processes, run_jobs
+from opspo.experiments.plan import STOPPED, Job, Places
 from opspo.experiments.trials import CarryOut, Search, open_search, record_of_search
 from opspo.experiments.tuning_file import Tuning
 from opspo.run_folder import RunFolder, hold, replace_text
@@ -53,6 +58,30 @@ def tune(tuning: Tuning, places: Places, carry_out: CarryOut) -> dict[str, Any]:
         }
         replace_text(out, json.dumps(record, indent=1) + "\n")
     return record
+
+
+@dataclass
+class _Noting(Processes):
+    """Processes of jobs, with the exit status of each."""
+
+    statuses: dict[str, int] = field(default_factory=dict)
+    """By the job's name"""
+
+    def carry(self, job: Job) -> int:
+        """Carry out a job; return its exit status."""
+        status = self.statuses[job.name] = super().carry(job)
+        return status
+
+
+def failed_here(jobs: Sequence[Job], *, workers: int, console: Console, title: str) -> list[Job]:
+    """Carry out jobs on this machine; see `run_jobs`.
+
+    Returns:
+        The jobs that failed, without those that somebody else stopped: they can continue.
+    """
+    place = _Noting(workers)
+    left = run_jobs(jobs, place, workers=workers, console=console, title=title)
+    return [job for job in left if place.statuses.get(job.name) != STOPPED]
 
 
 def _made(folder: Path) -> Path:
