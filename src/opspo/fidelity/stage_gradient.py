@@ -110,6 +110,10 @@ def first_epoch(
     """The change [P] of the actors' parameters in the stage's first epoch, optimiser included."""
     sequences, starts = update.sequences(batch, correction, stage.agents, stage.active)
     group = select(update.networks, stage.learners, stage.agents)
+    if update.minibatches == 1:
+        # outside of a loop, the compiler shares the gradient with `first_gradient`
+        after, _ = update.gradient_step.actor_step(group, sequences, starts, jnp.ones(()))
+        return ravel_pytree(after.actor)[0] - ravel_pytree(group.actor)[0]
 
     def step(
         group: Learners, sequences: Sequences, starts: Starts, rate: Array
