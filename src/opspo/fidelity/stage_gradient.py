@@ -84,11 +84,17 @@ def correct(
 def first_gradient(
     update: Update, stage: Stage, batch: Batch, correction: Correction
 ) -> tuple[Array, Array]:
-    """The gradient of the surrogate at the stage's beginning, without the entropy bonus.
+    """The gradient of the surrogate at the stage's beginning, without clipping and entropy bonus.
+
+    The range is left out since it says how far to go, not where to. With separate parameters it
+    makes no difference, as the agent has not moved. With shared ones it has: the gradient of what
+    the range leaves points back, whatever the estimator.
 
     Returns:
         The direction of ascent [P], and the number of samples behind it [].
     """
+    nothing = jnp.zeros_like(correction.low)
+    correction = correction.replace(low=nothing, high=nothing + jnp.inf)  # type: ignore[attr-defined]
     sequences, starts = update.sequences(batch, correction, stage.agents, stage.active)
     group = select(update.networks, stage.learners, stage.agents)
     loss = partial(
