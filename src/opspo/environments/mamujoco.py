@@ -190,8 +190,10 @@ class MAMuJoCo:
 
         if self.robot.engine_id == "Ant-v4":
             options["use_contact_force"] = True
-        # by default it starts a thread per environment, more than there are cores
-        threads = min(num_envs, len(os.sched_getaffinity(0)))
+        # by default it starts a thread per environment, more than there are cores; where JAX is
+        # kept to fewer, as on a node that several runs share, so are the robots
+        bound = int(os.environ.get("PJRT_NPROC") or num_envs)
+        threads = min(num_envs, len(os.sched_getaffinity(0)), bound)
         # given one number, it would count up from it, and so share seeds with the next numbers
         seeds = spread(seed, num_envs)
         return envpool.make_gymnasium(
