@@ -111,7 +111,15 @@ def test_an_algorithm_is_a_short_declaration_with_every_choice_written_out(name)
     assert len(path.read_text().splitlines()) <= 40
     declaration = ALGORITHMS[name]
     written = set(vars(declaration)["__annotations__"])
-    choices = {"advantage", "value_target", "state_weight", "clip_range", "action_ratio", "critic"}
+    choices = {
+        "advantage",
+        "baseline",
+        "value_target",
+        "state_weight",
+        "clip_range",
+        "action_ratio",
+        "critic",
+    }
     if issubclass(declaration, SequentialConfig):
         choices |= {"order", "block_epochs", "cumulative_blocks", "weight_agents", "values"}
     config = declaration()

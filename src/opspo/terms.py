@@ -49,6 +49,11 @@ def call(term: Term, offered: Mapping[str, Any]) -> Any:
     return term(**{name: offered[name] for name in _parameters(term) if name in offered})
 
 
+def wants(term: Term, name: str) -> bool:
+    """Whether a term asks for something by this name."""
+    return name in _parameters(term)
+
+
 def check(setting: str, term: Term, offered: Iterable[str]) -> None:
     """Raise unless a term asks only for what it can be given.
 

@@ -82,6 +82,8 @@ class Batch:
     """[C, M, h] the critic's recurrent state at the start of each chunk"""
     learning_rate_scale: Array
     """[] factor on both step sizes"""
+    features: Array | None = None
+    """[T, E, M, p] the critic's last hidden layer at collection, where a term asks for it"""
 
 
 @struct.dataclass
@@ -113,6 +115,8 @@ class StageData:
     """[T, E, K] bool, whether the agent under update is alive"""
     stage: Array
     """[] int, the number of the update's stage, from 0"""
+    features: Array | None = None
+    """[T, E, M, p] the critic's last hidden layer at collection, where a term asks for it"""
 
 
 @struct.dataclass

@@ -26,6 +26,7 @@ class A2POConfig(SequentialConfig):
     cumulative_blocks: bool = True
     critic: Literal["central", "local"] = "central"
     advantage: names.AdvantageName = "trace"
+    baseline: names.BaselineName = "none"
     trace_decay: names.TraceDecayName = "factor"
     trace_clip: float = 1.0
     value_target: names.ValueTargetName = "advantage"

@@ -16,6 +16,7 @@ from opspo.algorithms.names import (
     TERMS,
     ActionRatioName,
     AdvantageName,
+    BaselineName,
     ClipRangeName,
     StateWeightName,
     TraceDecayName,
@@ -70,6 +71,12 @@ class AlgorithmConfig:
 
     advantage: AdvantageName = "gae"
     """Advantage estimator: `gae`, or AEC as `td`, `vtrace_next` or `trace` (erratum E3)."""
+    baseline: BaselineName = "none"
+    """What is taken off the actors' advantage beside V: `none`; the `mean`, weighted by the others'
+    ratio; or a function of the state, `linear` in the critic's last hidden layer, fitted to the
+    batch, or to the other half of its environments (`linear_crossfit`)."""
+    baseline_ridge: float = 1e-3
+    """Ridge of the linear baselines, in units of the features' mean square."""
     value_target: ValueTargetName = "advantage"
     """Critic target: V plus the `advantage`, Eq. 14 as `printed`, or the plain `gae` return."""
     trace_clip: float = 1.0
@@ -119,6 +126,12 @@ class AlgorithmConfig:
             value = getattr(self, name)
             require(value >= least, f"algorithm.{name}", f"at least {least}", value)
         self._check_clip()
+        require(
+            0 < self.baseline_ridge < math.inf,
+            "algorithm.baseline_ridge",
+            "positive and finite",
+            self.baseline_ridge,
+        )
         require(
             0 < self.trace_clip < math.inf,
             "algorithm.trace_clip",

@@ -24,6 +24,7 @@ class CoPPOConfig(AlgorithmConfig):
 
     critic: Literal["central", "local"] = "central"
     advantage: names.AdvantageName = "gae"
+    baseline: names.BaselineName = "none"
     value_target: names.ValueTargetName = "advantage"
     state_weight: names.StateWeightName = "none"
     clip_range: names.ClipRangeName = "double"

@@ -25,6 +25,7 @@ class HAPPOConfig(SequentialConfig):
     cumulative_blocks: bool = True
     critic: Literal["central", "local"] = "central"
     advantage: names.AdvantageName = "gae"
+    baseline: names.BaselineName = "none"
     value_target: names.ValueTargetName = "advantage"
     state_weight: names.StateWeightName = "none"
     clip_range: names.ClipRangeName = "ratio"

@@ -20,6 +20,7 @@ class IPPOConfig(AlgorithmConfig):
 
     critic: Literal["central", "local"] = "local"
     advantage: names.AdvantageName = "gae"
+    baseline: names.BaselineName = "none"
     value_target: names.ValueTargetName = "advantage"
     state_weight: names.StateWeightName = "none"
     clip_range: names.ClipRangeName = "ppo"

@@ -20,6 +20,7 @@ class MAPPOConfig(AlgorithmConfig):
 
     critic: Literal["central", "local"] = "central"
     advantage: names.AdvantageName = "gae"
+    baseline: names.BaselineName = "none"
     value_target: names.ValueTargetName = "advantage"
     state_weight: names.StateWeightName = "none"
     clip_range: names.ClipRangeName = "ppo"

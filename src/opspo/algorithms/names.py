@@ -23,6 +23,7 @@ OrderName = Literal[
     "reverse_semi_greedy",
 ]
 AdvantageName = Literal["gae", "td", "vtrace_next", "trace"]
+BaselineName = Literal["none", "mean", "linear", "linear_crossfit"]
 ValueTargetName = Literal["advantage", "printed", "gae"]
 TraceDecayName = Literal["factor", "bound", "twice", "running"]
 TraceScopeName = Literal["others", "preceding", "all"]
@@ -38,6 +39,7 @@ ClipRangeName = Literal[
 TERMS: dict[str, Any] = {
     "order": OrderName,
     "advantage": AdvantageName,
+    "baseline": BaselineName,
     "value_target": ValueTargetName,
     "trace_decay": TraceDecayName,
     "trace_agents": TraceScopeName,

@@ -7,6 +7,7 @@ Where a setting names the function, its module is what is public: `advantages.tr
 from opspo.estimators import (
     action_ratios,
     advantages,
+    baselines,
     ratio_scopes,
     trace_decays,
     value_targets,
@@ -45,6 +46,7 @@ __all__ = [
     "action_ratios",
     "advantages",
     "arrival_masses",
+    "baselines",
     "discounted_sum",
     "draw_frequencies",
     "effective_sample_size",

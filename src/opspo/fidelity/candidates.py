@@ -28,7 +28,8 @@ def candidates(config: TrainConfig) -> dict[str, Candidate]:
     """The default candidates for a run, with its numbers (γ, λ, ε).
 
     `AEC` is the trace of clipped ratios, `w` the weight of the others' ratio, `SDC` the state
-    weight ω, and `CRC` the corrected range. OPSPO has all three.
+    weight ω, and `CRC` the corrected range. OPSPO has all three. `baseline` is a linear one, fitted
+    to the other half of the environments.
     """
     numbers = {
         item.name: getattr(config.algorithm, item.name)
@@ -44,17 +45,21 @@ def candidates(config: TrainConfig) -> dict[str, Candidate]:
         clip_range="ppo",
     )
     traced = replace(plain, advantage="trace")
+    whole = replace(traced, clip_range="corrected", state_weight="stepwise")
     found = {
         BASELINE: plain,
         **{f"GAE, λ = {each}": replace(plain, gae_lambda=each) for each in LAMBDAS},
+        "GAE, baseline": replace(plain, baseline="linear_crossfit"),
         "GAE, w = r": replace(plain, clip_range="ratio"),
         "GAE, w = clip(r)": replace(plain, clip_range="double_by_position"),
         "AEC": traced,
+        "AEC, baseline": replace(traced, baseline="linear_crossfit"),
         "AEC, SDC": replace(traced, state_weight="stepwise"),
         "AEC, SDC linear": replace(traced, state_weight="linear"),
         "AEC, w = clip(r)": replace(traced, clip_range="double_by_position"),
         "AEC, CRC": replace(traced, clip_range="corrected"),
-        "OPSPO": replace(traced, clip_range="corrected", state_weight="stepwise"),
+        "OPSPO": whole,
+        "OPSPO, baseline": replace(whole, baseline="linear_crossfit"),
     }
     return {
         **{name: Candidate(declaration) for name, declaration in found.items()},

@@ -99,6 +99,8 @@ COMMON: dict[str, Any] = {
     "normalise_advantage": True,
     "action_ratio": "product",
     "advantage": "gae",
+    "baseline": "none",
+    "baseline_ridge": 1e-3,
     "value_target": "advantage",
     "trace_clip": 1.0,
     "trace_decay": "factor",

@@ -46,6 +46,27 @@ def in_reward_unit(
     return raw * deviation + mean, following
 
 
+def features_along(
+    critic: Critic, params: Params, starts: Array, trajectory: Trajectory, *, chunk_length: int
+) -> Array:
+    """The critic's last hidden layer along the batch: [T, E, M, p].
+
+    Args:
+        critic: the network.
+        params: its parameters.
+        starts: [C, M, h] its recurrent state at the start of each chunk.
+        trajectory: the data.
+        chunk_length: steps of a chunk.
+    """
+    features = critic.features(
+        params,
+        to_chunks(trajectory.state, chunk_length),
+        starts,
+        to_chunks(trajectory.first, chunk_length),
+    )
+    return from_chunks(features, trajectory.reward.shape[1])
+
+
 def values_along(
     critic: Critic, params: Params, memory: Array, trajectory: Trajectory
 ) -> tuple[Array, Array, Array, Array]:

@@ -19,7 +19,7 @@ from opspo.estimators.linear_weight import (
     solve_equation,
 )
 from opspo.policies.team import Critic
-from opspo.rollout.chunks import from_chunks, to_chunks
+from opspo.rollout.values import features_along
 from opspo.state_weights.transitions import successor, transitions
 from opspo.types import Array, Batch, Params, StageData
 
@@ -39,14 +39,13 @@ class CriticFeatures:
     def __call__(self, kept: Any, batch: Batch, critic: Params) -> Array:
         """The features of the batch's states: [T, E, p]."""
         del kept
-        trajectory = batch.trajectory
-        features = self.critic.features(
+        return features_along(
+            self.critic,
             critic,
-            to_chunks(trajectory.state, self.chunk_length),
             batch.critic_memory,
-            to_chunks(trajectory.first, self.chunk_length),
-        )
-        return from_chunks(features, trajectory.reward.shape[1])[:, :, 0]
+            batch.trajectory,
+            chunk_length=self.chunk_length,
+        )[:, :, 0]
 
 
 @dataclass(frozen=True)

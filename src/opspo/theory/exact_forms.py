@@ -61,6 +61,7 @@ def exact_update(config: AlgorithmConfig) -> Update:
 EXACT: dict[str, tuple[object, ...]] = {
     "critic": ("central",),  # these games have no observations for a local one
     "advantage": tuple(EXPECTED),
+    "baseline": ("none",),
     "trace_decay": ("factor",),
     "trace_clip": (1.0,),
     "values": ("collected",),

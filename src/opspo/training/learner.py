@@ -20,7 +20,7 @@ from opspo.estimators.normalise import (
 from opspo.policies.team import Critic, Team
 from opspo.rollout import host, scan
 from opspo.rollout.chunks import chunk_starts
-from opspo.rollout.values import in_reward_unit, values_along
+from opspo.rollout.values import features_along, in_reward_unit, values_along
 from opspo.types import Array, Batch, Params, RolloutState, TrainState, Trajectory, ValueStatistics
 from opspo.update.algorithm import Algorithm
 from opspo.update.diagnostics import episode_metrics, find_faults
@@ -198,10 +198,21 @@ class Learner:
             critic_memory=chunk_starts(memories, self.config.chunk_length),
             learning_rate_scale=self._rate(state),
         )
+        if self.algorithm.needs_features:
+            batch = batch.replace(features=self._features(state, batch))  # type: ignore[attr-defined]
         if config.normalise and config.statistics == "iteration":
             returns = self._gae(batch) + value
             statistics = update_statistics(statistics, returns, decay=config.decay)
         return batch, statistics, memory
+
+    def _features(self, state: TrainState, batch: Batch) -> Array:
+        return features_along(
+            self.critic,
+            state.critic,
+            batch.critic_memory,
+            batch.trajectory,
+            chunk_length=self.config.chunk_length,
+        )
 
     def _observe(
         self, actor: Params, critic: Params, trajectory: Trajectory

@@ -13,7 +13,7 @@ from opspo.algorithms.names import TERMS
 from opspo.errors import ConfigError
 from opspo.estimators import trace_decays
 from opspo.state_weights.protocol import StateWeight
-from opspo.terms import Term, call, called, check, check_positional
+from opspo.terms import Term, call, called, check, check_positional, wants
 from opspo.types import Array, Correction, StageData
 from opspo.update.schedule import Schedule
 
@@ -31,6 +31,7 @@ ActionRatio = Callable[[Array, Array, Array | None], Array]
 _TRACE = ("reward", "value", "next_value", "done", "first", "alive", "log_ratio", "stage")
 OFFERED: dict[str, tuple[str, ...]] = {
     "advantage": (*_TRACE, "trace_decay"),
+    "baseline": ("advantage", "features", "log_ratio", "alive"),
     "value_target": (*_TRACE, "trace_decay", "advantage"),
     "trace_decay": ("log_ratio", "stage"),
     "trace_agents": ("log_ratios", "agents", "rank"),
@@ -53,6 +54,8 @@ class Algorithm:
     """Who is updated when"""
     advantage: Term
     """A [T, E, K] or [T, E, M], as in `estimators.advantages`"""
+    baseline: Term
+    """b [T, E, K], taken off the actors' A alone, as in `estimators.baselines`"""
     value_target: Term
     """The critic's target, as in `estimators.value_targets`"""
     trace_decay: Term
@@ -149,6 +152,7 @@ class Algorithm:
         offered["trace_decay"] = self._decay(offered)
         advantage = in_shape("advantage", self.advantage, call(self.advantage, offered), shape)
         target = call(self.value_target, {**offered, "advantage": advantage})
+        advantage = advantage - self._baseline(data, advantage)
         weight, low, high = self.range_at(data.log_ratio, data.position, data.nearness)
         omega = in_shape("state_weight", self.state_weight, omega, shape)
         bounded = jnp.clip(omega, self.state_weight_min, self.state_weight_max)
@@ -160,6 +164,22 @@ class Algorithm:
             high=high,
             state_weight=omega,
         )
+
+    def _baseline(self, data: StageData, advantage: Array) -> Array:
+        offered = {
+            **self.numbers,
+            "advantage": advantage,
+            "features": data.features,
+            "log_ratio": data.density_log_ratio,
+            "alive": data.alive,
+        }
+        found = call(self.baseline, offered)
+        return in_shape("baseline", self.baseline, found, advantage.shape)
+
+    @property
+    def needs_features(self) -> bool:
+        """Whether a term asks for the critic's features."""
+        return wants(self.baseline, "features")
 
     def range_at(self, log_ratio: Array, position: Array, nearness: Array) -> Range:
         """w, low and high [..., K] at the others' log-ratio [..., K].

@@ -11,6 +11,7 @@ from opspo.errors import ConfigError
 from opspo.estimators import (
     action_ratios,
     advantages,
+    baselines,
     ratio_scopes,
     trace_decays,
     value_targets,
@@ -25,6 +26,7 @@ from opspo.update.schedule import Schedule, in_blocks, sequential, simultaneous
 MODULES = {
     "order": orders,
     "advantage": advantages,
+    "baseline": baselines,
     "value_target": value_targets,
     "trace_decay": trace_decays,
     "trace_agents": ratio_scopes,

@@ -33,6 +33,7 @@ def view(
         algorithm: decides whose ratios count.
     """
     trajectory, members = batch.trajectory, networks.critic.members(agents)
+    features = batch.features
 
     def counted(scope: str, log_ratios: Array) -> Array:
         return algorithm.counted(scope, log_ratios, agents, rank)
@@ -50,4 +51,5 @@ def view(
         nearness=nearness(round_began)[agents],
         alive=trajectory.alive[..., agents],
         stage=stage,
+        features=None if features is None else features[:, :, members],
     )
