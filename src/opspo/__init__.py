@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from opspo.errors import ConfigError, EngineError, Interrupted, RunError, TrainingError
     from opspo.evaluate import Evaluation
     from opspo.fidelity.candidates import Candidate
-    from opspo.fidelity.measurement import Extent
+    from opspo.fidelity.extent import Extent
     from opspo.fidelity.of_run import measure_fidelity
     from opspo.policies.networks import Networks
     from opspo.policy import Policy, load_policy
@@ -74,7 +74,7 @@ _PUBLIC = {
     "Environment": "opspo.environments.base",
     "EnvironmentSpec": "opspo.environments.base",
     "Evaluation": "opspo.evaluate",
-    "Extent": "opspo.fidelity.measurement",
+    "Extent": "opspo.fidelity.extent",
     "EvaluationConfig": "opspo.config",
     "HAPPOConfig": "opspo.algorithms",
     "HostBatch": "opspo.environments.base",

@@ -13,7 +13,8 @@ from opspo.errors import ConfigError
 from opspo.fidelity.candidates import BASELINE, Candidate, candidates
 from opspo.fidelity.directions import Mean, cosine
 from opspo.fidelity.drift import check_step_size, drifted, planned, stages_of
-from opspo.fidelity.measurement import ON_POLICY, Extent, measure_state
+from opspo.fidelity.extent import Extent
+from opspo.fidelity.measurement import ON_POLICY, measure_state
 from opspo.fidelity.playing import playing
 from opspo.fidelity.reference import RETURNS, afresh, learner_of, reference, valued
 from opspo.fidelity.stage_gradient import correct, first_gradient, moved_at, shuffled

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import tyro
 
 from opspo.config import parse_checkpoint
 from opspo.errors import ConfigError, unknown_name
+from opspo.fidelity.extent import Extent
 
 
 @dataclass(frozen=True)
@@ -26,18 +27,7 @@ class _Fidelity:
     """Folder of the run."""
     checkpoint: str = "latest"
     """Which checkpoint: `latest`, or an iteration."""
-    updates: tuple[int, ...] = (1,)
-    """Updates by which the agents before a stage move: more make the data more off-policy."""
-    stages: tuple[int, ...] = ()
-    """Numbers of the stages, from 0; by default the second, the middle and the last."""
-    batches: int = 80
-    """Batches of the run's size."""
-    own_batches: int = 20
-    """Batches from the moved policies themselves, for the control."""
-    agreement: float = 0.9
-    """Cosine of two halves of the reference at which it is good enough."""
-    most_steps: int = 400_000
-    """Environment steps of a reference at most."""
+    extent: tyro.conf.OmitArgPrefixes[Extent] = field(default_factory=Extent)
     only: tuple[str, ...] = ()
     """Only these candidates, such as `AEC` and `OPSPO`, beside GAE."""
     seed: int = 0
@@ -65,7 +55,6 @@ def command(arguments: Sequence[str]) -> None:
     from opspo.fidelity.candidates import BASELINE, candidates
     from opspo.fidelity.fidelity_figure import draw_fidelity
     from opspo.fidelity.fidelity_table import print_fidelity
-    from opspo.fidelity.measurement import Extent
     from opspo.fidelity.of_run import measure_fidelity
     from opspo.run_folder import open_run, replace_text
 
@@ -82,14 +71,7 @@ def command(arguments: Sequence[str]) -> None:
             parsed.run_dir,
             checkpoint=checkpoint,
             chosen=chosen,
-            extent=Extent(
-                updates=parsed.updates,
-                stages=parsed.stages,
-                batches=parsed.batches,
-                own_batches=parsed.own_batches,
-                agreement=parsed.agreement,
-                most_steps=parsed.most_steps,
-            ),
+            extent=parsed.extent,
             seed=parsed.seed,
             told=lambda what, share: progress.update(task, description=what, completed=share),
         )

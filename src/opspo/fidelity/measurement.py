@@ -13,6 +13,7 @@ from opspo.errors import ConfigError
 from opspo.estimators.ratios import effective_sample_size
 from opspo.fidelity.candidates import BASELINE, Candidate
 from opspo.fidelity.drift import check_step_size, drifted, planned, stages_of
+from opspo.fidelity.extent import Extent
 from opspo.fidelity.playing import playing
 from opspo.fidelity.reference import (
     Reference,
@@ -42,34 +43,10 @@ Told = Callable[[str, float], None]
 """(what is being done, the share that is done)"""
 
 
-@dataclass(frozen=True)
-class Extent:
-    """How much is measured."""
-
-    updates: tuple[int, ...] = (1,)
-    """Updates by which the agents before a stage move: the dial of the drift"""
-    stages: tuple[int, ...] = ()
-    """Numbers of the stages, from 0; none: the second, the middle and the last"""
-    batches: int = 80
-    """Batches of the size of the run's, from the old policies"""
-    own_batches: int = 20
-    """Batches from the moved policies themselves, for the control"""
-    agreement: float = 0.9
-    """Cosine of the reference's halves at which it is good enough"""
-    most_steps: int = 400_000
-    """Environment steps of a reference at most"""
-
-    def __post_init__(self) -> None:
-        for name in ("batches", "own_batches"):
-            if getattr(self, name) < 4:
-                raise ConfigError(f"{name} must be at least 4, but is {getattr(self, name)}.")
-        if not self.updates or min(self.updates) < 1:
-            raise ConfigError(f"updates must be at least 1, but are {self.updates}.")
-        if self.stages and min(self.stages) < 1:
-            raise ConfigError(
-                f"stages must be at least 1, but are {self.stages}: before stage 0 nobody has "
-                "moved, so that all data are on-policy."
-            )
+Directions = dict[str, tuple[Array, Array, Array]]
+"""Candidate → its first gradient, change in the first epoch and moments of the states"""
+Found = tuple[TrainState, Directions, tuple[Array, Array]]
+"""The state for the stream's next batch, the directions, and the drift"""
 
 
 @dataclass
@@ -82,6 +59,12 @@ class Case:
     tallies: dict[str, Tally]
     drift: list[tuple[float, float]] = field(default_factory=list)
     """Of each batch: mean |log r| of the joint ratio of the others, effective sample share"""
+
+    def count(self, found: Directions) -> None:
+        """Count the directions of a batch."""
+        targets = self.reference.values
+        for name, (first, epoch, states) in jax.device_get(found).items():
+            self.tallies[name].add(first, epoch, states, targets)
 
     def summary(self) -> dict[str, Any]:
         """As plain data."""
@@ -97,6 +80,24 @@ class Case:
                 name: tally.summary(self.reference) for name, tally in self.tallies.items()
             },
         }
+
+
+@dataclass(frozen=True)
+class _Setting:
+    """What all parts of a measurement share."""
+
+    learner: Learner
+    state: TrainState
+    chosen: Mapping[str, Candidate]
+    extent: Extent
+    unit: Unit
+    seed: int
+    told: Told
+
+    @property
+    def num_steps(self) -> int:
+        """Steps of a batch, of each environment."""
+        return self.learner.config.rollout.num_steps
 
 
 def measure_state(
@@ -129,8 +130,7 @@ def measure_state(
         raise ConfigError(f"candidates must have the baseline '{BASELINE}', but has not.")
     numbers = _numbers(learner, extent.stages)
     check_step_size(learner, state)
-    size = learner.config.rollout.num_steps
-    with playing(learner, num_steps=size, seed=seed) as play:
+    with playing(learner, num_steps=learner.config.rollout.num_steps, seed=seed) as play:
         plan = planned(learner, state, play)
         unit = jax.jit(lambda t: unit_of(t.state))(play(state.actor))
         stages = [
@@ -138,13 +138,18 @@ def measure_state(
             for updates in extent.updates
             for number in numbers
         ]
-    cases = []
-    for i, (updates, stage) in enumerate(stages):
-        found = _reference(learner, state, stage, chosen, extent, unit, seed + 1 + i, told)
-        tallies = {name: Tally() for name in (*chosen, ON_POLICY)}
-        cases.append(Case(updates, stage, found, tallies))
-    _compare(learner, state, chosen, extent, cases, unit, seed, told)
-    _compare_own(learner, state, chosen, extent, cases, unit, seed, told)
+    setting = _Setting(learner, state, chosen, extent, unit, seed, told)
+    cases = [
+        Case(
+            updates,
+            stage,
+            _reference(setting, stage, seed + 1 + i),
+            {name: Tally() for name in (*chosen, ON_POLICY)},
+        )
+        for i, (updates, stage) in enumerate(stages)
+    ]
+    _compare(setting, cases)
+    _compare_own(setting, cases)
     return [case.summary() for case in cases]
 
 
@@ -155,98 +160,66 @@ def _numbers(learner: Learner, asked: Sequence[int]) -> list[int]:
     return list(asked) or known
 
 
-def _reference(
-    learner: Learner,
-    state: TrainState,
-    stage: Stage,
-    chosen: Mapping[str, Candidate],
-    extent: Extent,
-    unit: Unit,
-    seed: int,
-    told: Told,
-) -> Reference:
-    plain = chosen[BASELINE].declaration
+def _reference(setting: _Setting, stage: Stage, seed: int) -> Reference:
+    learner, extent = setting.learner, setting.extent
+    plain = setting.chosen[BASELINE].declaration
 
     def gae(gae_lambda: float) -> Learner:
         return learner_of(learner, Candidate(replace(plain, gae_lambda=gae_lambda)))
 
     def tell(found: Reference) -> None:
-        told(f"reference of stage {int(stage.number)}", found.steps / extent.most_steps)
+        setting.told(f"reference of stage {int(stage.number)}", found.steps / extent.most_steps)
 
     with playing(learner, num_steps=chunk_steps(learner), seed=seed) as play:
         return reference(
             learner,
-            state,
+            setting.state,
             stage,
             play,
             gae,
-            unit=unit,
+            unit=setting.unit,
             enough=extent.agreement,
             most_steps=extent.most_steps,
             told=tell,
         )
 
 
-def _compare(
-    learner: Learner,
-    state: TrainState,
-    chosen: Mapping[str, Candidate],
-    extent: Extent,
-    cases: Sequence[Case],
-    unit: Unit,
-    seed: int,
-    told: Told,
-) -> None:
+def _compare(setting: _Setting, cases: Sequence[Case]) -> None:
     """The candidates on batches of the old policies."""
-    directions, now = _directions(learner, chosen, unit), afresh(learner, state)
-    with playing(learner, num_steps=learner.config.rollout.num_steps, seed=seed + 1000) as play:
-        for number in range(extent.batches):
+    state, batches = setting.state, setting.extent.batches
+    directions = _directions(setting, setting.chosen)
+    now, seed = afresh(setting.learner, state), setting.seed + 1000
+    with playing(setting.learner, num_steps=setting.num_steps, seed=seed) as play:
+        for number in range(batches):
             trajectory = play(state.actor)
             key = jax.random.fold_in(state.key, number)
             for case in cases:
                 after, found, drift = directions(now, trajectory, case.stage, state.actor, key)
                 case.drift.append((float(drift[0]), float(drift[1])))
-                targets = case.reference.values
-                for name, (first, epoch, states) in jax.device_get(found).items():
-                    case.tallies[name].add(first, epoch, states, targets)
+                case.count(found)
             now = after
-            told("batches", (number + 1) / extent.batches)
+            setting.told("batches", (number + 1) / batches)
 
 
-def _compare_own(
-    learner: Learner,
-    state: TrainState,
-    chosen: Mapping[str, Candidate],
-    extent: Extent,
-    cases: Sequence[Case],
-    unit: Unit,
-    seed: int,
-    told: Told,
-) -> None:
+def _compare_own(setting: _Setting, cases: Sequence[Case]) -> None:
     """The baseline on batches of the moved policies: what no correction can surpass."""
-    directions = _directions(learner, {ON_POLICY: chosen[BASELINE]}, unit)
+    directions = _directions(setting, {ON_POLICY: setting.chosen[BASELINE]})
     for i, case in enumerate(cases):
-        size, now = learner.config.rollout.num_steps, afresh(learner, state)
-        with playing(learner, num_steps=size, seed=seed + 2000 + i) as play:
-            for number in range(extent.own_batches):
+        now, seed = afresh(setting.learner, setting.state), setting.seed + 2000 + i
+        with playing(setting.learner, num_steps=setting.num_steps, seed=seed) as play:
+            for number in range(setting.extent.own_batches):
                 actor = case.stage.learners.actor
-                key = jax.random.fold_in(state.key, number)
+                key = jax.random.fold_in(setting.state.key, number)
                 now, found, _ = directions(now, play(actor), case.stage, actor, key)
-                first, epoch, states = jax.device_get(found)[ON_POLICY]
-                targets = case.reference.values
-                case.tallies[ON_POLICY].add(first, epoch, states, targets)
-        told("batches of the moved policies", (i + 1) / len(cases))
-
-
-Found = tuple[TrainState, dict[str, tuple[Array, Array, Array]], tuple[Array, Array]]
-"""The state for the stream's next batch; each candidate's first gradient, change in the first epoch
-and moments of the states; and the drift"""
+                case.count(found)
+        setting.told("batches of the moved policies", (i + 1) / len(cases))
 
 
 def _directions(
-    learner: Learner, chosen: Mapping[str, Candidate], unit: Unit
+    setting: _Setting, chosen: Mapping[str, Candidate]
 ) -> Callable[[TrainState, Trajectory, Stage, Any, Array], Found]:
     """(state, batch, stage, actors that collected it, key) → what is found."""
+    learner, unit = setting.learner, setting.unit
     updates = {name: learner_of(learner, each).update for name, each in chosen.items()}
 
     @jax.jit

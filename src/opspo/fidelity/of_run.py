@@ -14,7 +14,8 @@ from opspo.environments.base import Environment
 from opspo.environments.entry import in_its_words
 from opspo.errors import RunError
 from opspo.fidelity.candidates import Candidate, candidates
-from opspo.fidelity.measurement import Extent, Told, measure_state
+from opspo.fidelity.extent import Extent
+from opspo.fidelity.measurement import Told, measure_state
 from opspo.run_folder import open_run, package_versions
 from opspo.training.assembly import OwnAlgorithm, make_learner, with_algorithm
 from opspo.training.learner import Learner
