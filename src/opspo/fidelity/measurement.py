@@ -128,16 +128,7 @@ def measure_state(
     """
     if BASELINE not in chosen:
         raise ConfigError(f"candidates must have the baseline '{BASELINE}', but has not.")
-    numbers = _numbers(learner, extent.stages)
-    check_step_size(learner, state)
-    with playing(learner, num_steps=learner.config.rollout.num_steps, seed=seed) as play:
-        plan = planned(learner, state, play)
-        unit = jax.jit(lambda t: unit_of(t.state))(play(state.actor))
-        stages = [
-            (updates, drifted(learner, state, plan, play, number=number, updates=updates))
-            for updates in extent.updates
-            for number in numbers
-        ]
+    stages, unit = _stages(learner, state, extent, seed)
     setting = _Setting(learner, state, chosen, extent, unit, seed, told)
     cases = [
         Case(
@@ -151,6 +142,23 @@ def measure_state(
     _compare(setting, cases)
     _compare_own(setting, cases)
     return [case.summary() for case in cases]
+
+
+def _stages(
+    learner: Learner, state: TrainState, extent: Extent, seed: int
+) -> tuple[list[tuple[int, Stage]], Unit]:
+    """(updates, stage) for each case, and the unit of the states' features."""
+    numbers = _numbers(learner, extent.stages)
+    check_step_size(learner, state)
+    with playing(learner, num_steps=learner.config.rollout.num_steps, seed=seed) as play:
+        plan = planned(learner, state, play)
+        unit = jax.jit(lambda t: unit_of(t.state))(play(state.actor))
+        stages = [
+            (updates, drifted(learner, state, plan, play, number=number, updates=updates))
+            for updates in extent.updates
+            for number in numbers
+        ]
+    return stages, unit
 
 
 def _numbers(learner: Learner, asked: Sequence[int]) -> list[int]:

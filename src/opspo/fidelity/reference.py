@@ -156,8 +156,12 @@ def afresh(learner: Learner, state: TrainState) -> TrainState:
 
 
 def valued(learner: Learner, state: TrainState, trajectory: Trajectory) -> tuple[TrainState, Batch]:
-    """A stream's next steps with the checkpoint's values; the state has the critic's memory."""
+    """A stream's next steps with the checkpoint's values; the state has the critic's memory.
+
+    The batch has the critic's features, also where the run's own algorithm does not ask for them.
+    """
     batch, _, memory = learner.valued(state, trajectory)
+    batch = batch.replace(features=learner.features(state, batch))  # type: ignore[attr-defined]
     return state.replace(critic_memory=memory), batch  # type: ignore[attr-defined]
 
 

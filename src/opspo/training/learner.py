@@ -199,13 +199,14 @@ class Learner:
             learning_rate_scale=self._rate(state),
         )
         if self.algorithm.needs_features:
-            batch = batch.replace(features=self._features(state, batch))  # type: ignore[attr-defined]
+            batch = batch.replace(features=self.features(state, batch))  # type: ignore[attr-defined]
         if config.normalise and config.statistics == "iteration":
             returns = self._gae(batch) + value
             statistics = update_statistics(statistics, returns, decay=config.decay)
         return batch, statistics, memory
 
-    def _features(self, state: TrainState, batch: Batch) -> Array:
+    def features(self, state: TrainState, batch: Batch) -> Array:
+        """The critic's last hidden layer along a batch [T, E, M, p]."""
         return features_along(
             self.critic,
             state.critic,
