@@ -41,7 +41,7 @@ def begun(config: TrainConfig) -> Begun:
     """
     learner, _ = learner_of(config)
     state, _ = run(alike(config), 1)
-    look = jax.jit(lambda state: learner._evaluate(state, collect(learner, state)))
+    look = jax.jit(lambda state: learner.valued(state, collect(learner, state)))
     batch, statistics, _ = look(state)
     learners = Learners(
         state.actor, state.actor_optimiser, state.critic, state.critic_optimiser, statistics

@@ -236,3 +236,23 @@ def test_nor_does_that_of_one_seed_among_others(tmp_path, monkeypatch):
         assert f"opspo resume --run-dir {folder}" in said
         assert Checkpoints(folder / "checkpoints").iterations() == [2]
     assert len(read_lines(folders[0] / "evaluations.jsonl")) == 1
+
+
+@pytest.mark.slow
+def test_an_evaluation_at_the_end_plays_the_episodes_of_those_before(tmp_path):
+    every = {"every_steps": 128, "episodes": 3, "final_episodes": 0, "at_end": True}
+    rows = {}
+    for steps in (256, 320):
+        config = config_in(
+            tmp_path / str(steps),
+            evaluation=EvaluationConfig(**every),
+            env="probe/credit",
+            total_steps=steps,
+        )
+        opspo.train(config)
+        rows[steps] = read_lines(config.folder / "evaluations.jsonl")
+    assert [row["env_steps"] for row in rows[256]] == [128, 256]  # it was done before
+    assert [row["env_steps"] for row in rows[320]] == [128, 256, 320]
+    for found in rows.values():
+        assert {row["seed"] for row in found} == {loop_module.EVALUATION_SEED}
+        assert {row["episodes"] for row in found} == {3}

@@ -120,7 +120,7 @@ def written_out(learner, state, trajectory, gain):
     team, critic = learner.team, learner.critic
 
     def train(state, trajectory):
-        batch, statistics, _ = learner._evaluate(state, trajectory)
+        batch, statistics, _ = learner.valued(state, trajectory)
         return oracle.train(
             learner,
             members(state.actor, team.shared, team.num_members),

@@ -31,6 +31,17 @@ print('up', flush=True); time.sleep(60)
 """
 
 
+@pytest.fixture(autouse=True)
+def usual_signals():
+    """Signals as a terminal leaves them: nohup and a shell's background jobs ignore some."""
+    usual = {signal.SIGINT: signal.default_int_handler}
+    usual |= dict.fromkeys((signal.SIGTERM, signal.SIGHUP), signal.SIG_DFL)
+    before = {number: signal.signal(number, handler) for number, handler in usual.items()}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
 @dataclass(frozen=True)
 class Scripted:
     """A job that is a line of Python."""

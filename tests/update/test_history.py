@@ -41,7 +41,7 @@ def setting(recurrent=False, env="probe/death", running=False, **density):
         history,
         state,
         play=jax.jit(lambda state: collect(learner, state)),
-        evaluate=jax.jit(lambda state, trajectory: learner._evaluate(state, trajectory)[0]),
+        evaluate=jax.jit(lambda state, trajectory: learner.valued(state, trajectory)[0]),
     )
 
 

@@ -163,6 +163,9 @@ class EvaluationConfig:
     """Episodes per evaluation during training."""
     final_episodes: int = 200
     """Episodes of the evaluation at the end; 0: no evaluation."""
+    at_end: bool = False
+    """Also evaluate after the last iteration as during training, on the same episodes, where
+    `every_steps` does not lead there: studies do, so that curves end where training does."""
     greedy: bool = True
     """Take the most probable action rather than sampling."""
     episode_limit: int = 10_000

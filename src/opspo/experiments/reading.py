@@ -33,6 +33,7 @@ NOT_LEARNED = (
     "evaluation.every_steps",
     "evaluation.episodes",
     "evaluation.final_episodes",
+    "evaluation.at_end",
 )
 """Settings in which the runs of one line may differ"""
 

@@ -19,7 +19,10 @@ from opspo.presets import PRESETS, preset_config, variant_config
 TAKEN = (
     *("env", "algo", "seed", "total_steps", "run_dir", "composed_by", "tensorboard"),
     *("checkpoint.every_steps", "checkpoint.keep"),
-    *(f"evaluation.{name}" for name in ("every_steps", "episodes", "final_episodes", "greedy")),
+    *(
+        f"evaluation.{name}"
+        for name in ("every_steps", "episodes", "final_episodes", "at_end", "greedy")
+    ),
 )
 """Settings that the grid itself chooses"""
 
@@ -138,7 +141,8 @@ def evaluated(study: Study, config: TrainConfig, seed: int, every: int) -> Train
             config.evaluation,
             every_steps=every,
             episodes=protocol.episodes,
-            final_episodes=0 if config.total_steps % every == 0 else protocol.episodes,
+            final_episodes=0,
+            at_end=config.total_steps % every != 0,
             greedy=protocol.policy == "greedy",
         ),
         checkpoint=replace(config.checkpoint, every_steps=every, keep=1),

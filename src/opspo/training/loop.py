@@ -165,16 +165,18 @@ class Training:
         return evaluations
 
     def _final_evaluations(self, state: TrainState) -> Sequence[Evaluation | None]:
-        """The evaluations at the end, unless they were done before.
-
-        With as many episodes as the others, they play the same ones: the last point of a curve then
-        differs from those before it by the policy alone.
-        """
+        """The evaluations at the end, unless they were done before."""
         config = self.config.evaluation
-        episodes = config.final_episodes
-        if episodes == 0:
+        if config.at_end:
+            self._evaluations_once(config.episodes, EVALUATION_SEED, state)
+        if config.final_episodes == 0:
             return [None] * len(self.members)
-        offset = EVALUATION_SEED if config.every_steps and episodes == config.episodes else 0
+        return self._evaluations_once(config.final_episodes, 0, state)
+
+    def _evaluations_once(
+        self, episodes: int, offset: int, state: TrainState
+    ) -> Sequence[Evaluation | None]:
+        """Evaluate after the last iteration, unless that was done before."""
         done = [
             member.evaluation_of(self.config.iterations, seed=member.config.seed + offset)
             for member in self.members
