@@ -27,6 +27,8 @@ h1{font-size:1.6em}h2{font-size:1.2em;margin-top:2em}.claim{font-size:1.15em}
 .scroll{overflow-x:auto}table{border-collapse:collapse;font-variant-numeric:tabular-nums}
 th,td{padding:4px 10px;text-align:right;border-bottom:1px solid #ddd;white-space:nowrap}
 th:first-child,td:first-child{text-align:left}.warning{color:#b00020}
+#making td{text-align:left;white-space:normal;vertical-align:top}
+#making td+td{overflow-wrap:anywhere}
 .interval{color:#666;font-size:.85em}pre{text-align:left}
 .films{display:flex;flex-wrap:wrap;gap:16px}figure{margin:0}img{max-width:100%}
 """
