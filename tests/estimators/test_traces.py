@@ -31,6 +31,7 @@ CORRECTED = {
         "vtrace_next": advantages.vtrace_next,
         "trace": advantages.trace,
         "printed_target": value_targets.printed,
+        "vtrace_target": value_targets.vtrace,
     }.items()
 }
 CORRECTED["running"] = jax.jit(trace_decays.running, static_argnames="trace_clip")
@@ -39,6 +40,7 @@ ORACLES = {
     "vtrace_next": oracle.vtrace_next_advantage,
     "trace": oracle.preceding_agent_trace,
     "printed_target": oracle.eq14_target,
+    "vtrace_target": oracle.vtrace_target,
 }
 
 
@@ -173,6 +175,7 @@ def test_a_worked_example():
         "printed_target": [4 + 0.5 + 0.125, 2 + 0.5, 4],
         # v = (8 + 1 + .25, 4 + 1, 8), and A = 8 + v_{t+1} / 2
         "vtrace_next": [8 + 2.5, 8 + 4, 8],
+        "vtrace_target": [8 + 1 + 0.25, 4 + 1, 8],
         "td": [8, 8, 8],
     }
     for name, answer in expected.items():
@@ -223,6 +226,8 @@ def test_trace_and_vtrace_agree_with_rlax(seed, gamma, lam):
 
     # IMPALA's advantage bootstraps from the target whole
     target = np.asarray(out.errors) + stream.value[..., 0]
+    ours = CORRECTED["vtrace_target"](*stream[:5], **numbers)
+    np.testing.assert_allclose(ours[..., 0], target, **CLOSE)
     following = np.concatenate([target[1:], stream.next_value[-1:, :, 0]])
     expected = stream.reward[..., 0] + discount[..., 0] * following - stream.value[..., 0]
     vtrace_next = CORRECTED["vtrace_next"](*stream[:5], **numbers)
@@ -298,7 +303,7 @@ def test_the_past_does_feel_the_future_inside_an_episode():
     stream = make_stream((7, 1, 1), 0, end=0.0, spread=0.3)
     later = stream._replace(reward=stream.reward + (np.arange(7) == 6)[:, None, None])
     numbers = {"gamma": 0.9, "gae_lambda": 0.95}
-    for name in ("trace", "vtrace_next", "printed_target"):
+    for name in ("trace", "vtrace_next", "printed_target", "vtrace_target"):
         change = CORRECTED[name](*later[:5], **numbers) - CORRECTED[name](*stream[:5], **numbers)
         assert (np.asarray(change) > 1e-3).all()
 

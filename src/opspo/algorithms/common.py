@@ -78,7 +78,8 @@ class AlgorithmConfig:
     baseline_ridge: float = 1e-3
     """Ridge of the linear baselines, in units of the features' mean square."""
     value_target: ValueTargetName = "advantage"
-    """Critic target: V plus the `advantage`, Eq. 14 as `printed`, or the plain `gae` return."""
+    """Critic target: V plus the `advantage`; Eq. 14 as `printed`; the plain `gae` return; or
+    IMPALA's `vtrace`, whose first term is weighted too."""
     trace_clip: float = 1.0
     """AEC: c̄, the bound on the joint ratio in the traces."""
     trace_decay: TraceDecayName = "factor"
@@ -140,10 +141,10 @@ class AlgorithmConfig:
         )
         require(
             self.trace_decay != "running"
-            or (self.advantage == "trace" and self.value_target != "printed"),
+            or (self.advantage == "trace" and self.value_target not in ("printed", "vtrace")),
             "algorithm.trace_decay",
             "another than 'running' unless algorithm.advantage is 'trace' and "
-            "algorithm.value_target not 'printed'",
+            "algorithm.value_target neither 'printed' nor 'vtrace'",
             self.trace_decay,
         )
         require(

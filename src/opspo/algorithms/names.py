@@ -24,7 +24,7 @@ OrderName = Literal[
 ]
 AdvantageName = Literal["gae", "td", "vtrace_next", "trace"]
 BaselineName = Literal["none", "mean", "linear", "linear_crossfit"]
-ValueTargetName = Literal["advantage", "printed", "gae"]
+ValueTargetName = Literal["advantage", "printed", "gae", "vtrace"]
 TraceDecayName = Literal["factor", "bound", "twice", "running"]
 TraceScopeName = Literal["others", "preceding", "all"]
 WeightScopeName = Literal["others", "preceding"]

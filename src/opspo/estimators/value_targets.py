@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import math
+
 import jax.numpy as jnp
 
 from opspo.estimators import advantages
@@ -79,3 +81,37 @@ def printed(
     delta, going, log_ratio = jnp.broadcast_arrays(delta, going_on(done, delta), log_ratio)
     c = trace_decay(log_ratio, gae_lambda=gae_lambda, trace_clip=trace_clip)
     return value + discounted_sum(c * delta, gamma * c * going)
+
+
+def vtrace(
+    reward: Array,
+    value: Array,
+    next_value: Array,
+    done: Array,
+    log_ratio: Array,
+    *,
+    gamma: float,
+    gae_lambda: float,
+    trace_clip: float = 1.0,
+    trace_decay: TraceDecay = factor,
+) -> Array:
+    """IMPALA's target (Espeholt et al. 2018, Eq. 1), whose critic learns the value of π̂^{i−1}.
+
+    v_t = V(s_t) + Σ_{k≥t} γ^{k−t} (Π_{j=t..k−1} c_j) ρ_k δ_k with ρ_k = min(c̄, r_k). With V + A the
+    first term is δ_t whole, so the critic learns E_{a∼π}[Q^{π̂}(s, a)]: old actions, new future.
+    Here r_t weighs it, and, as far as c̄ does not cut, the only fixed point is V^{π̂}.
+
+    Args:
+        reward, value, next_value, done, log_ratio: [T, ...], see `traces`.
+        gamma, gae_lambda: γ, λ.
+        trace_clip: c̄, which also bounds ρ.
+        trace_decay: log r → c.
+
+    Returns:
+        The target [T, ...].
+    """
+    delta = td_error(reward, value, next_value, gamma=gamma)
+    delta, going, log_ratio = jnp.broadcast_arrays(delta, going_on(done, delta), log_ratio)
+    c = trace_decay(log_ratio, gae_lambda=gae_lambda, trace_clip=trace_clip)
+    rho = jnp.exp(jnp.minimum(log_ratio, math.log(trace_clip)))
+    return value + discounted_sum(rho * delta, gamma * c * going)
