@@ -1,10 +1,11 @@
 """The survey of fidelity: estimators at three checkpoints of each task, at two drifts.
 
     python benchmarks/fidelity_survey.py run [TASK ...]     # those of TASKS; by default all
+    python benchmarks/fidelity_survey.py table              # what was measured, as Markdown
 
 HAPPO trains for a million steps on each task; its checkpoints after a tenth, a half and nine tenths
 of them are measured. What was measured goes to results/fidelity/; what is there is not measured
-again. `make results` makes the table of docs/fidelity.md.
+again.
 """
 
 from __future__ import annotations
@@ -22,6 +23,9 @@ RUNS = Path("runs") / "fidelity"
 STEPS = 1_000_000
 CHECKPOINTS = {"early": 0.1, "middle": 0.5, "late": 0.9}
 """Name → share of the steps"""
+TARGET = "λ = 0.98"
+"""Reference of the table: returns are noisier by far"""
+CANDIDATES = ("GAE, baseline", "GAE, w = clip(r)", "AEC", "AEC, shuffled", "AEC, SDC", "OPSPO")
 
 
 @dataclass(frozen=True)
@@ -111,12 +115,54 @@ def _middle_and_last(folder: Path) -> tuple[int, ...]:
     return tuple(stages_of(make_learner(config, make_env(config.env)))[-2:])
 
 
+def read() -> list[dict[str, Any]]:
+    """All that was measured, by task and time."""
+    found = [json.loads(gzip.decompress(p.read_bytes())) for p in RESULTS.glob("*.json.gz")]
+    when = list(CHECKPOINTS)
+    return sorted(found, key=lambda each: (each["task"], when.index(each["when"])))
+
+
+def table() -> str:
+    """A row for each case: the drift, the reference's precision, GAE, and what others add."""
+    rows = []
+    for each in read():
+        for case in each["cases"]:
+            rows.append(_row(each, case))
+    head = ["task", "when", "stage", "mean \\|log r\\|", "precision", "GAE", *CANDIDATES]
+    lines = ["| " + " | ".join(cells) + " |" for cells in (head, *rows)]
+    return "\n".join([lines[0], "|---" * len(head) + "|", *lines[1:]])
+
+
+def _row(each: dict[str, Any], case: dict[str, Any]) -> list[str]:
+    from opspo.fidelity.fidelity_table import beyond_baseline, mean_and_half
+
+    precision = case["reference"]["targets"][TARGET]["precision"]
+    mean, half = mean_and_half(case["candidates"]["GAE"]["first"][TARGET]["cosines"])
+    cells = [
+        each["task"],
+        each["when"],
+        str(case["stage"]),
+        f"{case['log_ratio_abs']:.2f}",
+        f"{precision:.2f}",
+        f"{mean:.3f} ± {half:.3f}",
+    ]
+    for name in CANDIDATES:
+        beyond = beyond_baseline(case, name, kind="first", target=TARGET)
+        assert beyond is not None
+        told = f"{beyond[0]:+.3f} ± {beyond[1]:.3f}"
+        cells.append(f"**{told}**" if abs(beyond[0]) > beyond[1] else told)
+    return [cell.replace("-", "−") for cell in cells]
+
+
 def main() -> None:
     """Carry out the survey, or a part of it."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("command", choices=["run"])
+    parser.add_argument("command", choices=["run", "table"])
     parser.add_argument("tasks", nargs="*", default=list(TASKS))
     parsed = parser.parse_args()
+    if parsed.command == "table":
+        print(table())
+        return
     from opspo.devices import keep_programs
 
     keep_programs()
