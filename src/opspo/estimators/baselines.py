@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
+from jax.scipy.sparse.linalg import cg
 
 from opspo.types import Array
 
@@ -119,7 +120,10 @@ def _fitted(advantage: Array, features: Array, weight: Array, ridge: float) -> A
         square = (w @ z**2).mean()
         gram = z.T @ (w[:, None] * z)
         gram = gram + (ridge * square + jnp.finfo(x.dtype).eps) * jnp.eye(size, dtype=x.dtype)
-        slope = jax.scipy.linalg.solve(gram, (w * (a - level)) @ z, assume_a="pos")
+        # not by LAPACK: with many solves in one program, XLA's threads on a CPU wait for each other
+        # for ever. In exact arithmetic, `size` steps are the solution.
+        tol = 10 * float(jnp.finfo(x.dtype).eps)
+        slope, _ = cg(lambda v: gram @ v, (w * (a - level)) @ z, tol=tol, maxiter=2 * size)
         return level + z @ slope
 
     flat = features.reshape(-1, features.shape[2], size)
