@@ -91,6 +91,18 @@ def test_a_baseline_of_ones_own_is_given_what_it_names():
     np.testing.assert_allclose(after.advantage, before.advantage / 2, rtol=1e-6)
 
 
+@pytest.mark.parametrize("scale", [0.0, 1e-30, 1e-18, 1e12])
+@pytest.mark.parametrize("features", [0.0, 1e-8, 1.0])
+def test_no_scale_makes_a_baseline_that_is_no_number(scale, features):
+    rng = np.random.default_rng(0)
+    advantage = jnp.asarray(scale * rng.normal(size=(16, 8, 2)), jnp.float32)
+    seen = jnp.asarray(3 + features * rng.normal(size=(16, 8, 1, 8)), jnp.float32)
+    rest = {"log_ratio": jnp.zeros_like(advantage), "alive": jnp.ones_like(advantage, bool)}
+    found = baselines.linear_crossfit(advantage, seen, **rest, baseline_ridge=1e-3)
+    assert np.isfinite(found).all()
+    assert float(jnp.abs(found).max()) <= 2 * float(jnp.abs(advantage).max())
+
+
 def test_a_wrong_ridge_is_told():
     with pytest.raises(opspo.ConfigError, match="baseline_ridge must be positive and finite"):
         opspo.OPSPOConfig(baseline_ridge=0.0)

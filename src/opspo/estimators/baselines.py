@@ -121,9 +121,12 @@ def _fitted(advantage: Array, features: Array, weight: Array, ridge: float) -> A
         gram = z.T @ (w[:, None] * z)
         gram = gram + (ridge * square + jnp.finfo(x.dtype).eps) * jnp.eye(size, dtype=x.dtype)
         # not by LAPACK: with many solves in one program, XLA's threads on a CPU wait for each other
-        # for ever. In exact arithmetic, `size` steps are the solution.
+        # for ever. `size` steps are the solution but for rounding, and in units of 1 none underflows
+        right, tiny = (w * (a - level)) @ z, jnp.finfo(x.dtype).tiny
+        unit, largest = jnp.trace(gram) / size, jnp.maximum(jnp.abs(right).max(), tiny)
         tol = 10 * float(jnp.finfo(x.dtype).eps)
-        slope, _ = cg(lambda v: gram @ v, (w * (a - level)) @ z, tol=tol, maxiter=2 * size)
+        slope, _ = cg(lambda v: gram @ v / unit, right / largest, tol=tol, maxiter=2 * size)
+        slope = slope * (largest / unit)
         return level + z @ slope
 
     flat = features.reshape(-1, features.shape[2], size)
