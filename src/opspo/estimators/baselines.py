@@ -121,7 +121,7 @@ def _fitted(advantage: Array, features: Array, weight: Array, ridge: float) -> A
         gram = z.T @ (w[:, None] * z)
         gram = gram + (ridge * square + jnp.finfo(x.dtype).eps) * jnp.eye(size, dtype=x.dtype)
         # not by LAPACK: with many solves in one program, XLA's threads on a CPU wait for each other
-        # for ever. `size` steps are the solution but for rounding, and in units of 1 none underflows
+        # for ever. `size` steps are the solution up to rounding; in units of 1 none underflows
         right, tiny = (w * (a - level)) @ z, jnp.finfo(x.dtype).tiny
         unit, largest = jnp.trace(gram) / size, jnp.maximum(jnp.abs(right).max(), tiny)
         tol = 10 * float(jnp.finfo(x.dtype).eps)
