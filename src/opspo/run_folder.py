@@ -237,6 +237,19 @@ def replace_text(path: Path, text: str, *, advice: str = "") -> None:
         raise RunError(f"{path} cannot be written: {error}. {advice}") from error
 
 
+def make_folder(folder: Path, *, advice: str) -> Path:
+    """Make a folder if it is not there, and return it.
+
+    Raises:
+        RunError: it cannot be made; `advice` says what to do.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(f"The folder {folder} cannot be made: {error}. {advice}") from error
+    return folder
+
+
 def package_versions() -> dict[str, Any]:
     """Versions of packages, the machine and the git commit, to interpret results later."""
     return {

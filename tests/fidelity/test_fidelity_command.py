@@ -55,6 +55,8 @@ def test_what_does_not_fit_is_told(run, tmp_path, capsys):
         (["--checkpoint", "7"], "has no checkpoint 7"),
         (["--only", "OPSO"], "Did you mean 'OPSPO'"),
         (["--json", str(tmp_path / "no" / "x.json")], "there is no folder"),
+        # at once: a checkpoint that is not there is not even looked for
+        (["--figure", str(tmp_path / "x.gif"), "--checkpoint", "7"], "x.gif must end in one of"),
         (["--batches", "1"], "batches must be at least 4"),
     ):
         with pytest.raises(SystemExit) as stop:

@@ -72,9 +72,9 @@ class AlgorithmConfig:
     advantage: AdvantageName = "gae"
     """Advantage estimator: `gae`, or AEC as `td`, `vtrace_next` or `trace` (erratum E3)."""
     baseline: BaselineName = "none"
-    """What is taken off the actors' advantage beside V: `none`; the `mean`, weighted by the others'
-    ratio; or a function of the state, `linear` in the critic's last hidden layer, fitted to the
-    batch, or to the other half of its environments (`linear_crossfit`)."""
+    """What is subtracted from the actors' advantage besides V: `none`; the `mean`, weighted by the
+    others' ratio; or a function of the state, `linear` in the critic's last hidden layer, fitted to
+    the batch, or to the other half of its environments (`linear_crossfit`)."""
     baseline_ridge: float = 1e-3
     """Ridge of the linear baselines, in units of the features' mean square."""
     value_target: ValueTargetName = "advantage"

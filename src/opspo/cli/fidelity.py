@@ -33,7 +33,7 @@ class _Fidelity:
     seed: int = 0
     """Seed of all streams."""
     json: str = ""
-    """File for everything that was measured, as JSON."""
+    """JSON file for all measurements."""
     figure: str = ""
     """File for a figure: PNG, SVG or PDF, by its ending."""
 
@@ -53,11 +53,13 @@ def command(arguments: Sequence[str]) -> None:
 
     from opspo.devices import keep_programs
     from opspo.fidelity.candidates import BASELINE, candidates
-    from opspo.fidelity.fidelity_figure import draw_fidelity
+    from opspo.fidelity.fidelity_figure import check_ending, draw_fidelity
     from opspo.fidelity.fidelity_table import print_fidelity
     from opspo.fidelity.of_run import measure_fidelity
     from opspo.run_folder import open_run, replace_text
 
+    if parsed.figure:
+        check_ending(Path(parsed.figure))
     keep_programs()
     known = candidates(open_run(parsed.run_dir)[1])
     for name in parsed.only:

@@ -7,12 +7,10 @@ logarithm, and c_t = `trace_decay`(log_ratio_t) the factor that a trace keeps at
 
 from __future__ import annotations
 
-import math
-
 import jax.numpy as jnp
 
 from opspo.estimators.trace_decays import TraceDecay, factor
-from opspo.estimators.traces import discounted_sum, going_on, shifted, td_error
+from opspo.estimators.traces import discounted_sum, going_on, shifted, td_error, vtrace_excess
 from opspo.types import Array
 
 
@@ -79,11 +77,19 @@ def vtrace_next(
     Returns:
         A [T, ...].
     """
+    excess = vtrace_excess(
+        reward,
+        value,
+        next_value,
+        done,
+        log_ratio,
+        gamma=gamma,
+        gae_lambda=gae_lambda,
+        trace_clip=trace_clip,
+        trace_decay=trace_decay,
+    )
     delta = td_error(reward, value, next_value, gamma=gamma)
-    delta, going, log_ratio = jnp.broadcast_arrays(delta, going_on(done, delta), log_ratio)
-    c = trace_decay(log_ratio, gae_lambda=gae_lambda, trace_clip=trace_clip)
-    rho = jnp.exp(jnp.minimum(log_ratio, math.log(trace_clip)))
-    excess = discounted_sum(rho * delta, gamma * c * going)
+    delta, going = (jnp.broadcast_to(x, excess.shape) for x in (delta, going_on(done, delta)))
     return delta + gamma * going * shifted(excess)
 
 

@@ -1,4 +1,4 @@
-"""Baselines b(s), taken off the actors' advantage; the setting `baseline` names a function here.
+"""Baselines b(s), subtracted from the actors' advantage; `baseline` names a function here.
 
 Under π̂ = π̂^{i−1} the advantage of Eq. 15 has mean 0 in every state, since its own baseline is the
 value of π̂. Ours has the critic's V, of the old policies π, so a function of the state remains. It
@@ -22,7 +22,7 @@ from opspo.types import Array
 
 
 def none(advantage: Array) -> Array:
-    """No baseline beside V: 0.
+    """No baseline besides V: 0.
 
     Args:
         advantage: [T, E, K].
@@ -75,8 +75,8 @@ def linear_crossfit(
 ) -> Array:
     """The same, cross-fitted: a sample's β is from the other half of the environments.
 
-    A baseline that has seen a sample's own advantage takes a part of its signal off, some p / S of
-    it with p features and S samples. With a single environment the halves are those of time.
+    A baseline that was fitted to a sample's own advantage removes a part of its signal, about p / S
+    of it with p features and S samples. With a single environment the halves are those of time.
 
     Args:
         advantage, log_ratio: [T, E, K].
@@ -120,8 +120,8 @@ def _fitted(advantage: Array, features: Array, weight: Array, ridge: float) -> A
         square = (w @ z**2).mean()
         gram = z.T @ (w[:, None] * z)
         gram = gram + (ridge * square + jnp.finfo(x.dtype).eps) * jnp.eye(size, dtype=x.dtype)
-        # not by LAPACK: with many solves in one program, XLA's threads on a CPU wait for each other
-        # for ever. `size` steps are the solution up to rounding; in units of 1 none underflows
+        # many LAPACK solves in one program can deadlock XLA's threads on a CPU. Conjugate gradients
+        # need `size` steps, up to rounding; scaling the system to 1 prevents underflow
         right, tiny = (w * (a - level)) @ z, jnp.finfo(x.dtype).tiny
         unit, largest = jnp.trace(gram) / size, jnp.maximum(jnp.abs(right).max(), tiny)
         tol = 10 * float(jnp.finfo(x.dtype).eps)

@@ -11,6 +11,9 @@ are in the unit of the reward.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 
@@ -58,3 +61,35 @@ def going_on(done: Array, like: Array) -> Array:
 def shifted(x: Array) -> Array:
     """x [T, ...] shifted by one step: x_{t+1} at index t, and 0 at the last."""
     return jnp.concatenate([x[1:], jnp.zeros_like(x[:1])])
+
+
+def vtrace_excess(
+    reward: Array,
+    value: Array,
+    next_value: Array,
+    done: Array,
+    log_ratio: Array,
+    *,
+    gamma: float,
+    gae_lambda: float,
+    trace_clip: float,
+    trace_decay: Callable[..., Array],
+) -> Array:
+    """v_t − V(s_t) of IMPALA's target (Espeholt et al. 2018, Eq. 1).
+
+    Σ_{k≥t} γ^{k−t} (Π_{j=t..k−1} c_j) ρ_k δ_k with ρ_k = min(c̄, r_k), up to the episode's end.
+
+    Args:
+        reward, value, next_value, done, log_ratio: [T, ...].
+        gamma, gae_lambda: γ, λ.
+        trace_clip: c̄, which also bounds ρ.
+        trace_decay: log r → c, as in `trace_decays`.
+
+    Returns:
+        [T, ...], in the unit of the reward.
+    """
+    delta = td_error(reward, value, next_value, gamma=gamma)
+    delta, going, log_ratio = jnp.broadcast_arrays(delta, going_on(done, delta), log_ratio)
+    c = trace_decay(log_ratio, gae_lambda=gae_lambda, trace_clip=trace_clip)
+    rho = jnp.exp(jnp.minimum(log_ratio, math.log(trace_clip)))
+    return discounted_sum(rho * delta, gamma * c * going)

@@ -5,13 +5,11 @@
 
 from __future__ import annotations
 
-import math
-
 import jax.numpy as jnp
 
 from opspo.estimators import advantages
 from opspo.estimators.trace_decays import TraceDecay, factor
-from opspo.estimators.traces import discounted_sum, going_on, td_error
+from opspo.estimators.traces import discounted_sum, going_on, td_error, vtrace_excess
 from opspo.types import Array
 
 
@@ -110,8 +108,14 @@ def vtrace(
     Returns:
         The target [T, ...].
     """
-    delta = td_error(reward, value, next_value, gamma=gamma)
-    delta, going, log_ratio = jnp.broadcast_arrays(delta, going_on(done, delta), log_ratio)
-    c = trace_decay(log_ratio, gae_lambda=gae_lambda, trace_clip=trace_clip)
-    rho = jnp.exp(jnp.minimum(log_ratio, math.log(trace_clip)))
-    return value + discounted_sum(rho * delta, gamma * c * going)
+    return value + vtrace_excess(
+        reward,
+        value,
+        next_value,
+        done,
+        log_ratio,
+        gamma=gamma,
+        gae_lambda=gae_lambda,
+        trace_clip=trace_clip,
+        trace_decay=trace_decay,
+    )

@@ -98,7 +98,7 @@ def aggregate(statistic: Statistic, found: Across, line: str) -> Interval:
 
 
 def improvements(found: Across) -> list[tuple[str, str, Interval]]:
-    """(line, other line, probability that a run of the first scores higher) for every pair.
+    """For every pair of lines: (line, other line, probability that a run of the first is higher).
 
     The first of a pair is the one that is more likely to. The probability is NaN if a score is.
     """

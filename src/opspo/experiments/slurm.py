@@ -17,9 +17,10 @@ from typing import Any
 
 from rich.console import Console
 
-from opspo.errors import ConfigError, Interrupted, RunError
+from opspo.errors import ConfigError, Interrupted
 from opspo.experiments.children import launch
 from opspo.experiments.plan import Job, counted
+from opspo.run_folder import make_folder
 
 SIGNAL_SECONDS = 120
 """How long before the end of the allocation the signal comes"""
@@ -112,12 +113,7 @@ def _executor(folder: Path, cluster: str) -> Any:
         raise ConfigError(
             "--slurm needs submitit, which is not installed: pip install 'opspo[slurm]'"
         ) from error
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RunError(
-            f"{folder} cannot be made: {error}. Choose another folder with --runs."
-        ) from error
+    make_folder(folder, advice="Choose another folder with --runs.")
     return submitit.AutoExecutor(folder=folder, cluster=cluster, slurm_max_num_timeout=RESTARTS)
 
 

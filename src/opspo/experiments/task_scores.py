@@ -78,7 +78,7 @@ def scores_of(
         records: of one study, or of single runs.
         study: it says which metric counts and how it is normalised; without it, the metric is the
             default one, from 0 to 1 for wins and from the lowest to the highest score for others.
-        meant: task → the lines that are for it; by default every line is for every task.
+        meant: task → the lines intended for it; by default, every line for every task.
 
     Raises:
         ConfigError: the runs of a task were not evaluated at the same steps, or lack the metric.

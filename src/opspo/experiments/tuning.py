@@ -18,7 +18,7 @@ from opspo.experiments.local import Processes, run_jobs
 from opspo.experiments.plan import STOPPED, Job, Places
 from opspo.experiments.trials import CarryOut, Search, open_search, record_of_search
 from opspo.experiments.tuning_file import Tuning
-from opspo.run_folder import RunFolder, hold, replace_text
+from opspo.run_folder import RunFolder, hold, make_folder, replace_text
 
 CONTENT = "tuning"
 """Attribute of a study in Optuna: what the scores of its trials depend on"""
@@ -43,8 +43,9 @@ def tune(tuning: Tuning, places: Places, carry_out: CarryOut) -> dict[str, Any]:
         Interrupted: a job was stopped. The tuning can continue.
     """
     study = tuning.base.study
-    folder = _made(places.runs / study.name)
-    out = _made(places.results / study.name) / "tuning.json"
+    advice = "Choose others with --runs and --results."
+    folder = make_folder(places.runs / study.name, advice=advice)
+    out = make_folder(places.results / study.name, advice=advice) / "tuning.json"
     with hold(RunFolder(folder)):
         searches = _searches(tuning, places, carry_out, folder / "tuning.db")
         for search in searches:
@@ -82,16 +83,6 @@ def failed_here(jobs: Sequence[Job], *, workers: int, console: Console, title: s
     place = _Noting(workers)
     left = run_jobs(jobs, place, workers=workers, console=console, title=title)
     return [job for job in left if place.statuses.get(job.name) != STOPPED]
-
-
-def _made(folder: Path) -> Path:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RunError(
-            f"The folder {folder} cannot be made: {error}. Choose others with --runs and --results."
-        ) from error
-    return folder
 
 
 def _searches(tuning: Tuning, places: Places, carry_out: CarryOut, database: Path) -> list[Search]:

@@ -211,7 +211,7 @@ def _check_names(base: StudyFile, choices: tuple[Choice, ...]) -> None:
 
 
 def _check_values(base: StudyFile, choices: tuple[Choice, ...]) -> None:
-    """Try each value of a list and both ends of a range, for every algorithm and task.
+    """Try every listed value and both ends of each range, for every algorithm and task.
 
     The other settings of the space have their first value meanwhile.
     """

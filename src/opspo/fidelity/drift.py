@@ -14,7 +14,6 @@ from opspo.training.learner import Learner, keys_of
 from opspo.types import TrainState, Trajectory
 from opspo.update.learners import Learners
 from opspo.update.schedule import Plan
-from opspo.update.scores import scores
 
 
 def stages_of(learner: Learner) -> list[int]:
@@ -44,8 +43,7 @@ def planned(learner: Learner, state: TrainState, play: Play) -> Plan:
     @jax.jit
     def plan(state: TrainState, trajectory: Trajectory) -> Plan:
         batch, *_ = learner.valued(state, trajectory)
-        score = scores(batch.next_value - batch.value, batch.value, trajectory.alive)
-        return learner.algorithm.schedule(keys_of(state).learn, score)
+        return learner.plan(batch, keys_of(state).learn)
 
     made: Plan = plan(state, trajectory)
     return made

@@ -9,7 +9,14 @@ from opspo.errors import ConfigError, RunError
 from opspo.fidelity.fidelity_table import mean_and_half
 from opspo.fidelity.reference import RETURNS
 
+
 ENDINGS = (".png", ".svg", ".pdf")
+
+
+def check_ending(out: Path) -> None:
+    """Raise a `ConfigError` if a figure's file has another ending than `ENDINGS`."""
+    if out.suffix not in ENDINGS:
+        raise ConfigError(f"{out} must end in one of {', '.join(ENDINGS)}.")
 
 
 def draw_fidelity(found: dict[str, Any], out: Path) -> None:
@@ -19,8 +26,7 @@ def draw_fidelity(found: dict[str, Any], out: Path) -> None:
         ConfigError: the file's ending is another one.
         RunError: it cannot be written.
     """
-    if out.suffix not in ENDINGS:
-        raise ConfigError(f"{out} must end in one of {', '.join(ENDINGS)}.")
+    check_ending(out)
     from matplotlib.figure import Figure  # noqa: PLC0415
 
     cases = found["cases"]

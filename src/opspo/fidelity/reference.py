@@ -161,7 +161,8 @@ def valued(learner: Learner, state: TrainState, trajectory: Trajectory) -> tuple
     The batch has the critic's features, also where the run's own algorithm does not ask for them.
     """
     batch, _, memory = learner.valued(state, trajectory)
-    batch = batch.replace(features=learner.features(state, batch))  # type: ignore[attr-defined]
+    if batch.features is None:
+        batch = batch.replace(features=learner.features(state, batch))  # type: ignore[attr-defined]
     return state.replace(critic_memory=memory), batch  # type: ignore[attr-defined]
 
 

@@ -13,7 +13,6 @@ from opspo.types import Array, Batch, Correction, Params
 from opspo.update.learners import Learners, select
 from opspo.update.mean import mean_gradient
 from opspo.update.moved import Moved, measure, not_moved
-from opspo.update.sequences import Sequences, Starts
 from opspo.update.stages import Update
 from opspo.update.step import actor_loss
 
@@ -91,7 +90,7 @@ def first_gradient(
     the range leaves points back, whatever the estimator.
 
     Returns:
-        The direction of ascent [P], and the number of samples behind it [].
+        The ascent direction [P], and the number of samples in it [].
     """
     nothing = jnp.zeros_like(correction.low)
     correction = correction.replace(low=nothing, high=nothing + jnp.inf)  # type: ignore[attr-defined]
@@ -116,15 +115,10 @@ def first_epoch(
     """The change [P] of the actors' parameters in the stage's first epoch, optimiser included."""
     sequences, starts = update.sequences(batch, correction, stage.agents, stage.active)
     group = select(update.networks, stage.learners, stage.agents)
+    step, rate = update.gradient_step.actor_step, jnp.ones(())
     if update.minibatches == 1:
         # outside of a loop, the compiler shares the gradient with `first_gradient`
-        after, _ = update.gradient_step.actor_step(group, sequences, starts, jnp.ones(()))
-        return ravel_pytree(after.actor)[0] - ravel_pytree(group.actor)[0]
-
-    def step(
-        group: Learners, sequences: Sequences, starts: Starts, rate: Array
-    ) -> tuple[Learners, dict[str, Array]]:
-        return update.gradient_step.actor_step(group, sequences, starts, rate)
-
-    after, _ = update.descend(group, sequences, starts, step, epochs=1, rate=jnp.ones(()), key=key)
+        after, _ = step(group, sequences, starts, rate)
+    else:
+        after, _ = update.descend(group, sequences, starts, step, epochs=1, rate=rate, key=key)
     return ravel_pytree(after.actor)[0] - ravel_pytree(group.actor)[0]

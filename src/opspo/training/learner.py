@@ -25,6 +25,7 @@ from opspo.types import Array, Batch, Params, RolloutState, TrainState, Trajecto
 from opspo.update.algorithm import Algorithm
 from opspo.update.diagnostics import episode_metrics, find_faults
 from opspo.update.learners import Learners
+from opspo.update.schedule import Plan
 from opspo.update.scores import scores
 from opspo.update.stages import Update
 from opspo.update.step import Metrics
@@ -127,8 +128,7 @@ class Learner:
         """Learn from a batch: return the new state and the two kinds of metrics of `Update`."""
         plan_key, update_key = jax.random.split(key)
         batch, statistics, critic_memory = self.valued(state, trajectory)
-        advantage = self._gae(batch)
-        plan = self.algorithm.schedule(plan_key, scores(advantage, batch.value, trajectory.alive))
+        plan = self.plan(batch, plan_key)
         learners, state_weight, losses, positions = self.update(
             Learners(
                 state.actor,
@@ -154,6 +154,11 @@ class Learner:
             state_weight=state_weight,
         )
         return learned, losses, positions
+
+    def plan(self, batch: Batch, key: Array) -> Plan:
+        """The stages of an update on a batch."""
+        score = scores(self._gae(batch), batch.value, batch.trajectory.alive)
+        return self.algorithm.schedule(key, score)
 
     def divided(self, mesh: Mesh) -> Learner:
         """The same learner, for environments divided over the devices of `mesh`."""

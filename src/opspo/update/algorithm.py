@@ -55,7 +55,7 @@ class Algorithm:
     advantage: Term
     """A [T, E, K] or [T, E, M], as in `estimators.advantages`"""
     baseline: Term
-    """b [T, E, K], taken off the actors' A alone, as in `estimators.baselines`"""
+    """b [T, E, K], subtracted from the actors' A alone, as in `estimators.baselines`"""
     value_target: Term
     """The critic's target, as in `estimators.value_targets`"""
     trace_decay: Term
