@@ -9,7 +9,6 @@ from opspo.errors import ConfigError, RunError
 from opspo.fidelity.fidelity_table import mean_and_half
 from opspo.fidelity.reference import RETURNS
 
-
 ENDINGS = (".png", ".svg", ".pdf")
 
 
