@@ -1,11 +1,11 @@
 """The survey of fidelity: estimators at three checkpoints of each task, at two drifts.
 
-    python benchmarks/fidelity_survey.py run [TASK ...]     # those of TASKS; by default all
+    python benchmarks/fidelity_survey.py run [TASK ...] [--when early ...]   # by default all
     python benchmarks/fidelity_survey.py table              # what was measured, as Markdown
 
-HAPPO trains for a million steps on each task; its checkpoints after a tenth, a half and nine tenths
-of them are measured. What was measured goes to results/fidelity/; what is there is not measured
-again.
+HAPPO trains for a million steps on each task (300,000 on 27m_vs_30m). Its checkpoints after a
+tenth, a half and nine tenths of them are measured, at the last agent's stage, whose team-mates have all
+moved. What was measured goes to results/fidelity/; what is there is not measured again.
 """
 
 from __future__ import annotations
@@ -16,16 +16,29 @@ import json
 import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from opspo.config import TrainConfig
 
 RESULTS = Path(__file__).parent.parent / "results" / "fidelity"
 RUNS = Path("runs") / "fidelity"
-STEPS = 1_000_000
 CHECKPOINTS = {"early": 0.1, "middle": 0.5, "late": 0.9}
 """Name → share of the steps"""
-TARGET = "λ = 0.98"
-"""Reference of the table: returns are noisier by far"""
-CANDIDATES = ("GAE, baseline", "GAE, w = clip(r)", "AEC", "AEC, shuffled", "AEC, SDC", "OPSPO")
+TARGET = "returns"
+"""Reference of the table"""
+NOT_MEASURED = ("AEC, SDC linear", "AEC, baseline", "OPSPO, baseline", "AEC, w = clip(r)")
+"""Default candidates that are left out"""
+CANDIDATES = (
+    "GAE, λ = 0.98",
+    "GAE, w = r",
+    "AEC",
+    "AEC, shuffled",
+    "AEC, steady",
+    "AEC, SDC",
+    "OPSPO",
+)
+"""Columns of the table"""
 
 
 @dataclass(frozen=True)
@@ -34,6 +47,8 @@ class Task:
 
     env: str
     shared: bool
+    steps: int = 1_000_000
+    reference_steps: int = 400_000
 
 
 TASKS = {
@@ -41,10 +56,10 @@ TASKS = {
     "3s5z, separate": Task("smax/3s5z", shared=False),
     "10m_vs_11m": Task("smax/10m_vs_11m", shared=True),
     "10m_vs_11m, separate": Task("smax/10m_vs_11m", shared=False),
-    "27m_vs_30m": Task("smax/27m_vs_30m", shared=True),
-    "HalfCheetah-6x1": Task("mamujoco/HalfCheetah-6x1", shared=False),
-    "Walker2d-6x1": Task("mamujoco/Walker2d-6x1", shared=False),
-    "Ant-8x1": Task("mamujoco/Ant-8x1", shared=False),
+    "27m_vs_30m": Task("smax/27m_vs_30m", shared=True, steps=300_000),
+    "HalfCheetah-6x1": Task("mamujoco/HalfCheetah-6x1", shared=False, reference_steps=1_000_000),
+    "Walker2d-6x1": Task("mamujoco/Walker2d-6x1", shared=False, reference_steps=1_000_000),
+    "Ant-8x1": Task("mamujoco/Ant-8x1", shared=False, reference_steps=1_000_000),
     "Humanoid-9|8": Task("mamujoco/Humanoid-9|8", shared=False),
     "Humanoid-17x1": Task("mamujoco/Humanoid-17x1", shared=False),
 }
@@ -63,11 +78,11 @@ def trained(name: str, task: Task) -> Path:
     if (folder / "done").is_file():
         return folder
     config = opspo.default_config(task.env, "happo")
-    iterations = -(-STEPS // config.steps_per_iteration)
+    iterations = -(-task.steps // config.steps_per_iteration)
     config = replace(
         config,
         run_dir=str(folder),
-        total_steps=STEPS,
+        total_steps=task.steps,
         tensorboard=False,
         policy=replace(config.policy, share_parameters=task.shared),
         evaluation=replace(config.evaluation, every_steps=0, final_episodes=0),
@@ -86,6 +101,8 @@ def measured(name: str, folder: Path, when: str) -> None:
     """Measure a checkpoint, unless that was done."""
     import opspo
     from opspo.checkpoint import Checkpoints
+    from opspo.fidelity.candidates import candidates
+    from opspo.run_folder import open_run
 
     out = RESULTS / f"{slug(name)}-{when}.json.gz"
     if out.is_file():
@@ -93,10 +110,17 @@ def measured(name: str, folder: Path, when: str) -> None:
     saved = Checkpoints(folder / "checkpoints")
     wanted = CHECKPOINTS[when] * saved.iterations()[-1]
     checkpoint = min(saved.iterations(), key=lambda each: abs(each - wanted))
-    stages = _middle_and_last(folder)
-    extent = opspo.Extent(updates=(1, 4), stages=stages, batches=40, own_batches=20)
+    config = open_run(folder)[1]
+    extent = opspo.Extent(
+        updates=(1, 4),
+        stages=(_last_stage(config),),
+        batches=40,
+        own_batches=20,
+        most_steps=TASKS[name].reference_steps,
+    )
+    chosen = {key: each for key, each in candidates(config).items() if key not in NOT_MEASURED}
     found: dict[str, Any] = opspo.measure_fidelity(
-        folder, checkpoint=checkpoint, extent=extent, seed=0
+        folder, checkpoint=checkpoint, chosen=chosen, extent=extent, seed=0
     ) | {"task": name, "when": when}
     out.parent.mkdir(parents=True, exist_ok=True)
     part = out.with_suffix(".part")
@@ -105,14 +129,12 @@ def measured(name: str, folder: Path, when: str) -> None:
     print(out, flush=True)
 
 
-def _middle_and_last(folder: Path) -> tuple[int, ...]:
+def _last_stage(config: TrainConfig) -> int:
     from opspo.environments import make_env
     from opspo.fidelity.drift import stages_of
-    from opspo.run_folder import open_run
     from opspo.training.assembly import make_learner
 
-    config = open_run(folder)[1]
-    return tuple(stages_of(make_learner(config, make_env(config.env)))[-2:])
+    return stages_of(make_learner(config, make_env(config.env)))[-1]
 
 
 def read() -> list[dict[str, Any]]:
@@ -159,6 +181,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("command", choices=["run", "table"])
     parser.add_argument("tasks", nargs="*", default=list(TASKS))
+    parser.add_argument("--when", nargs="*", choices=list(CHECKPOINTS), default=list(CHECKPOINTS))
     parsed = parser.parse_args()
     if parsed.command == "table":
         print(table())
@@ -167,7 +190,7 @@ def main() -> None:
 
     keep_programs()
     for name in parsed.tasks:
-        for when in CHECKPOINTS:
+        for when in parsed.when:
             if not (RESULTS / f"{slug(name)}-{when}.json.gz").is_file():
                 measured(name, trained(name, TASKS[name]), when)
 

@@ -83,10 +83,44 @@ def test_collected_values_stay(case):
         np.testing.assert_array_equal(data.next_value, now.batch.next_value[..., members])
 
 
+@cases
+def test_ahead_the_critic_comes_first(case):
+    """The agents' data have the values of the critic that their own stage leaves: it has taken all
+    its steps before them, as many as beside them."""
+    now = begun(config_of(case, "ahead"))
+    trajectory = now.batch.trajectory
+    for stage in {0, now.stages - 1}:
+        after, seen = carried_out(now, stage + 1)
+        assert len(seen) == 2 * (stage + 1)
+        raw, following = along(now.learner, after.critic, now.state.critic_memory, trajectory)
+        mean, deviation = after.value_statistics.mean, after.value_statistics.variance**0.5
+        going_on = ~trajectory.terminated[..., None]
+        members = now.learner.critic.members(now.plan.agents[stage])
+        value = (raw * deviation + mean)[..., members]
+        next_value = ((following * deviation + mean) * going_on)[..., members]
+        np.testing.assert_allclose(seen[-1].value, value, rtol=1e-4, atol=1e-4)
+        np.testing.assert_allclose(seen[-1].next_value, next_value, rtol=1e-4, atol=1e-4)
+        assert np.abs(seen[-2].value - value).max() > 1e-3
+
+
+def test_ahead_the_critic_takes_the_steps_that_it_takes_beside_the_agents():
+    """In the first stage its targets and steps are the same; only the agents' advantages differ."""
+    ahead, beside = (
+        carried_out(begun(config_of(CASES["separate"], values)), 1)[0]
+        for values in ("ahead", "collected")
+    )
+    for one, other in zip(
+        jax.tree.leaves(ahead.critic), jax.tree.leaves(beside.critic), strict=True
+    ):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
+    gaps = jax.tree.map(lambda a, b: jnp.abs(a - b).max(), ahead.actor, beside.actor)
+    assert np.max(jax.tree.leaves(gaps)) > 1e-4
+
+
 def test_it_changes_the_second_agent_and_not_the_first():
     now = begun(config_of(CASES["separate"], "collected"))
     collected, moved = (
-        carried_out(now, 2, **anew)[0].actor["params"] for anew in ({}, {"values_anew": True})
+        carried_out(now, 2, **anew)[0].actor["params"] for anew in ({}, {"values": "anew"})
     )
     gaps = jax.tree.map(lambda a, b: jnp.abs(a - b).reshape(2, -1).max(1), collected, moved)
     one, two = np.max(jax.tree.leaves(gaps), axis=0)
@@ -95,8 +129,9 @@ def test_it_changes_the_second_agent_and_not_the_first():
 
 
 @cases
-def test_nothing_is_compiled_anew(case):
-    config = config_of(case, "anew", probe="credit")
+@pytest.mark.parametrize("values", ["anew", "ahead"])
+def test_nothing_is_compiled_anew(case, values):
+    config = config_of(case, values, probe="credit")
     _, iterate = learner_of(config)
     run(config, 4)
     assert iterate._cache_size() == 1

@@ -121,6 +121,27 @@ def test_the_two_decays_differ_only_below_the_bound():
 
 
 @pytest.mark.parametrize("trace_clip", [0.7, 1.0, 1.5])
+@given(stream=streams, lam=unit)
+def test_steady_decays_are_lambda_in_the_mean(trace_clip, stream, lam):
+    """λ min(c̄, r) / m, at most 1; each agent has a mean of its own."""
+    got = trace_decays.steady(stream.log_ratio, gae_lambda=lam, trace_clip=trace_clip)
+    ratio = np.exp(stream.log_ratio)
+    for agent in range(ratio.shape[-1]):
+        kept = [min(trace_clip, r) for r in ratio[..., agent].ravel()]
+        mean = sum(kept) / len(kept)
+        expected = [min(1.0, lam * each / mean) for each in kept]
+        np.testing.assert_allclose(np.asarray(got)[..., agent].ravel(), expected, **CLOSE)
+
+
+def test_steady_traces_do_not_shrink_with_the_drift():
+    """r = 1/2 everywhere halves the trace of `factor`; `steady` sees that no step stands out."""
+    log_ratio = np.log(np.full((4, 3, 1), 0.5))
+    numbers = {"gae_lambda": 0.9, "trace_clip": 1.0}
+    np.testing.assert_allclose(trace_decays.factor(log_ratio, **numbers), 0.45 + 0 * log_ratio)
+    np.testing.assert_allclose(trace_decays.steady(log_ratio, **numbers), 0.9 + 0 * log_ratio)
+
+
+@pytest.mark.parametrize("trace_clip", [0.7, 1.0, 1.5])
 @given(stream=streams, gamma=unit, lam=unit)
 def test_the_running_trace_is_its_double_sum(trace_clip, stream, gamma, lam):
     numbers = {"gamma": gamma, "trace_clip": trace_clip}

@@ -2,6 +2,7 @@
 
 import jax
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from oracles import corrections as oracle
@@ -81,6 +82,20 @@ def test_ratio_range_weighs_by_the_ratio_alone():
     np.testing.assert_allclose(weight, np.exp(log_ratio), **CLOSE)
     np.testing.assert_allclose(low, np.full(12, 0.8), **CLOSE)
     np.testing.assert_allclose(high, np.full(12, 1.2), **CLOSE)
+
+
+@pytest.mark.parametrize("shape", [(6, 2, 3), (6, 1)])
+@pytest.mark.parametrize("spread", [0.0, 0.3, 2.0])
+def test_effective_weight_is_bounded_by_the_effective_share(shape, spread):
+    log_ratio = spread * np.random.default_rng(0).normal(size=shape)
+    weight, low, high = clip_ranges.effective(log_ratio, clip=0.2)
+    for agent in range(shape[-1]):
+        r = np.exp(log_ratio[..., agent]).ravel()
+        share = r.sum() ** 2 / (len(r) * (r**2).sum())
+        expected = [min(each, share) for each in r]
+        np.testing.assert_allclose(np.asarray(weight)[..., agent].ravel(), expected, **CLOSE)
+    np.testing.assert_allclose(low, np.full(shape, 0.8), **CLOSE)
+    np.testing.assert_allclose(high, np.full(shape, 1.2), **CLOSE)
 
 
 def test_joint_range_clips_the_product_of_the_ratios():

@@ -34,5 +34,5 @@ class A2POConfig(SequentialConfig):
     clip_range: names.ClipRangeName = "double_by_position"
     trace_agents: names.TraceScopeName = "others"
     weight_agents: names.WeightScopeName = "others"
-    values: Literal["collected", "anew"] = "collected"
+    values: Literal["collected", "anew", "ahead"] = "collected"
     action_ratio: names.ActionRatioName = "product"

@@ -84,8 +84,10 @@ class AlgorithmConfig:
     """AEC: c̄, the bound on the joint ratio in the traces."""
     trace_decay: TraceDecayName = "factor"
     """AEC: how traces fade. `factor`: by λ min(c̄, r). `bound`: by min(λ c̄, r) (erratum E3).
-    `twice`: by λ² min(c̄, r), with GAE in the first stage (A2PO's public code). `running`: by λ,
-    with the product of the ratios bounded by c̄ (that code's `speedup_trace`; for `trace`)."""
+    `twice`: by λ² min(c̄, r), with GAE in the first stage (A2PO's public code). `steady`: by
+    λ min(c̄, r) over the mean of min(c̄, r), so that moved team-mates do not shorten the traces.
+    `running`: by λ, with the product of the ratios bounded by c̄ (that code's `speedup_trace`; for
+    `trace`)."""
 
     state_weight: StateWeightName = "none"
     """SDC. `none`. Step-wise importance sampling: over earlier actions (`stepwise`), over earlier
@@ -99,7 +101,8 @@ class AlgorithmConfig:
 
     clip_range: ClipRangeName = "ppo"
     """Clip range and weight of the surrogate. `ppo`: 1 ± clip. `ratio`: the same, weighted by the
-    others' ratio (HAPPO). `joint`: the product of both ratios in 1 ± clip (HAPPO in A2PO's public
+    others' ratio (HAPPO). `effective`: the same, bounded by the ratios' effective sample share.
+    `joint`: the product of both ratios in 1 ± clip (HAPPO in A2PO's public
     code). `double`: as `joint`, with the others' ratio in 1 ± others_clip (CoPPO).
     `double_by_position`: as `double`, with a range that grows along the order (A2PO's paper).
     `double_by_ratios`: as `double`, with a range that shrinks with the ratios at the start of the

@@ -30,5 +30,5 @@ class HAPPOConfig(SequentialConfig):
     state_weight: names.StateWeightName = "none"
     clip_range: names.ClipRangeName = "ratio"
     weight_agents: names.WeightScopeName = "others"
-    values: Literal["collected", "anew"] = "collected"
+    values: Literal["collected", "anew", "ahead"] = "collected"
     action_ratio: names.ActionRatioName = "product"

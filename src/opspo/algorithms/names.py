@@ -25,7 +25,7 @@ OrderName = Literal[
 AdvantageName = Literal["gae", "td", "vtrace_next", "trace"]
 BaselineName = Literal["none", "mean", "linear", "linear_crossfit"]
 ValueTargetName = Literal["advantage", "printed", "gae", "vtrace"]
-TraceDecayName = Literal["factor", "bound", "twice", "running"]
+TraceDecayName = Literal["factor", "bound", "twice", "steady", "running"]
 TraceScopeName = Literal["others", "preceding", "all"]
 WeightScopeName = Literal["others", "preceding"]
 ActionRatioName = Literal["product", "mean"]
@@ -33,7 +33,14 @@ StateWeightName = Literal[
     "none", "stepwise", "stepwise_inclusive", "stepwise_printed", "linear", "kernel", "minimax"
 ]
 ClipRangeName = Literal[
-    "ppo", "ratio", "joint", "double", "double_by_position", "double_by_ratios", "corrected"
+    "ppo",
+    "ratio",
+    "effective",
+    "joint",
+    "double",
+    "double_by_position",
+    "double_by_ratios",
+    "corrected",
 ]
 
 TERMS: dict[str, Any] = {

@@ -36,5 +36,5 @@ class OPSPOConfig(SequentialConfig):
     clip_range: names.ClipRangeName = "corrected"
     trace_agents: names.TraceScopeName = "others"
     weight_agents: names.WeightScopeName = "others"
-    values: Literal["collected", "anew"] = "collected"
+    values: Literal["collected", "anew", "ahead"] = "collected"
     action_ratio: names.ActionRatioName = "product"

@@ -33,9 +33,10 @@ class SequentialConfig(AlgorithmConfig):
     weight_agents: WeightScopeName = "others"
     """Whose ratios make the weights and the clip range: those of all `others`, or of the
     `preceding` agents."""
-    values: Literal["collected", "anew"] = "collected"
-    """Which critic the advantages use: the critic at collection (`collected`), or the critic as the
-    preceding agents have left it (`anew`, as in Algorithm 1; erratum E14)."""
+    values: Literal["collected", "anew", "ahead"] = "collected"
+    """Which critic the advantages use: the critic at collection (`collected`); the critic as the
+    preceding agents have left it (`anew`, as in Algorithm 1; erratum E14); or that critic after the
+    stage's own critic steps, which then come before those of its agents (`ahead`)."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -7,7 +7,6 @@ negative where actors and critic run in parallel in the whole iteration.
 
 from __future__ import annotations
 
-import dataclasses
 import statistics
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -44,7 +43,6 @@ from opspo.update.learners import Learners, select
 from opspo.update.moved import Moved, measure, not_moved
 from opspo.update.schedule import Plan
 from opspo.update.sequences import Sequences, Starts
-from opspo.update.stages import Update
 from opspo.update.step import Step
 
 WEIGHTS, ACTORS, CRITIC = "traces and weights", "actors' gradient steps", "critic's"
@@ -237,17 +235,16 @@ class _Stage:
 
     def train_actors(self, epochs: int, *given: Any) -> Learners:
         """All epochs of a stage, without the critic's steps."""
-        update = dataclasses.replace(self.learner.update, extra_critic_passes=0)
-        return self._descend(update, update.gradient_step.actor_step, epochs, *given)
+        return self._descend(self.learner.update.gradient_step.actor_step, epochs, *given)
 
     def train_critic(self, epochs: int, *given: Any) -> Learners:
         """All epochs of a stage, the critic's steps only."""
         update = self.learner.update
-        return self._descend(update, update.gradient_step.critic_step, epochs, *given)
+        passes = epochs * (1 + update.extra_critic_passes)
+        return self._descend(update.gradient_step.critic_step, passes, *given)
 
     def _descend(
         self,
-        update: Update,
         step: Step,
         epochs: int,
         stage: tuple[Array, ...],
@@ -257,6 +254,7 @@ class _Stage:
         rate: Array,
         key: Array,
     ) -> Learners:
+        update = self.learner.update
         group = select(update.networks, learners, stage[0])
         return update.descend(group, sequences, starts, step, epochs=epochs, rate=rate, key=key)[0]
 

@@ -1,6 +1,7 @@
 """How AEC's traces decay; the setting `trace_decay` names a function here.
 
-`factor`, `bound` and `twice` compute the factor c that a trace keeps at a step, from log r.
+`factor`, `bound`, `twice` and `steady` compute the factor c that a trace keeps at a step, from
+log r.
 `running` does not act on single steps: it is a whole advantage estimator and replaces `trace`.
 """
 
@@ -71,6 +72,28 @@ def twice(
     """
     c = gae_lambda**2 * _bounded(log_ratio, trace_clip)
     return jnp.where(jnp.asarray(stage) == 0, jnp.full_like(c, gae_lambda), c)
+
+
+def steady(log_ratio: Array, *, gae_lambda: float, trace_clip: float) -> Array:
+    """c = λ min(c̄, r) / m, at most 1, with m the mean of min(c̄, r) over the batch.
+
+    min(1, r) has a mean below 1, the lower the more agents have moved, so `factor` also makes
+    traces shorter: on a team that has moved far, λ = 0.95 acts like 0.85. Here the mean of c stays
+    at λ, as far as no c is cut at 1, and the ratios decide only which steps are kept. With one
+    ratio for all samples c = λ. The mean takes the place of the expectation in a
+    self-normalised weight: it is consistent, with a bias of the order of 1 / (T E).
+
+    Args:
+        log_ratio: [T, E, K] log r; each agent k has a mean of its own.
+        gae_lambda: λ.
+        trace_clip: c̄.
+
+    Returns:
+        c [T, E, K].
+    """
+    kept = _bounded(log_ratio, trace_clip)
+    mean = jnp.maximum(kept.mean((0, 1), keepdims=True), jnp.finfo(kept.dtype).tiny)
+    return jnp.minimum(gae_lambda * (kept / mean), 1)
 
 
 def running(

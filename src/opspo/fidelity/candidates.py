@@ -29,7 +29,8 @@ def candidates(config: TrainConfig) -> dict[str, Candidate]:
 
     `AEC` is the trace of clipped ratios, `w` the weight of the others' ratio, `SDC` the state
     weight ω, and `CRC` the corrected range. OPSPO has all three. `baseline` is a linear one, fitted
-    to the other half of the environments.
+    to the other half of the environments; `steady` traces keep their mean length; with `critic
+    first`, the critic takes the agent's epochs before the advantage is taken.
     """
     numbers = {
         item.name: getattr(config.algorithm, item.name)
@@ -38,7 +39,7 @@ def candidates(config: TrainConfig) -> dict[str, Candidate]:
     }
     plain = replace(
         OPSPOConfig(),
-        **numbers,
+        **numbers | {"critic_epochs": 0},
         action_ratio=config.algorithm.action_ratio,
         advantage="gae",
         state_weight="none",
@@ -52,8 +53,13 @@ def candidates(config: TrainConfig) -> dict[str, Candidate]:
         "GAE, baseline": replace(plain, baseline="linear_crossfit"),
         "GAE, w = r": replace(plain, clip_range="ratio"),
         "GAE, w = clip(r)": replace(plain, clip_range="double_by_position"),
+        "GAE, w = min(r, ESS)": replace(plain, clip_range="effective"),
+        "GAE, critic first": replace(plain, values="ahead"),
         "AEC": traced,
         "AEC, baseline": replace(traced, baseline="linear_crossfit"),
+        "AEC, steady": replace(traced, trace_decay="steady"),
+        "AEC, steady, SDC": replace(traced, trace_decay="steady", state_weight="stepwise"),
+        "AEC, critic first": replace(traced, values="ahead", value_target="vtrace"),
         "AEC, SDC": replace(traced, state_weight="stepwise"),
         "AEC, SDC linear": replace(traced, state_weight="linear"),
         "AEC, w = clip(r)": replace(traced, clip_range="double_by_position"),

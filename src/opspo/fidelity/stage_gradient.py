@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from flax import struct
 from jax.flatten_util import ravel_pytree
 
-from opspo.types import Array, Batch, Correction, Params
+from opspo.types import Array, Batch, Correction, Params, StageData
 from opspo.update.learners import Learners, select
 from opspo.update.mean import mean_gradient
 from opspo.update.moved import Moved, measure, not_moved
@@ -61,6 +61,8 @@ def correct(
 ) -> Correction:
     """The estimator's terms of the surrogate for the stage's agents.
 
+    With `values` "ahead", the critic first takes the steps of an agent's update on this batch.
+
     Args:
         update: with the estimator's algorithm.
         stage: the stage.
@@ -70,14 +72,30 @@ def correct(
         key: for a state weight that draws.
     """
     algorithm = update.algorithm
-    data = update.view(
-        batch, moved, stage.agents, stage.rank, stage=stage.number, round_began=moved.log_ratio
-    )
+
+    def look(batch: Batch) -> StageData:
+        return update.view(
+            batch, moved, stage.agents, stage.rank, stage=stage.number, round_began=moved.log_ratio
+        )
+
+    data = look(batch)
     weight, critic = algorithm.state_weight, stage.learners.critic
     init_key, begin_key, weigh_key = jax.random.split(key, 3)
     working = weight.begin(weight.init(init_key, batch, before), batch, before, critic, begin_key)
     omega, _ = weight.weigh(working, batch, data, stage.number, weigh_key)
-    return algorithm.correct(data, omega)
+    correction = algorithm.correct(data, omega)
+    if algorithm.values == "ahead":
+        _, batch, _ = update.ahead(
+            stage.learners,
+            batch,
+            correction,
+            stage.agents,
+            stage.active,
+            epochs=algorithm.declaration.epochs,
+            key=key,
+        )
+        correction = algorithm.correct(look(batch), omega)
+    return correction
 
 
 def first_gradient(

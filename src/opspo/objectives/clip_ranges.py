@@ -6,8 +6,10 @@ range for `surrogate.clipped_surrogate`.
 
 from __future__ import annotations
 
+import jax
 import jax.numpy as jnp
 
+from opspo.estimators.ratios import effective_sample_size
 from opspo.objectives import agent_clips
 from opspo.types import Array
 
@@ -38,6 +40,27 @@ def ratio(log_ratio: Array, *, clip: float) -> tuple[Array, Array, Array]:
     """
     _, low, high = ppo(log_ratio, clip=clip)
     return jnp.exp(log_ratio), low, high
+
+
+def effective(log_ratio: Array, *, clip: float) -> tuple[Array, Array, Array]:
+    """PPO's range 1 ± ε with the weight min(r, e), e the effective sample share of r.
+
+    e = (Σ r)² / (S Σ r²), over all S samples of the batch, for each agent. This is P3O's bound
+    (Fakoor et al. 2020, Eq. 9) on the ratio of the team-mates: on-policy data have e = 1 and keep
+    weight 1, and the more uneven the ratios, the lower the bound. Where e < 1 all weights below it
+    stay; the scale of the weights falls with e, as in P3O.
+
+    Args:
+        log_ratio: [..., K] log r, samples on the leading axes.
+        clip: ε.
+
+    Returns:
+        weight, low, high in that shape.
+    """
+    _, low, high = ppo(log_ratio, clip=clip)
+    samples = log_ratio.reshape(-1, log_ratio.shape[-1])
+    share = jax.vmap(effective_sample_size, in_axes=1)(samples, jnp.ones_like(samples, bool))
+    return jnp.minimum(jnp.exp(log_ratio), jnp.broadcast_to(share, log_ratio.shape)), low, high
 
 
 def joint(log_ratio: Array, *, clip: float) -> tuple[Array, Array, Array]:

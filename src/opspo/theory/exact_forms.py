@@ -78,6 +78,12 @@ def _check_exact(config: AlgorithmConfig) -> None:
         value = getattr(config, setting, exact[0])
         rule = f"{' or '.join(map(repr, exact))} for an exact update"
         require(value in exact, f"algorithm.{setting}", rule, value)
+    require(
+        config.clip_range != "effective",
+        "algorithm.clip_range",
+        "another than 'effective' for an exact update: its bound is one of the samples",
+        config.clip_range,
+    )
     term = named(clip_ranges, config.clip_range)
     check("clip_range", term, ("log_ratio", "position", *vars(Numbers())))
 

@@ -76,8 +76,8 @@ class Algorithm:
     simultaneous algorithms, where all agents move"""
     action_ratio: ActionRatio
     """r of an action of several dimensions"""
-    values_anew: bool
-    """Each stage's values are of the critic as the stages before have left it"""
+    values: str
+    """Of which critic a stage's values are: see `SequentialConfig.values`"""
     declaration: AlgorithmConfig = field(repr=False)
     """Whose numbers the terms may ask for"""
 

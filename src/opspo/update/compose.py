@@ -68,7 +68,7 @@ def compose(config: AlgorithmConfig, networks: Networks) -> Algorithm:
         state_weight_min=config.state_weight_min,
         state_weight_max=config.state_weight_max,
         range_is_live=not isinstance(config, SequentialConfig),
-        values_anew=settings.get("values") == "anew",
+        values=settings.get("values", "collected"),
         declaration=config,
     )
 

@@ -122,6 +122,33 @@ class Update:
             key=key,
         )
 
+    def ahead(
+        self,
+        learners: Learners,
+        batch: Batch,
+        correction: Correction,
+        agents: Array,
+        active: Array,
+        *,
+        epochs: int,
+        key: Array,
+    ) -> tuple[Learners, Batch, Metrics]:
+        """A stage's critic steps, before those of its agents.
+
+        Returns:
+            All learners, the batch with the new critic's values, and the steps' metrics.
+        """
+        group, metrics = self.descend(
+            select(self.networks, learners, agents),
+            *self.sequences(batch, correction, agents, active),
+            self.gradient_step.critic_step,
+            epochs=epochs * (1 + self.extra_critic_passes),
+            rate=batch.learning_rate_scale,
+            key=key,
+        )
+        learners = replace(self.networks, learners, agents, group)
+        return learners, self._revalued(batch, learners), metrics
+
     def view(
         self,
         batch: Batch,
@@ -168,15 +195,19 @@ class Update:
         epochs: int,
         rate: Array,
         key: Array,
+        extra_critic_passes: int = 0,
     ) -> tuple[Learners, Metrics]:
-        """Take epochs of minibatch steps; metrics are [epochs, minibatches]."""
+        """Take epochs of minibatch steps, each after some of the critic alone.
+
+        The metrics are [epochs, minibatches].
+        """
 
         def run(step: Step, group: Learners, key: Array) -> tuple[Learners, Metrics]:
             parts = split(sequences, starts, key, self.minibatches)
             return jax.lax.scan(lambda g, part: step(g, *part, rate), group, parts)
 
         def epoch(group: Learners, key: Array) -> tuple[Learners, Metrics]:
-            key, *extra = jax.random.split(key, 1 + self.extra_critic_passes)
+            key, *extra = jax.random.split(key, 1 + extra_critic_passes)
             for extra_key in extra:
                 group, _ = run(self.gradient_step.critic_step, group, extra_key)
             return run(step, group, key)
@@ -189,27 +220,33 @@ class Update:
         """Correct the data for a group of agents and train them on it."""
         agents, active, rank, index, key = now
         weigh_key, descend_key = jax.random.split(key)
-        if self.algorithm.values_anew:
+        if self.algorithm.values != "collected":
             batch = self._anew(batch, progress.learners, index)
         began = jnp.where(
             index % plan.positions == 0, progress.moved.log_ratio, progress.round_began
         )
-        data = self.view(batch, progress.moved, agents, rank, stage=index, round_began=began)
+
+        def look(batch: Batch) -> StageData:
+            return self.view(batch, progress.moved, agents, rank, stage=index, round_began=began)
+
+        data = look(batch)
         omega, state_weight = self.algorithm.state_weight.weigh(
             progress.state_weight, batch, data, index, weigh_key
         )
         correction = self.algorithm.correct(data, omega)
-        group, metrics = self.descend(
-            select(self.networks, progress.learners, agents),
-            *self.sequences(batch, correction, agents, active),
-            self.gradient_step.actor_step if self.critic_epochs else self.gradient_step,
-            epochs=plan.epochs,
-            rate=batch.learning_rate_scale,
-            key=descend_key,
-        )
+        learners = progress.learners
+        metrics: Metrics = {}
+        if self.algorithm.values == "ahead":
+            learners, batch, metrics = self.ahead(
+                learners, batch, correction, agents, active, epochs=plan.epochs, key=descend_key
+            )
+            data = look(batch)
+            correction = self.algorithm.correct(data, omega)
+        group, step_metrics = self._descend(learners, batch, correction, now, plan.epochs)
+        metrics |= step_metrics
         # the KL of the last epoch only, not averaged with the earlier ones
         losses = jax.tree.map(jnp.mean, metrics | {"kl": metrics["kl"][-1]})
-        learners = replace(self.networks, progress.learners, agents, group)
+        learners = replace(self.networks, learners, agents, group)
         moved = progress.moved
         if self.measures(plan):
             ratio = self.algorithm.ratio_of
@@ -225,20 +262,36 @@ class Update:
             )
         return Progress(learners, moved, began, state_weight), (losses, diagnostics)
 
+    def _descend(
+        self,
+        learners: Learners,
+        batch: Batch,
+        correction: Correction,
+        now: tuple[Array, ...],
+        epochs: int,
+    ) -> tuple[Learners, Metrics]:
+        """The gradient steps of a stage's agents, and of the critic unless it has its own."""
+        agents, active, _, _, key = now
+        _, descend_key = jax.random.split(key)
+        alone = self.critic_epochs > 0 or self.algorithm.values == "ahead"
+        return self.descend(
+            select(self.networks, learners, agents),
+            *self.sequences(batch, correction, agents, active),
+            self.gradient_step.actor_step if alone else self.gradient_step,
+            epochs=epochs,
+            rate=batch.learning_rate_scale,
+            key=descend_key,
+            extra_critic_passes=0 if alone else self.extra_critic_passes,
+        )
+
     def _anew(self, batch: Batch, learners: Learners, stage: Array) -> Batch:
         """The batch with the values of the current critic.
 
         In the first stage the critic has not moved yet, although the unit of its training has.
         """
-        return jax.lax.cond(
-            stage == 0,
-            lambda: batch,
-            lambda: revalued(
-                self.networks.critic,
-                learners.critic,
-                mean_and_deviation(
-                    learners.value_statistics, epsilon=self.gradient_step.least_deviation
-                ),
-                batch,
-            ),
-        )
+        return jax.lax.cond(stage == 0, lambda: batch, lambda: self._revalued(batch, learners))
+
+    def _revalued(self, batch: Batch, learners: Learners) -> Batch:
+        epsilon = self.gradient_step.least_deviation
+        unit = mean_and_deviation(learners.value_statistics, epsilon=epsilon)
+        return revalued(self.networks.critic, learners.critic, unit, batch)
