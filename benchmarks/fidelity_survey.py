@@ -4,8 +4,8 @@
     python benchmarks/fidelity_survey.py table              # what was measured, as Markdown
 
 HAPPO trains for a million steps on each task (300,000 on 27m_vs_30m). Its checkpoints after a
-tenth, a half and nine tenths of them are measured, at the last agent's stage, whose team-mates have all
-moved. What was measured goes to results/fidelity/; what is there is not measured again.
+tenth, a half and nine tenths of them are measured, at the last agent's stage, whose team-mates have
+all moved. What was measured goes to results/fidelity/; what is there is not measured again.
 """
 
 from __future__ import annotations

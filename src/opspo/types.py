@@ -68,6 +68,20 @@ class Trajectory:
 
 
 @struct.dataclass
+class ActionValues:
+    """A linear model of what the joint action adds to the value: q(s, a) = Σ_j f_j(s) · z_j."""
+
+    slope: Array
+    """[T, E, N, Z] f of the head at collection, in the unit of the reward; 0 for the dead, and for
+    action dimensions that an agent has not"""
+    action: Array
+    """[T, E, N, Z] z, the action less its mean under the policy that took it; see
+    `distributions.Distribution.centred`"""
+    output: Array
+    """[T, E, N, o] the actors' outputs at collection"""
+
+
+@struct.dataclass
 class Batch:
     """One iteration's experience with the critic's values."""
 
@@ -84,6 +98,8 @@ class Batch:
     """[] factor on both step sizes"""
     features: Array | None = None
     """[T, E, M, p] the critic's last hidden layer at collection, where a term asks for it"""
+    action_values: ActionValues | None = None
+    """Where a term asks for them"""
 
 
 @struct.dataclass
@@ -117,6 +133,13 @@ class StageData:
     """[] int, the number of the update's stage, from 0"""
     features: Array | None = None
     """[T, E, M, p] the critic's last hidden layer at collection, where a term asks for it"""
+    action_value: Array | None = None
+    """[T, E, 1] q(s_t, a_t) of `ActionValues`, where a term asks for it"""
+    own_action_value: Array | None = None
+    """[T, E, K] the part of q that is the agent's own, f_i · z_i"""
+    value_shift: Array | None = None
+    """[T, E, K] E q under the other agents as they are now, Σ_{j≠i} f_j · E z_j: what their moves
+    add to V"""
 
 
 @struct.dataclass
@@ -181,3 +204,5 @@ class TrainState:
     """uint32 [2], raw PRNG key"""
     iteration: Array
     """int32 [], number of iterations done"""
+    action_head: Any = ()
+    """The head of the critic that gives `ActionValues`; `()` if no term asks for them"""

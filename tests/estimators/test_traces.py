@@ -24,16 +24,26 @@ def one_step(reward, value, next_value, done, log_ratio, *, gamma, **numbers):
     return jnp.broadcast_to(advantages.td(reward, value, next_value, gamma=gamma), log_ratio.shape)
 
 
+def with_a_model(reward, value, next_value, done, log_ratio, **numbers):
+    """`doubly_robust` with the arguments of the others, and some model."""
+    own, shift = (jnp.broadcast_to(x, log_ratio.shape) for x in (0.2 * reward, 0.1 * value))
+    return advantages.doubly_robust(
+        reward, value, next_value, done, log_ratio, 0.3 * reward, own, shift, **numbers
+    )
+
+
 CORRECTED = {
     name: jax.jit(function, static_argnames=("trace_clip", "trace_decay"))
     for name, function in {
         "td": one_step,
         "vtrace_next": advantages.vtrace_next,
         "trace": advantages.trace,
+        "doubly_robust": with_a_model,
         "printed_target": value_targets.printed,
         "vtrace_target": value_targets.vtrace,
     }.items()
 }
+robust = jax.jit(advantages.doubly_robust, static_argnames="trace_clip")
 CORRECTED["running"] = jax.jit(trace_decays.running, static_argnames="trace_clip")
 DECAYS = {"factor": trace_decays.factor, "bound": trace_decays.bound, "twice": trace_decays.twice}
 ORACLES = {
@@ -93,6 +103,19 @@ def test_corrected_estimators_are_their_double_sums(name, stream, gamma, lam):
     expected = oracle.over_streams(ORACLES[name], *arrays, ratio, gamma=gamma, lam=lam)
     got = CORRECTED[name](*arrays, stream.log_ratio, gamma=gamma, gae_lambda=lam)
     np.testing.assert_allclose(got, expected, **CLOSE)
+
+
+@pytest.mark.parametrize("trace_clip", [0.7, 1.0, 1.5])
+@given(stream=streams, gamma=unit, lam=unit, seed=st.integers(0, 2**31))
+def test_the_doubly_robust_trace_is_its_double_sum(trace_clip, stream, gamma, lam, seed):
+    rng = np.random.default_rng(seed)
+    q = rng.normal(size=stream.reward.shape)
+    own, shift = rng.normal(size=(2, *stream.log_ratio.shape))
+    arrays = (*stream[:4], np.exp(stream.log_ratio), q, own, shift)
+    numbers = {"gamma": gamma, "trace_clip": trace_clip}
+    slow = oracle.over_streams(oracle.doubly_robust, *arrays, lam=lam, **numbers)
+    got = robust(*stream[:5], q, own, shift, gae_lambda=lam, **numbers)
+    np.testing.assert_allclose(got, slow, **CLOSE)
 
 
 @pytest.mark.parametrize("decay", list(DECAYS))

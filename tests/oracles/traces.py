@@ -123,3 +123,34 @@ def over_streams(function, *arrays, **numbers):
         for k in range(out.shape[2]):
             out[:, e, k] = function(*(x[:, e, k] for x in arrays), **numbers)
     return out
+
+
+def doubly_robust(
+    reward,
+    value,
+    next_value,
+    done,
+    ratio,
+    q,
+    own,
+    shift,
+    *,
+    gamma,
+    lam,
+    trace_clip=1.0,
+    decay="factor",
+):
+    """q^i_t + δ_t + Σ_{k≥1} γ^k (Π c) δ_{t+k}, δ = r + γ (V' + u') − V − q; no u' where unknown."""
+    steps, delta = len(reward), []
+    for t in range(steps):
+        known = t + 1 < steps and not done[t]
+        after = next_value[t] + (shift[t + 1] if known else 0.0)
+        delta.append(reward[t] + gamma * after - value[t] - q[t])
+    out = []
+    for t in range(steps):
+        total = own[t] + delta[t]
+        for k in range(1, last_step(done, t) - t + 1):
+            trace = product(cut(ratio[t + j], lam, trace_clip, decay) for j in range(1, k + 1))
+            total += gamma**k * trace * delta[t + k]
+        out.append(total)
+    return np.array(out)

@@ -162,3 +162,38 @@ def test_samples_are_fixed_by_the_key(distribution):
     )
     np.testing.assert_array_equal(one, again)
     assert (one != other).any()
+
+
+@given(seed=seeds, available=some_available)
+def test_centred_categorical_has_the_mean_that_it_says(seed, available):
+    """The mean of z over all actions, by each policy's probabilities."""
+    old, new = 3 * np.random.default_rng(seed).normal(size=(2, ACTIONS))
+    available = np.array(available)
+    every = np.arange(ACTIONS)
+    wide, mask = np.tile(old, (ACTIONS, 1)), np.tile(available, (ACTIONS, 1))
+    z = np.asarray(categorical.centred(wide, every, mask))
+    np.testing.assert_allclose(probabilities(old, available) @ z, np.zeros(ACTIONS), atol=1e-12)
+    mean = categorical.centred_mean(old, new, available)
+    np.testing.assert_allclose(mean, probabilities(new, available) @ z, atol=1e-12)
+    # two decisions are two of them, side by side
+    both = np.concatenate([old, new])
+    pair = Decisions(2)
+    found = pair.centred(both, np.array([1, 2]), np.tile(available, (2, 1)))
+    each = [categorical.centred(x, a, available) for x, a in ((old, 1), (new, 2))]
+    np.testing.assert_allclose(found, np.concatenate(each), atol=1e-12)
+    swapped = np.concatenate([new, old])
+    found = pair.centred_mean(both, swapped, np.tile(available, (2, 1)))
+    np.testing.assert_allclose(found, np.concatenate([mean, -np.asarray(mean)]), atol=1e-12)
+
+
+@given(seed=seeds)
+def test_centred_gaussian_is_the_noise_in_its_unit(seed):
+    rng = np.random.default_rng(seed)
+    mean, other, log_std, noise = rng.normal(size=(4, 3))
+    output = np.concatenate([mean, log_std])
+    action = mean + np.exp(log_std) * noise
+    np.testing.assert_allclose(gaussian.centred(output, action, None), noise, atol=1e-10)
+    # the mean of z under another policy is z of that policy's mean
+    moved = np.concatenate([other, rng.normal(size=3)])
+    expected = gaussian.centred(output, other, None)
+    np.testing.assert_allclose(gaussian.centred_mean(output, moved, None), expected, atol=1e-10)

@@ -70,11 +70,16 @@ class AlgorithmConfig:
     dimensions (OPSPO's paper for MA-MuJoCo). Traces and density ratios always take the product."""
 
     advantage: AdvantageName = "gae"
-    """Advantage estimator: `gae`, or AEC as `td`, `vtrace_next` or `trace` (erratum E3)."""
+    """Advantage estimator: `gae`, or AEC as `td`, `vtrace_next` or `trace` (erratum E3); or
+    `doubly_robust`, a trace with a model of what the actions add to the value."""
     baseline: BaselineName = "none"
     """What is subtracted from the actors' advantage besides V: `none`; the `mean`, weighted by the
     others' ratio; or a function of the state, `linear` in the critic's last hidden layer, fitted to
     the batch, or to the other half of its environments (`linear_crossfit`)."""
+    action_head_rate: float = 1e-4
+    """Step size of the critic's head for action values (`doubly_robust`)."""
+    action_head_steps: int = 10
+    """Steps of that head in each iteration, after the update."""
     baseline_ridge: float = 1e-3
     """Ridge of the linear baselines, in units of the features' mean square."""
     value_target: ValueTargetName = "advantage"
@@ -126,6 +131,7 @@ class AlgorithmConfig:
             ("minibatches", 1),
             ("extra_critic_passes", 0),
             ("critic_epochs", 0),
+            ("action_head_steps", 1),
         ):
             value = getattr(self, name)
             require(value >= least, f"algorithm.{name}", f"at least {least}", value)
@@ -156,6 +162,7 @@ class AlgorithmConfig:
             "off for simultaneous algorithms, whose weight is taken anew at each gradient step",
             self.normalise_weight,
         )
+        self._check_action_head()
         self._check_critic_epochs()
         self._check_state_weight()
 
@@ -191,6 +198,21 @@ class AlgorithmConfig:
             "algorithm.others_clip",
             f"at most half of algorithm.clip = {self.clip}, the range of the first in the order",
             self.others_clip,
+        )
+
+    def _check_action_head(self) -> None:
+        require(
+            self.action_head_rate > 0,
+            "algorithm.action_head_rate",
+            "positive",
+            self.action_head_rate,
+        )
+        require(
+            self.critic == "central" or self.advantage != "doubly_robust",
+            "algorithm.advantage",
+            "another than 'doubly_robust' where algorithm.critic is 'local': its action values are "
+            "of the global state",
+            self.advantage,
         )
 
     def _check_critic_epochs(self) -> None:

@@ -22,7 +22,7 @@ OrderName = Literal[
     "semi_greedy",
     "reverse_semi_greedy",
 ]
-AdvantageName = Literal["gae", "td", "vtrace_next", "trace"]
+AdvantageName = Literal["gae", "td", "vtrace_next", "trace", "doubly_robust"]
 BaselineName = Literal["none", "mean", "linear", "linear_crossfit"]
 ValueTargetName = Literal["advantage", "printed", "gae", "vtrace"]
 TraceDecayName = Literal["factor", "bound", "twice", "steady", "running"]

@@ -124,3 +124,53 @@ def trace(
     delta, going, log_ratio = jnp.broadcast_arrays(delta, going_on(done, delta), log_ratio)
     c = trace_decay(log_ratio, gae_lambda=gae_lambda, trace_clip=trace_clip)
     return discounted_sum(delta, gamma * going * shifted(c))
+
+
+def doubly_robust(
+    reward: Array,
+    value: Array,
+    next_value: Array,
+    done: Array,
+    log_ratio: Array,
+    action_value: Array,
+    own_action_value: Array,
+    value_shift: Array,
+    *,
+    gamma: float,
+    gae_lambda: float,
+    trace_clip: float = 1.0,
+    trace_decay: TraceDecay = factor,
+) -> Array:
+    """A doubly robust trace, with a model q(s, a) of what the joint action adds to V(s).
+
+    After Jiang and Li (2016), with the traces of AEC:
+
+        A_t = q^i_t + δ_t + Σ_{k≥1} γ^k (Π_{j=1..k} c_{t+j}) δ_{t+k}
+        δ_t = r_t + γ (V(s_{t+1}) + u(s_{t+1})) − V(s_t) − q(s_t, a_t)
+
+    u(s) = E_{a∼π̂^{i−1}} q(s, a) corrects V for the others' moves. q^i is the part of q that depends
+    on the agent's own action; the others' part is a baseline. The mean is exact if V + q = Q^{π̂},
+    or if λ = 1 and c̄ = ∞: see `theory.estimates.doubly_robust`. With q = 0 this is `trace`. The
+    paper has no such term. After the batch's last step, u is not known and taken as 0.
+
+    Args:
+        reward, value, next_value, done, log_ratio: [T, ...], see `traces`.
+        action_value: [T, E, 1] q(s_t, a_t), in the unit of the reward.
+        own_action_value, value_shift: [T, E, K] q^i and u(s_t).
+        gamma, gae_lambda, trace_clip, trace_decay: as for `trace`.
+
+    Returns:
+        A [T, E, K].
+    """
+    tail = trace(
+        reward,
+        value + action_value,
+        next_value + going_on(done, value_shift) * shifted(value_shift),
+        done,
+        log_ratio,
+        gamma=gamma,
+        gae_lambda=gae_lambda,
+        trace_clip=trace_clip,
+        trace_decay=trace_decay,
+    )
+    return own_action_value + tail

@@ -42,6 +42,7 @@ def moved_at(update: Update, stage: Stage, batch: Batch) -> Moved:
         batch.trajectory,
         not_moved(batch),
         jnp.arange(update.networks.team.num_members),
+        batch.action_values,
     )
 
 
@@ -51,9 +52,10 @@ def shuffled(moved: Moved, key: Array) -> Moved:
     order = jax.random.permutation(key, shape[0] * shape[1])
 
     def deal(x: Array) -> Array:
-        return x.reshape(-1, shape[-1])[order].reshape(shape)
+        return x.reshape(-1, *x.shape[2:])[order].reshape(x.shape)
 
-    return Moved(deal(moved.log_ratio), deal(moved.density_log_ratio))
+    dealt: Moved = jax.tree.map(deal, moved)
+    return dealt
 
 
 def correct(

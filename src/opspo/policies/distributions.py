@@ -33,6 +33,12 @@ class Distribution(Protocol):
     def entropy(self, output: Array, available: Array | None) -> Array:
         """[..., D] entropy of each dimension of the action, in nats."""
 
+    def centred(self, output: Array, action: Array, available: Array | None) -> Array:
+        """z [..., Z], the action as numbers whose mean under the policy is 0."""
+
+    def centred_mean(self, output: Array, other: Array, available: Array | None) -> Array:
+        """[..., Z] the mean of the policy's z under another policy, with the output `other`."""
+
 
 @dataclass(frozen=True)
 class MaskedCategorical:
@@ -63,6 +69,16 @@ class MaskedCategorical:
         log_probs = self._log_probs(output, available)
         return -(jnp.exp(log_probs) * log_probs).sum(axis=-1, keepdims=True)
 
+    def centred(self, output: Array, action: Array, available: Array | None) -> Array:
+        """The action as a unit vector less the probabilities: [..., A]."""
+        probs = jnp.exp(self._log_probs(output, available))
+        return jax.nn.one_hot(action, probs.shape[-1], dtype=probs.dtype) - probs
+
+    def centred_mean(self, output: Array, other: Array, available: Array | None) -> Array:
+        """The difference of the two policies' probabilities: [..., A]."""
+        old, new = (jnp.exp(self._log_probs(each, available)) for each in (output, other))
+        return new - old
+
 
 @dataclass(frozen=True)
 class Decisions:
@@ -88,6 +104,16 @@ class Decisions:
     def entropy(self, output: Array, available: Array | None) -> Array:
         """Entropy of each decision in nats: [..., D]."""
         return _CHOICE.entropy(self._apart(output), available)[..., 0]
+
+    def centred(self, output: Array, action: Array, available: Array | None) -> Array:
+        """Each decision as a unit vector less the probabilities: [..., D · A]."""
+        found = _CHOICE.centred(self._apart(output), action, available)
+        return found.reshape(output.shape)
+
+    def centred_mean(self, output: Array, other: Array, available: Array | None) -> Array:
+        """The difference of the two policies' probabilities: [..., D · A]."""
+        found = _CHOICE.centred_mean(self._apart(output), self._apart(other), available)
+        return found.reshape(output.shape)
 
     def _apart(self, output: Array) -> Array:
         """[..., D · A] → [..., D, A]."""
@@ -127,3 +153,15 @@ class DiagonalGaussian:
         del available
         log_std = jnp.split(output, 2, axis=-1)[1]
         return log_std + 0.5 * math.log(2 * math.pi * math.e)
+
+    def centred(self, output: Array, action: Array, available: Array | None) -> Array:
+        """The noise in units of its deviation: [..., D]."""
+        del available
+        mean, log_std = jnp.split(output, 2, axis=-1)
+        return (action - mean) * jnp.exp(-log_std)
+
+    def centred_mean(self, output: Array, other: Array, available: Array | None) -> Array:
+        """How far the mean has moved, in units of the first policy's deviation: [..., D]."""
+        del available
+        mean, log_std = jnp.split(output, 2, axis=-1)
+        return (jnp.split(other, 2, axis=-1)[0] - mean) * jnp.exp(-log_std)

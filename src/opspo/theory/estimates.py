@@ -53,11 +53,12 @@ def expected_trace(
     *,
     gamma: Scalar,
     gae_lambda: Scalar,
+    trace_clip: Scalar = 1.0,
 ) -> Array:
     """The expectation of `estimators.advantages.trace`: [S, X].
 
         A(s, a) = δ(s, a) + γ Σ_{s'} P(s' | s, a) T(s')
-        T(s)    = Σ_a π(a | s) λ min(1, π̂^{i−1}(a | s) / π(a | s)) A(s, a)
+        T(s)    = Σ_a π(a | s) λ min(c̄, π̂^{i−1}(a | s) / π(a | s)) A(s, a)
 
     Args:
         game: with S states and X joint actions.
@@ -65,8 +66,9 @@ def expected_trace(
         current: π̂^{i−1} [S, X].
         error: δ [S, X], the critic's mean TD error; A^π for the critic V^π.
         gamma, gae_lambda: γ, λ.
+        trace_clip: c̄; jnp.inf for none.
     """
-    kept = gae_lambda * jnp.minimum(current, behaviour)  # π λ min(1, π̂/π)
+    kept = gae_lambda * jnp.minimum(current, trace_clip * behaviour)  # π λ min(c̄, π̂/π)
     flow = jnp.eye(len(kept), dtype=kept.dtype) - gamma * tabular.state_transition(game, kept)
     tail = tabular.solve(flow, (kept * error).sum(axis=-1))
     return error + gamma * game.transition @ tail
@@ -80,6 +82,49 @@ def traces(game: Game, sequence: Sequence, *, gamma: Scalar, gae_lambda: Scalar)
             game, behaviour, current, error, gamma=gamma, gae_lambda=gae_lambda
         )
     )(sequence.joint[:-1])
+
+
+def doubly_robust(
+    game: Game,
+    behaviour: Array,
+    current: Array,
+    value: Array,
+    action_value: Array,
+    own: Array,
+    *,
+    gamma: Scalar,
+    gae_lambda: Scalar,
+    trace_clip: Scalar = 1.0,
+) -> Array:
+    """The expectation of `estimators.advantages.doubly_robust`: [S, X].
+
+    With u(s) = Σ_a π̂^{i−1}(a | s) q(s, a), it is own + `expected_trace` of the mean error
+    R + γ P (V + u) − V − q. It is exact if V + q = Q^{π̂} (then V + u = V^{π̂}: the error is 0) or
+    if λ = 1 and nothing is clipped (then the trace sums the errors under π̂ itself):
+    `tests/theory/test_doubly_robust.py`.
+
+    Args:
+        game: with S states and X joint actions.
+        behaviour: π [S, X].
+        current: π̂^{i−1} [S, X].
+        value: V [S].
+        action_value: q [S, X].
+        own: [S, X] the agent's own part of q: q less a function of s and a^{−i}.
+        gamma, gae_lambda: γ, λ.
+        trace_clip: c̄; jnp.inf for none.
+    """
+    following = value + (current * action_value).sum(-1)
+    error = game.reward + gamma * game.transition @ following - value[:, None] - action_value
+    tail = expected_trace(
+        game,
+        behaviour,
+        current,
+        error,
+        gamma=gamma,
+        gae_lambda=gae_lambda,
+        trace_clip=trace_clip,
+    )
+    return own + tail
 
 
 PAIRS = (

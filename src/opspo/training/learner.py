@@ -17,10 +17,12 @@ from opspo.estimators.normalise import (
     mean_and_deviation,
     update_statistics,
 )
+from opspo.estimators.traces import td_error
 from opspo.policies.team import Critic, Team
 from opspo.rollout import host, scan
 from opspo.rollout.chunks import chunk_starts
 from opspo.rollout.values import features_along, in_reward_unit, values_along
+from opspo.training.action_head import ActionHead
 from opspo.types import Array, Batch, Params, RolloutState, TrainState, Trajectory, ValueStatistics
 from opspo.update.algorithm import Algorithm
 from opspo.update.diagnostics import episode_metrics, find_faults
@@ -54,6 +56,19 @@ class Learner:
         """The algorithm."""
         return self.update.algorithm
 
+    @property
+    def action_head(self) -> ActionHead | None:
+        """The critic's head for action values, if a term asks for them."""
+        if not self.algorithm.needs_action_values:
+            return None
+        algorithm = self.config.algorithm
+        return ActionHead(
+            self.update.networks,
+            algorithm.action_head_rate,
+            algorithm.action_head_steps,
+            self.config.value.least_deviation,
+        )
+
     def init(self, seed: int) -> TrainState:
         """The state before the first iteration."""
         actor_key, critic_key, rollout_key, weight_key, key = jax.random.split(
@@ -75,6 +90,9 @@ class Learner:
             key=key,
             iteration=jnp.zeros((), jnp.int32),
         )
+        if self.action_head is not None:
+            head = self.action_head.init(actor, critic)
+            state = state.replace(action_head=head)  # type: ignore[attr-defined]
         example = jax.eval_shape(self.example, state)
         return state.replace(  # type: ignore[attr-defined]
             state_weight=self.algorithm.state_weight.init(weight_key, example, actor)
@@ -142,6 +160,12 @@ class Learner:
             plan,
             update_key,
         )
+        action_head = state.action_head
+        if self.action_head is not None:
+            action_head, told = self.action_head.fit(
+                action_head, batch, self._td_error(batch), state.value_statistics
+            )
+            losses |= told
         # after the update, so that all ratios of an iteration use the same statistics
         actor, critic = self._observe(learners.actor, learners.critic, trajectory)
         learned = state.replace(  # type: ignore[attr-defined]
@@ -152,6 +176,7 @@ class Learner:
             value_statistics=learners.value_statistics,
             critic_memory=critic_memory,
             state_weight=state_weight,
+            action_head=action_head,
         )
         return learned, losses, positions
 
@@ -205,6 +230,9 @@ class Learner:
         )
         if self.algorithm.needs_features:
             batch = batch.replace(features=self.features(state, batch))  # type: ignore[attr-defined]
+        if self.action_head is not None:
+            values = self.action_head.values(state.action_head, state.actor, batch, statistics)
+            batch = batch.replace(action_values=values)  # type: ignore[attr-defined]
         if config.normalise and config.statistics == "iteration":
             returns = self._gae(batch) + value
             statistics = update_statistics(statistics, returns, decay=config.decay)
@@ -247,6 +275,11 @@ class Learner:
             gamma=self.config.algorithm.gamma,
             gae_lambda=self.config.algorithm.gae_lambda,
         )
+
+    def _td_error(self, batch: Batch) -> Array:
+        """The TD error [T, E, M]."""
+        reward, gamma = batch.trajectory.reward[..., None], self.config.algorithm.gamma
+        return td_error(reward, batch.value, batch.next_value, gamma=gamma)
 
 
 class Keys(NamedTuple):

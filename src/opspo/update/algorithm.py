@@ -29,8 +29,9 @@ ActionRatio = Callable[[Array, Array, Array | None], Array]
 [...]; see `estimators.action_ratios`"""
 
 _TRACE = ("reward", "value", "next_value", "done", "first", "alive", "log_ratio", "stage")
+ACTION_VALUES = ("action_value", "own_action_value", "value_shift")
 OFFERED: dict[str, tuple[str, ...]] = {
-    "advantage": (*_TRACE, "trace_decay"),
+    "advantage": (*_TRACE, *ACTION_VALUES, "trace_decay"),
     "baseline": ("advantage", "features", "log_ratio", "alive"),
     "value_target": (*_TRACE, "trace_decay", "advantage"),
     "trace_decay": ("log_ratio", "stage"),
@@ -146,7 +147,7 @@ class Algorithm:
         shape = data.log_ratio.shape
         offered = {
             **self.numbers,
-            **{name: getattr(data, name) for name in _TRACE},
+            **{name: getattr(data, name) for name in (*_TRACE, *ACTION_VALUES)},
             "log_ratio": data.trace_log_ratio,
         }
         offered["trace_decay"] = self._decay(offered)
@@ -179,7 +180,12 @@ class Algorithm:
     @property
     def needs_features(self) -> bool:
         """Whether a term asks for the critic's features."""
-        return wants(self.baseline, "features")
+        return wants(self.baseline, "features") or self.needs_action_values
+
+    @property
+    def needs_action_values(self) -> bool:
+        """Whether a term asks for the action values, so that their head has to be trained."""
+        return any(wants(self.advantage, name) for name in ACTION_VALUES)
 
     def range_at(self, log_ratio: Array, position: Array, nearness: Array) -> Range:
         """w, low and high [..., K] at the others' log-ratio [..., K].

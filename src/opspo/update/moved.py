@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import jax.numpy as jnp
 from flax import struct
 
 from opspo.estimators import action_ratios
 from opspo.policies.networks import Networks
 from opspo.rollout.chunks import chunk_starts, from_chunks, to_chunks
-from opspo.types import Array, Batch, Params, Trajectory
+from opspo.types import ActionValues, Array, Batch, Params, Trajectory
 from opspo.update.algorithm import ActionRatio
 
 
@@ -20,12 +22,16 @@ class Moved:
     """As used in the objective (`Algorithm.action_ratio`)"""
     density_log_ratio: Array
     """For the whole action, which is what determines the states"""
+    mean_action: Any = None
+    """[T, E, N, Z] mean of the centred actions now, 0 for agents that have not moved; None without
+    `ActionValues`"""
 
 
 def not_moved(batch: Batch) -> Moved:
     """The state in which no agent has moved since collection."""
     nothing = jnp.zeros_like(batch.trajectory.alive, batch.value.dtype)
-    return Moved(nothing, nothing)
+    values = batch.action_values
+    return Moved(nothing, nothing, None if values is None else jnp.zeros_like(values.action))
 
 
 def measure(
@@ -35,6 +41,7 @@ def measure(
     trajectory: Trajectory,
     before: Moved,
     agents: Array,
+    values: ActionValues | None = None,
 ) -> Moved:
     """How far all agents have moved after gradient steps of a group of agents.
 
@@ -47,6 +54,7 @@ def measure(
         trajectory: the data.
         before: how far the agents had moved before the steps.
         agents: [K] int, the group.
+        values: the batch's, if `before` has mean actions.
     """
     team, chunk_length = networks.team, networks.chunk_length
     moved = jnp.arange(team.num_members) if team.shared else agents
@@ -55,15 +63,10 @@ def measure(
     def chunks(x: Array) -> Array:
         return to_chunks(x[:, :, moved], chunk_length)
 
+    output = outputs(networks, team.select(params, moved), trajectory, moved)
     available = trajectory.available_actions
-    log_prob = team.log_prob(
-        team.select(params, moved),
-        chunks(trajectory.observation),
-        chunk_starts(trajectory.memory, chunk_length)[:, moved],
-        to_chunks(trajectory.first, chunk_length),
-        chunks(trajectory.action),
-        None if available is None else chunks(available),
-    )
+    available = None if available is None else chunks(available)
+    log_prob = team.distribution.log_prob(output, chunks(trajectory.action), available)
     old, own = chunks(trajectory.log_prob), team.own_dimensions(moved)
     if own is not None:
         own = jnp.broadcast_to(own, old.shape)
@@ -72,7 +75,31 @@ def measure(
         living = jnp.where(trajectory.alive[..., moved], from_chunks(change, num_envs), 0.0)
         return before.at[..., moved].set(living)
 
+    def mean_action(before: Array, values: ActionValues) -> Array:
+        mean = team.distribution.centred_mean(chunks(values.output), output, available)
+        return before.at[:, :, moved].set(from_chunks(mean, num_envs))
+
     return Moved(
         put(before.log_ratio, action_ratio(log_prob, old, own)),
         put(before.density_log_ratio, action_ratios.product(log_prob, old, own)),
+        None if values is None else mean_action(before.mean_action, values),
     )
+
+
+def outputs(networks: Networks, params: Params, trajectory: Trajectory, agents: Array) -> Array:
+    """The outputs [L, C, K, o] of a group's actors along a trajectory, in chunks.
+
+    Args:
+        networks: the actors and the critic.
+        params: of the group.
+        trajectory: the data.
+        agents: [K] int, the group.
+    """
+    length = networks.chunk_length
+    output, _ = networks.team.unroll(
+        params,
+        to_chunks(trajectory.observation[:, :, agents], length),
+        chunk_starts(trajectory.memory, length)[:, agents],
+        to_chunks(trajectory.first, length),
+    )
+    return output

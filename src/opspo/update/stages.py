@@ -249,8 +249,8 @@ class Update:
         learners = replace(self.networks, learners, agents, group)
         moved = progress.moved
         if self.measures(plan):
-            ratio = self.algorithm.ratio_of
-            moved = measure(self.networks, ratio, learners.actor, batch.trajectory, moved, agents)
+            given = self.networks, self.algorithm.ratio_of, learners.actor, batch.trajectory
+            moved = measure(*given, moved, agents, batch.action_values)
         state_weight = self.algorithm.state_weight.moved(state_weight, learners.actor, agents)
         mask = data.alive & active
         diagnostics = diagnose(data, correction, mask)

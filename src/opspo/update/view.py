@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from opspo.objectives.agent_clips import nearness
 from opspo.policies.networks import Networks
-from opspo.types import Array, Batch, StageData
+from opspo.types import ActionValues, Array, Batch, StageData
 from opspo.update.algorithm import Algorithm
 from opspo.update.moved import Moved
 
@@ -33,7 +33,9 @@ def view(
         algorithm: decides whose ratios count.
     """
     trajectory, members = batch.trajectory, networks.critic.members(agents)
-    features = batch.features
+    features, action_values = batch.features, {}
+    if batch.action_values is not None:
+        action_values = seen_by(batch.action_values, moved.mean_action, agents)
 
     def counted(scope: str, log_ratios: Array) -> Array:
         return algorithm.counted(scope, log_ratios, agents, rank)
@@ -52,4 +54,25 @@ def view(
         alive=trajectory.alive[..., agents],
         stage=stage,
         features=None if features is None else features[:, :, members],
+        **action_values,
     )
+
+
+def seen_by(values: ActionValues, mean_action: Array, agents: Array) -> dict[str, Array]:
+    """The action values from the point of view of a group of agents [K].
+
+    Args:
+        values: of the batch.
+        mean_action: [T, E, N, Z] the mean of the centred actions now.
+        agents: [K] int, the group.
+
+    Returns:
+        `action_value` [T, E, 1], `own_action_value` and `value_shift` [T, E, K] of `StageData`.
+    """
+    taken = (values.slope * values.action).sum(-1)
+    shift = (values.slope * mean_action).sum(-1)
+    return {
+        "action_value": taken.sum(-1, keepdims=True),
+        "own_action_value": taken[..., agents],
+        "value_shift": shift.sum(-1, keepdims=True) - shift[..., agents],
+    }
