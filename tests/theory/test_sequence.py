@@ -7,18 +7,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from oracles import theory as oracle
 
 from opspo.estimators.advantages import trace
-from opspo.theory import estimates, games, sequence, tabular
+from opspo.theory import estimates, games, sequence
 
 STATES, AGENTS, ACTIONS, GAMMA = 4, 3, 2, 0.8
 FOREVER = 200
 """Steps after which γ^t is below rounding"""
-
-solve = jax.jit(tabular.solve)
 
 
 @lru_cache
@@ -36,25 +32,6 @@ def solved(agents=AGENTS, states=STATES):
         return game, sequence.solve(game, old, new, gamma=GAMMA)
 
     return oracle.plain(draw(jax.random.PRNGKey(agents)))
-
-
-@given(
-    seed=st.integers(0, 2**31),
-    states=st.sampled_from([1, 2, 5, 9]),
-    gamma=st.one_of(st.sampled_from([0.0, 0.999]), st.floats(0, 0.999)),
-    certain=st.booleans(),
-)
-def test_solve_is_that_of_lapack(seed, states, gamma, certain):
-    """For values (dominant by rows) and for distributions (by columns)."""
-    rng = np.random.default_rng(seed)
-    chain = rng.dirichlet(np.full(states, 0.3), size=states)
-    if certain:
-        chain = np.eye(states)[rng.integers(states, size=states)]
-    right = rng.normal(size=states)
-    for matrix in (np.eye(states) - gamma * chain, np.eye(states) - gamma * chain.T):
-        got = solve(matrix, right)
-        expected = np.linalg.solve(matrix, right)
-        np.testing.assert_allclose(got, expected, rtol=1e-10, atol=1e-10)
 
 
 def test_each_turn_updates_one_more_agent():

@@ -16,8 +16,8 @@ from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
-from jax.scipy.sparse.linalg import cg
 
+from opspo.estimators.elimination import solve
 from opspo.types import Array
 
 
@@ -120,13 +120,10 @@ def _fitted(advantage: Array, features: Array, weight: Array, ridge: float) -> A
         square = (w @ z**2).mean()
         gram = z.T @ (w[:, None] * z)
         gram = gram + (ridge * square + jnp.finfo(x.dtype).eps) * jnp.eye(size, dtype=x.dtype)
-        # many LAPACK solves in one program can deadlock XLA's threads on a CPU. Conjugate gradients
-        # need `size` steps, up to rounding; scaling the system to 1 prevents underflow
+        # scaling the system to 1 prevents underflow
         right, tiny = (w * (a - level)) @ z, jnp.finfo(x.dtype).tiny
         unit, largest = jnp.trace(gram) / size, jnp.maximum(jnp.abs(right).max(), tiny)
-        tol = 10 * float(jnp.finfo(x.dtype).eps)
-        slope, _ = cg(lambda v: gram @ v / unit, right / largest, tol=tol, maxiter=2 * size)
-        slope = slope * (largest / unit)
+        slope = solve(gram / unit, right / largest) * (largest / unit)
         return level + z @ slope
 
     flat = features.reshape(-1, features.shape[2], size)

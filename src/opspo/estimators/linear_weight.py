@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from flax import struct
 
 from opspo.estimators.density_ratio import arrival_masses, shares
+from opspo.estimators.elimination import solve
 from opspo.estimators.products import product
 from opspo.types import Array
 
@@ -132,7 +133,7 @@ def _moments(now: Array, landing: Array, share: Array) -> tuple[Array, Array]:
     second = weighted.T @ now
     cross = weighted.T @ landing
     ridge = jnp.finfo(now.dtype).eps * jnp.trace(second) * jnp.eye(len(second), dtype=now.dtype)
-    surprise = landing - now @ jnp.linalg.solve(second + ridge, cross)
+    surprise = landing - now @ solve(second + ridge, cross)
     return surprise, jnp.eye(len(cross), dtype=cross.dtype) - cross.T
 
 
@@ -140,7 +141,7 @@ def _ridge_solve(matrix: Array, vector: Array, ridge: float) -> Array:
     """argmin_x ‖A x − b‖² + ridge ‖x‖² for A [K, p, p] and b [K, p]: [K, p]."""
     transposed = matrix.mT
     normal = transposed @ matrix + ridge * jnp.eye(matrix.shape[-1], dtype=matrix.dtype)[None]
-    return jnp.linalg.solve(normal, transposed @ vector[..., None])[..., 0]
+    return jax.vmap(solve)(normal, (transposed @ vector[..., None])[..., 0])
 
 
 def draw_frequencies(

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
+from opspo.estimators.elimination import solve
 from opspo.theory import tabular
 from opspo.theory.sequence import Sequence
 from opspo.theory.tabular import Game, Scalar
@@ -70,7 +71,7 @@ def expected_trace(
     """
     kept = gae_lambda * jnp.minimum(current, trace_clip * behaviour)  # π λ min(c̄, π̂/π)
     flow = jnp.eye(len(kept), dtype=kept.dtype) - gamma * tabular.state_transition(game, kept)
-    tail = tabular.solve(flow, (kept * error).sum(axis=-1))
+    tail = solve(flow, (kept * error).sum(axis=-1))
     return error + gamma * game.transition @ tail
 
 

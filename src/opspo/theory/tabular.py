@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
+from opspo.estimators.elimination import solve
 from opspo.types import Array
 
 Scalar = float | Array
@@ -39,30 +40,6 @@ def joint_policy(policies: Array) -> Array:
 def state_transition(game: Game, joint: Array) -> Array:
     """P(s'|s) [S, S] under a joint policy [S, X]."""
     return jnp.einsum("sx,sxz->sz", joint, game.transition)
-
-
-def solve(matrix: Array, right: Array) -> Array:
-    """Solve `matrix` x = `right` for a diagonally dominant matrix such as 1 − γ P.
-
-    This is Gauss-Jordan elimination, which needs no pivoting for such matrices. Vectorised over a
-    batch of problems it is as fast as LAPACK at this size. LAPACK's batched calls can deadlock when
-    several run in one program on a machine with few cores (jaxlib 0.10.2).
-
-    Args:
-        matrix: [S, S], diagonally dominant by rows or by columns.
-        right: [S].
-
-    Returns:
-        x [S].
-    """
-    size = len(matrix)
-
-    def eliminate(table: Array, row: Array) -> tuple[Array, None]:
-        pivot = table[row] / table[row, row]
-        return (table - table[:, row][:, None] * pivot[None]).at[row].set(pivot), None
-
-    table = jnp.concatenate([matrix, right[:, None]], axis=1)
-    return jax.lax.scan(eliminate, table, jnp.arange(size))[0][:, -1]
 
 
 def discounted_distribution(game: Game, joint: Array, *, gamma: Scalar) -> Array:
