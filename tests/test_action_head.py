@@ -86,7 +86,7 @@ def probabilities(team, params, trajectory):
 
 
 def test_it_learns_a_model_of_its_own_kind():
-    """Advantages that are q of another head, plus as much noise again."""
+    """TD errors that are q of another head, plus as much noise again."""
     now = rebegun(CASES["separate"])
     head, batch, statistics = now.learner.action_head, now.batch, now.state.value_statistics
     rng = np.random.default_rng(0)
@@ -97,10 +97,14 @@ def test_it_learns_a_model_of_its_own_kind():
     values = head.values(true, now.state.actor, batch, statistics)
     q = np.asarray((values.slope * values.action).sum((-2, -1)))[..., None]
     noisy = q + q.std() * rng.normal(size=q.shape)
+    # δ = r + γ V' − V
+    reward = noisy + batch.value - head.gamma * batch.next_value
+    trajectory = batch.trajectory.replace(reward=jnp.asarray(reward[..., 0]))
+    batch = batch.replace(trajectory=trajectory)
     state, explained = head.init(now.state.actor, now.state.critic), []
     fit = jax.jit(head.fit)
     for _ in range(100):
-        state, told = fit(state, batch, noisy, statistics)
+        state, told = fit(state, batch, statistics)
         explained.append(float(told["action_values_explained"]))
     assert abs(explained[0]) < 1e-6  # it begins with q = 0
     found = head.values(state, now.state.actor, batch, statistics)

@@ -12,7 +12,7 @@ from opspo.estimators import baselines
 from opspo.fidelity.playing import playing
 from opspo.rollout.chunks import to_chunks
 from opspo.training.assembly import make_learner
-from opspo.update.moved import Moved
+from opspo.types import Moved
 
 
 def learner_of(algo, **changes):

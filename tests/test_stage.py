@@ -12,7 +12,8 @@ from small import alike, collect, learner_of, small_config
 from opspo.environments.base import EnvironmentSpec, Observation, Step
 from opspo.evaluate import make_evaluator
 from opspo.training.assembly import make_learner
-from opspo.update.moved import Moved, measure
+from opspo.types import Moved
+from opspo.update.moved import measure
 
 
 @pytest.mark.parametrize(

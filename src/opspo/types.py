@@ -82,6 +82,19 @@ class ActionValues:
 
 
 @struct.dataclass
+class Moved:
+    """How far each agent has moved since collection: log-ratios [T, E, N], 0 for the dead."""
+
+    log_ratio: Array
+    """As used in the objective (`Algorithm.action_ratio`)"""
+    density_log_ratio: Array
+    """For the whole action, which is what determines the states"""
+    mean_action: Any = None
+    """[T, E, N, Z] mean of the centred actions now, 0 for agents that have not moved; None without
+    `ActionValues`"""
+
+
+@struct.dataclass
 class Batch:
     """One iteration's experience with the critic's values."""
 
@@ -100,6 +113,8 @@ class Batch:
     """[T, E, M, p] the critic's last hidden layer at collection, where a term asks for it"""
     action_values: ActionValues | None = None
     """Where a term asks for them"""
+    began: Moved | None = None
+    """How far the agents had moved since collection when the update began; None: not at all"""
 
 
 @struct.dataclass
@@ -137,6 +152,8 @@ class StageData:
     """[T, E, 1] q(s_t, a_t) of `ActionValues`, where a term asks for it"""
     own_action_value: Array | None = None
     """[T, E, K] the part of q that is the agent's own, f_i · z_i"""
+    own_began: Array | None = None
+    """[T, E, K] log of the agent's own ratio when the update began, where it is not 0"""
     value_shift: Array | None = None
     """[T, E, K] E q under the other agents as they are now, Σ_{j≠i} f_j · E z_j: what their moves
     add to V"""
@@ -206,3 +223,5 @@ class TrainState:
     """int32 [], number of iterations done"""
     action_head: Any = ()
     """The head of the critic that gives `ActionValues`; `()` if no term asks for them"""
+    earlier: Any = ()
+    """Batches of earlier iterations, where they are used again; see `training.reuse`"""

@@ -50,6 +50,9 @@ class AlgorithmConfig:
     """Passes over the batch in each iteration."""
     minibatches: int = 1
     """Parts into which each pass is cut."""
+    reuse: int = 0
+    """Batches of earlier iterations that each update uses beside its own. They are off-policy from
+    the start, and corrected like what the team-mates' moves make so."""
     extra_critic_passes: int = 0
     """Passes of the critic alone before each epoch; 1 is A2PO's two-stage critic."""
     critic_epochs: int = 0
@@ -132,6 +135,7 @@ class AlgorithmConfig:
             ("extra_critic_passes", 0),
             ("critic_epochs", 0),
             ("action_head_steps", 1),
+            ("reuse", 0),
         ):
             value = getattr(self, name)
             require(value >= least, f"algorithm.{name}", f"at least {least}", value)

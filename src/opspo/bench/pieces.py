@@ -33,6 +33,7 @@ from opspo.types import (
     Array,
     Batch,
     Correction,
+    Moved,
     Params,
     RolloutState,
     StageData,
@@ -40,7 +41,7 @@ from opspo.types import (
     Trajectory,
 )
 from opspo.update.learners import Learners, select
-from opspo.update.moved import Moved, measure, not_moved
+from opspo.update.moved import measure, not_moved
 from opspo.update.schedule import Plan
 from opspo.update.sequences import Sequences, Starts
 from opspo.update.step import Step

@@ -100,6 +100,12 @@ class TrainConfig:
     def _check_algorithm(self) -> None:
         """What an algorithm requires of the other sections."""
         require(
+            self.devices == 1 or not self.algorithm.reuse,
+            "devices",
+            "1 where algorithm.reuse puts earlier batches beside each other",
+            self.devices,
+        )
+        require(
             self.rollout.num_steps >= 2 or self.algorithm.state_weight not in NEEDS_CENTRAL_CRITIC,
             "rollout.num_steps",
             f"at least 2 where algorithm.state_weight is '{self.algorithm.state_weight}'",

@@ -34,8 +34,8 @@ from opspo.fidelity.stage_gradient import (
 from opspo.fidelity.state_moments import Unit, moments, unit_of
 from opspo.fidelity.tally import Tally, reference_summary
 from opspo.training.learner import Learner
-from opspo.types import Array, TrainState, Trajectory
-from opspo.update.moved import Moved, not_moved
+from opspo.types import Array, Moved, TrainState, Trajectory
+from opspo.update.moved import not_moved
 
 ON_POLICY = "on-policy"
 """Name of the control: the baseline on batches that the moved policies collect themselves"""

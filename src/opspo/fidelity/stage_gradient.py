@@ -9,10 +9,10 @@ import jax.numpy as jnp
 from flax import struct
 from jax.flatten_util import ravel_pytree
 
-from opspo.types import Array, Batch, Correction, Params, StageData
+from opspo.types import Array, Batch, Correction, Moved, Params, StageData
 from opspo.update.learners import Learners, select
 from opspo.update.mean import mean_gradient
-from opspo.update.moved import Moved, measure, not_moved
+from opspo.update.moved import measure, not_moved
 from opspo.update.stages import Update
 from opspo.update.step import actor_loss
 

@@ -16,7 +16,9 @@ from opspo.environments.entry import entered
 from opspo.errors import ConfigError
 from opspo.policies.networks import Networks, make_networks
 from opspo.terms import Missing, called
+from opspo.training.action_head import ActionHead
 from opspo.training.learner import Learner
+from opspo.training.reuse import Reuse
 from opspo.update.algorithm import Algorithm
 from opspo.update.bound_estimates import bound_estimates
 from opspo.update.compose import compose
@@ -88,7 +90,29 @@ def make_learner(
         normalise_weight=config.algorithm.normalise_weight,
         further_diagnostics=estimates if config.bound_estimates else None,
     )
-    return Learner(config, environment, update)
+    return Learner(
+        config,
+        environment,
+        update,
+        action_head=_action_head(config, networks) if composed.needs_action_values else None,
+        reuse=_reuse(config, networks, composed),
+    )
+
+
+def _action_head(config: TrainConfig, networks: Networks) -> ActionHead:
+    algorithm = config.algorithm
+    return ActionHead(
+        networks,
+        learning_rate=algorithm.action_head_rate,
+        steps=algorithm.action_head_steps,
+        gamma=algorithm.gamma,
+        least_deviation=config.value.least_deviation,
+    )
+
+
+def _reuse(config: TrainConfig, networks: Networks, algorithm: Algorithm) -> Reuse | None:
+    batches = config.algorithm.reuse
+    return Reuse(networks, algorithm.ratio_of, batches) if batches else None
 
 
 def _composed(

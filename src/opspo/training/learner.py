@@ -17,12 +17,12 @@ from opspo.estimators.normalise import (
     mean_and_deviation,
     update_statistics,
 )
-from opspo.estimators.traces import td_error
 from opspo.policies.team import Critic, Team
 from opspo.rollout import host, scan
 from opspo.rollout.chunks import chunk_starts
 from opspo.rollout.values import features_along, in_reward_unit, values_along
 from opspo.training.action_head import ActionHead
+from opspo.training.reuse import Reuse
 from opspo.types import Array, Batch, Params, RolloutState, TrainState, Trajectory, ValueStatistics
 from opspo.update.algorithm import Algorithm
 from opspo.update.diagnostics import episode_metrics, find_faults
@@ -40,6 +40,10 @@ class Learner:
     config: TrainConfig
     environment: Environment
     update: Update
+    action_head: ActionHead | None = None
+    """The critic's head for action values, if a term asks for them"""
+    reuse: Reuse | None = None
+    """How batches of earlier iterations are used again, if they are"""
 
     @property
     def team(self) -> Team:
@@ -55,19 +59,6 @@ class Learner:
     def algorithm(self) -> Algorithm:
         """The algorithm."""
         return self.update.algorithm
-
-    @property
-    def action_head(self) -> ActionHead | None:
-        """The critic's head for action values, if a term asks for them."""
-        if not self.algorithm.needs_action_values:
-            return None
-        algorithm = self.config.algorithm
-        return ActionHead(
-            self.update.networks,
-            algorithm.action_head_rate,
-            algorithm.action_head_steps,
-            self.config.value.least_deviation,
-        )
 
     def init(self, seed: int) -> TrainState:
         """The state before the first iteration."""
@@ -94,6 +85,11 @@ class Learner:
             head = self.action_head.init(actor, critic)
             state = state.replace(action_head=head)  # type: ignore[attr-defined]
         example = jax.eval_shape(self.example, state)
+        if self.reuse is not None:
+            played = example.trajectory
+            earlier = self.reuse.blank(played, state.critic_memory)
+            state = state.replace(earlier=earlier)  # type: ignore[attr-defined]
+            example = jax.eval_shape(lambda s, t: self.everything(s, t)[0], state, played)
         return state.replace(  # type: ignore[attr-defined]
             state_weight=self.algorithm.state_weight.init(weight_key, example, actor)
         )
@@ -145,7 +141,7 @@ class Learner:
     ) -> tuple[TrainState, Metrics, Metrics]:
         """Learn from a batch: return the new state and the two kinds of metrics of `Update`."""
         plan_key, update_key = jax.random.split(key)
-        batch, statistics, critic_memory = self.valued(state, trajectory)
+        batch, statistics, critic_memory, earlier = self.everything(state, trajectory)
         plan = self.plan(batch, plan_key)
         learners, state_weight, losses, positions = self.update(
             Learners(
@@ -162,9 +158,7 @@ class Learner:
         )
         action_head = state.action_head
         if self.action_head is not None:
-            action_head, told = self.action_head.fit(
-                action_head, batch, self._td_error(batch), state.value_statistics
-            )
+            action_head, told = self.action_head.fit(action_head, batch, state.value_statistics)
             losses |= told
         # after the update, so that all ratios of an iteration use the same statistics
         actor, critic = self._observe(learners.actor, learners.critic, trajectory)
@@ -177,6 +171,7 @@ class Learner:
             critic_memory=critic_memory,
             state_weight=state_weight,
             action_head=action_head,
+            earlier=earlier,
         )
         return learned, losses, positions
 
@@ -238,6 +233,20 @@ class Learner:
             statistics = update_statistics(statistics, returns, decay=config.decay)
         return batch, statistics, memory
 
+    def everything(
+        self, state: TrainState, trajectory: Trajectory
+    ) -> tuple[Batch, ValueStatistics, Array, Any]:
+        """`valued` for this iteration's batch beside those that are used again, and what is kept of
+        all of them."""
+        if self.reuse is None:
+            return *self.valued(state, trajectory), ()
+        whole, began = self.reuse.beside(state, trajectory)
+        envs = len(state.critic_memory)
+        state = state.replace(critic_memory=whole.critic_memory)  # type: ignore[attr-defined]
+        batch, statistics, memories = self.valued(state, whole.trajectory)
+        batch = batch.replace(began=began)  # type: ignore[attr-defined]
+        return batch, statistics, memories[:envs], self.reuse.keep(whole)
+
     def features(self, state: TrainState, batch: Batch) -> Array:
         """The critic's last hidden layer along a batch [T, E, M, p]."""
         return features_along(
@@ -275,11 +284,6 @@ class Learner:
             gamma=self.config.algorithm.gamma,
             gae_lambda=self.config.algorithm.gae_lambda,
         )
-
-    def _td_error(self, batch: Batch) -> Array:
-        """The TD error [T, E, M]."""
-        reward, gamma = batch.trajectory.reward[..., None], self.config.algorithm.gamma
-        return td_error(reward, batch.value, batch.next_value, gamma=gamma)
 
 
 class Keys(NamedTuple):

@@ -155,6 +155,8 @@ class Algorithm:
         target = call(self.value_target, {**offered, "advantage": advantage})
         advantage = advantage - self._baseline(data, advantage)
         weight, low, high = self.range_at(data.log_ratio, data.position, data.nearness)
+        if data.own_began is not None:  # the range is around where the agent is (GePPO)
+            low, high = low * jnp.exp(data.own_began), high * jnp.exp(data.own_began)
         omega = in_shape("state_weight", self.state_weight, omega, shape)
         bounded = jnp.clip(omega, self.state_weight_min, self.state_weight_max)
         return Correction(

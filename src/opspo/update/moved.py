@@ -2,36 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import jax.numpy as jnp
-from flax import struct
 
 from opspo.estimators import action_ratios
 from opspo.policies.networks import Networks
 from opspo.rollout.chunks import chunk_starts, from_chunks, to_chunks
-from opspo.types import ActionValues, Array, Batch, Params, Trajectory
+from opspo.types import ActionValues, Array, Batch, Moved, Params, Trajectory
 from opspo.update.algorithm import ActionRatio
 
 
-@struct.dataclass
-class Moved:
-    """How far each agent has moved since collection: log-ratios [T, E, N], 0 for the dead."""
-
-    log_ratio: Array
-    """As used in the objective (`Algorithm.action_ratio`)"""
-    density_log_ratio: Array
-    """For the whole action, which is what determines the states"""
-    mean_action: Any = None
-    """[T, E, N, Z] mean of the centred actions now, 0 for agents that have not moved; None without
-    `ActionValues`"""
-
-
 def not_moved(batch: Batch) -> Moved:
-    """The state in which no agent has moved since collection."""
-    nothing = jnp.zeros_like(batch.trajectory.alive, batch.value.dtype)
+    """The state in which no agent has moved since collection; or, for batches that are used again,
+    since this update began."""
     values = batch.action_values
-    return Moved(nothing, nothing, None if values is None else jnp.zeros_like(values.action))
+    mean_action = None if values is None else jnp.zeros_like(values.action)
+    if batch.began is not None:
+        return Moved(batch.began.log_ratio, batch.began.density_log_ratio, mean_action)
+    nothing = jnp.zeros_like(batch.trajectory.alive, batch.value.dtype)
+    return Moved(nothing, nothing, mean_action)
 
 
 def measure(

@@ -14,12 +14,12 @@ from flax import struct
 from opspo.estimators.normalise import mean_and_deviation
 from opspo.policies.networks import Networks
 from opspo.rollout.values import revalued
-from opspo.types import Array, Batch, Correction, StageData
+from opspo.types import Array, Batch, Correction, Moved, StageData
 from opspo.update.algorithm import Algorithm
 from opspo.update.diagnostics import diagnose
 from opspo.update.learners import Learners, replace, select
 from opspo.update.minibatch import split
-from opspo.update.moved import Moved, measure, not_moved
+from opspo.update.moved import measure, not_moved
 from opspo.update.schedule import Plan
 from opspo.update.sequences import Sequences, Starts, to_sequences
 from opspo.update.step import GradientStep, Metrics, Step

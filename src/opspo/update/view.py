@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from opspo.objectives.agent_clips import nearness
 from opspo.policies.networks import Networks
-from opspo.types import ActionValues, Array, Batch, StageData
+from opspo.types import ActionValues, Array, Batch, Moved, StageData
 from opspo.update.algorithm import Algorithm
-from opspo.update.moved import Moved
+
+KINDS = ("log_ratio", "density_log_ratio")
+"""Of `Moved`"""
 
 
 def view(
@@ -37,18 +41,13 @@ def view(
     if batch.action_values is not None:
         action_values = seen_by(batch.action_values, moved.mean_action, agents)
 
-    def counted(scope: str, log_ratios: Array) -> Array:
-        return algorithm.counted(scope, log_ratios, agents, rank)
-
     return StageData(
         reward=trajectory.reward[..., None],
         value=batch.value[..., members],
         next_value=batch.next_value[..., members],
         done=trajectory.done[..., None],
         first=trajectory.first[..., None],
-        log_ratio=counted("weight_agents", moved.log_ratio),
-        trace_log_ratio=counted("trace_agents", moved.density_log_ratio),
-        density_log_ratio=counted("weight_agents", moved.density_log_ratio),
+        **log_ratios(batch, moved, agents, rank, algorithm),
         position=(rank[agents] + 1) / networks.team.num_members,
         nearness=nearness(round_began)[agents],
         alive=trajectory.alive[..., agents],
@@ -56,6 +55,36 @@ def view(
         features=None if features is None else features[:, :, members],
         **action_values,
     )
+
+
+def log_ratios(
+    batch: Batch, moved: Moved, agents: Array, rank: Array, algorithm: Algorithm
+) -> dict[str, Any]:
+    """The ratios that count for a group of agents [K]: those of `StageData`, [T, E, K] each.
+
+    They are the moves of this update, as the algorithm's scopes count them, after all that moved
+    before it, if the batch is one that is used again. The agent's own ratio is part of what shifts
+    traces and states, but not of the weights, since the objective itself has it.
+    """
+    began = batch.began
+    since = moved
+    if began is not None:
+        since = Moved(*(getattr(moved, x) - getattr(began, x) for x in KINDS))
+
+    def counted(scope: str, kind: str, *, own: bool) -> Array:
+        found = algorithm.counted(scope, getattr(since, kind), agents, rank)
+        if began is None:
+            return found
+        before = getattr(began, kind)
+        found = found + before.sum(-1, keepdims=True)
+        return found if own else found - before[..., agents]
+
+    return {
+        "log_ratio": counted("weight_agents", "log_ratio", own=False),
+        "trace_log_ratio": counted("trace_agents", "density_log_ratio", own=True),
+        "density_log_ratio": counted("weight_agents", "density_log_ratio", own=True),
+        "own_began": None if began is None else began.log_ratio[..., agents],
+    }
 
 
 def seen_by(values: ActionValues, mean_action: Array, agents: Array) -> dict[str, Array]:

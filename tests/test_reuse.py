@@ -1,0 +1,151 @@
+"""Batches of earlier iterations in an update: what is kept, how far off it is, what sees it."""
+
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from small import collect, learner_of, run, small_config
+from stages import Begun, carried_out
+
+import opspo
+from opspo.errors import ConfigError
+from opspo.fidelity.drift import learners_of
+from opspo.training.resuming import resume
+from opspo.training.trainer import train
+
+ENVS = 16
+CASES = {
+    "separate": {"shared": False, "order": "cyclic"},
+    "shared, recurrent": {"blocks": 2, "epochs": 2, "recurrent": True},
+}
+cases = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+
+
+def config_of(reuse=2, **changes):
+    return small_config("probe/credit", "opspo", reuse=reuse, **{"epochs": 4} | changes)
+
+
+def begun_with_earlier(case, reuse=2):
+    """The update of the third iteration, about to begin."""
+    config = config_of(reuse, **case)
+    learner, _ = learner_of(config)
+    state, _ = run(config, 2)
+    look = jax.jit(lambda s: learner.everything(s, collect(learner, s)))
+    batch, statistics, _, earlier = look(state)
+    learners = replace(learners_of(state), value_statistics=statistics)
+    plan = learner.algorithm.schedule(jax.random.PRNGKey(3), jnp.zeros(learner.team.num_members))
+    return Begun(learner, state, batch, learners, plan), earlier
+
+
+@cases
+def test_the_latest_batches_are_kept(case):
+    config = config_of(**case)
+    learner, iterate = learner_of(config)
+    state = jax.jit(learner.init, static_argnums=0)(0)
+    played = []
+    for _ in range(3):
+        key = jax.random.split(state.key, 3)[1]
+        played.append(jax.device_get(learner.collect(state, key)[1]))
+        memory = state.critic_memory
+        state, _ = iterate(state)
+    assert iterate._cache_size() == 1
+    kept = state.earlier
+    for i, batch in enumerate((played[2], played[1])):
+        part = slice(i * ENVS, (i + 1) * ENVS)
+        jax.tree.map(
+            lambda own, all: np.testing.assert_allclose(own, all[:, part], atol=1e-5),  # noqa: B023
+            batch,
+            jax.device_get(kept.trajectory),
+        )
+    np.testing.assert_array_equal(kept.critic_memory[:ENVS], memory)
+
+
+def test_copies_of_a_batch_change_nothing():
+    """The first iteration has no earlier batches: three times its own are as good as one."""
+    case = CASES["separate"]
+    one, three = (run(config_of(reuse, **case), 1)[0] for reuse in (0, 2))
+    for part in ("actor", "critic", "value_statistics"):
+        jax.tree.map(
+            lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-4, atol=2e-5),
+            getattr(one, part),
+            getattr(three, part),
+        )
+
+
+def moves(now):
+    """log π / μ of each agent now, step by step [T, E, N]; μ collected the batch."""
+    trajectory, team = now.batch.trajectory, now.learner.team
+    unroll, rows = jax.jit(team.unroll), []
+    for t in range(trajectory.reward.shape[0]):
+        seen = trajectory.observation[t][None], trajectory.memory[t], trajectory.first[t][None]
+        output, _ = unroll(now.state.actor, *seen)
+        probability = np.asarray(jax.nn.softmax(output[0]))
+        taken = np.take_along_axis(probability, np.asarray(trajectory.action[t])[..., None], -1)
+        rows.append(np.log(taken) - np.asarray(trajectory.log_prob[t]))
+    return np.stack(rows)[..., 0]
+
+
+@cases
+def test_it_begins_where_the_policies_have_moved(case):
+    now, _ = begun_with_earlier(case)
+    began = np.asarray(now.batch.began.log_ratio)
+    np.testing.assert_array_equal(began[:, :ENVS], np.zeros_like(began[:, :ENVS]))
+    expected = moves(now)
+    # inside a chunk, today's policies have a memory of their own
+    starts = slice(None, None, now.learner.config.chunk_length)
+    np.testing.assert_allclose(began[starts, ENVS:], expected[starts, ENVS:], atol=1e-4)
+    sizes = np.abs(began).mean((0, 2)).reshape(3, ENVS).mean(1)
+    assert (sizes[1:] > 0.01).all()
+
+
+@cases
+def test_every_correction_sees_it(case):
+    """In the first stage nobody has moved since; in the second others have."""
+    now, _ = begun_with_earlier(case)
+    began = np.asarray(now.batch.began.log_ratio)
+    _, seen = carried_out(now, 2)
+    agents = np.asarray(now.plan.agents[0])
+    joint = began.sum(-1, keepdims=True)
+    data = seen[0]
+    np.testing.assert_allclose(data.log_ratio, joint - began[..., agents], atol=1e-5)
+    whole = np.broadcast_to(joint, data.trace_log_ratio.shape)
+    np.testing.assert_allclose(data.trace_log_ratio, whole, atol=1e-5)
+    np.testing.assert_allclose(data.density_log_ratio, whole, atol=1e-5)
+    np.testing.assert_array_equal(data.own_began, began[..., agents])
+    correction = now.learner.algorithm.correct(data, jnp.ones_like(data.log_ratio))
+    plain = now.learner.algorithm.correct(
+        replace(data, own_began=None), jnp.ones_like(data.log_ratio)
+    )
+    around = np.exp(began[..., agents])
+    np.testing.assert_allclose(correction.low, plain.low * around, rtol=1e-5)
+    np.testing.assert_allclose(correction.high, plain.high * around, rtol=1e-5)
+    if not now.learner.team.shared:  # the first agent has moved before the second's stage
+        change = np.abs(seen[1].log_ratio - (joint - began[..., np.asarray(now.plan.agents[1])]))
+        assert change[:, :ENVS].max() > 1e-3
+
+
+def test_nothing_is_kept_without_need():
+    learner, _ = learner_of(small_config("probe/credit"))
+    assert jax.eval_shape(lambda: learner.init(0)).earlier == ()
+
+
+@pytest.mark.slow
+def test_it_is_resumed(tmp_path):
+    config = replace(config_of(), total_steps=1024)
+    config = replace(config, optimiser=replace(config.optimiser, anneal=False))
+    whole, parts = (replace(config, run_dir=str(tmp_path / x)) for x in ("a", "b"))
+    train(whole)
+    train(replace(parts, total_steps=512))
+    resume(parts.run_dir, total_steps=1024)
+    one, other = (jax.tree.leaves(opspo.load_policy(x.run_dir).params) for x in (whole, parts))
+    for a, b in zip(one, other, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_how_many_is_checked():
+    with pytest.raises(ConfigError, match="reuse must be at least 0"):
+        opspo.OPSPOConfig(reuse=-1)
+    with pytest.raises(ConfigError, match="devices must be 1 where"):
+        replace(small_config("probe/credit", reuse=1), devices=2)
