@@ -1,11 +1,11 @@
 """The survey of fidelity: estimators at three checkpoints of each task, at two drifts.
 
-    python benchmarks/fidelity_survey.py run [TASK ...] [--when early ...]   # by default all
-    python benchmarks/fidelity_survey.py table              # what was measured, as Markdown
+    python benchmarks/fidelity_survey.py [TASK ...] [--when early ...]   # by default all
 
 HAPPO trains for a million steps on each task (300,000 on the two largest). Its checkpoints after a
 tenth, a half and nine tenths of them are measured, at the last agent's stage, whose team-mates have
 all moved. What was measured goes to results/fidelity/; what is there is not measured again.
+`make results` makes the tables of docs/survey.md from it.
 """
 
 from __future__ import annotations
@@ -25,8 +25,6 @@ RESULTS = Path(__file__).parent.parent / "results" / "fidelity"
 RUNS = Path("runs") / "fidelity"
 CHECKPOINTS = {"early": 0.1, "middle": 0.5, "late": 0.9}
 """Name → share of the steps"""
-TARGET = "returns"
-"""Reference of the table"""
 NOT_MEASURED = (
     "AEC, SDC linear",
     "AEC, baseline",
@@ -37,16 +35,6 @@ NOT_MEASURED = (
     "OPSPO, baseline",
 )
 """Default candidates that are left out"""
-CANDIDATES = (
-    "GAE, λ = 0.98",
-    "GAE, w = r",
-    "AEC",
-    "AEC, shuffled",
-    "AEC, steady",
-    "AEC, SDC",
-    "OPSPO",
-)
-"""Columns of the table"""
 
 
 @dataclass(frozen=True)
@@ -145,55 +133,12 @@ def _last_stage(config: TrainConfig) -> int:
     return stages_of(make_learner(config, make_env(config.env)))[-1]
 
 
-def read() -> list[dict[str, Any]]:
-    """All that was measured, by task and time."""
-    found = [json.loads(gzip.decompress(p.read_bytes())) for p in RESULTS.glob("*.json.gz")]
-    when = list(CHECKPOINTS)
-    return sorted(found, key=lambda each: (each["task"], when.index(each["when"])))
-
-
-def table() -> str:
-    """A row for each case: the drift, the reference's precision, GAE, and what others add."""
-    rows = []
-    for each in read():
-        for case in each["cases"]:
-            rows.append(_row(each, case))
-    head = ["task", "when", "stage", "mean \\|log r\\|", "precision", "GAE", *CANDIDATES]
-    lines = ["| " + " | ".join(cells) + " |" for cells in (head, *rows)]
-    return "\n".join([lines[0], "|---" * len(head) + "|", *lines[1:]])
-
-
-def _row(each: dict[str, Any], case: dict[str, Any]) -> list[str]:
-    from opspo.fidelity.fidelity_table import beyond_baseline, mean_and_half
-
-    precision = case["reference"]["targets"][TARGET]["precision"]
-    mean, half = mean_and_half(case["candidates"]["GAE"]["first"][TARGET]["cosines"])
-    cells = [
-        each["task"],
-        each["when"],
-        str(case["stage"]),
-        f"{case['log_ratio_abs']:.2f}",
-        f"{precision:.2f}",
-        f"{mean:.3f} ± {half:.3f}",
-    ]
-    for name in CANDIDATES:
-        beyond = beyond_baseline(case, name, kind="first", target=TARGET)
-        assert beyond is not None
-        told = f"{beyond[0]:+.3f} ± {beyond[1]:.3f}"
-        cells.append(f"**{told}**" if abs(beyond[0]) > beyond[1] else told)
-    return [cell.replace("-", "−") for cell in cells]
-
-
 def main() -> None:
     """Carry out the survey, or a part of it."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("command", choices=["run", "table"])
     parser.add_argument("tasks", nargs="*", default=list(TASKS))
     parser.add_argument("--when", nargs="*", choices=list(CHECKPOINTS), default=list(CHECKPOINTS))
     parsed = parser.parse_args()
-    if parsed.command == "table":
-        print(table())
-        return
     from opspo.devices import keep_programs
 
     keep_programs()

@@ -67,3 +67,20 @@ def test_a_mean_counts_its_weights():
     np.testing.assert_allclose(found.halves, [[2.0, 0.0], [0.0, 2.0]])
     assert found.agreement == 0.0 and found.signal == 0.0 and math.isnan(found.noise)
     assert math.isnan(corrected_cosine(found, found))
+
+
+def test_halves_of_a_stream_do_not_share_an_episode():
+    """Five batches of the same episode have the same noise: only halves apart in time tell it."""
+    rng, direction, found = np.random.default_rng(2), np.ones(100), []
+    for _ in range(200):
+        apart, alternating = Mean(total=40), Mean()
+        for _ in range(8):
+            vector = direction + 2.0 * rng.normal(size=100)
+            for _ in range(5):
+                apart.add(vector)
+                alternating.add(vector)
+        found.append((apart.signal, alternating.signal))
+        np.testing.assert_allclose(apart.value, alternating.value)
+    apart, alternating = np.mean(found, axis=0)
+    assert apart == pytest.approx(100, rel=0.03)
+    assert alternating > 130

@@ -11,18 +11,32 @@ from collections.abc import Callable
 from pathlib import Path
 
 from opspo.experiments.records import Record, records_of
-from tools.results import tables
+from tools.results import survey, tables
 
-DOCS: dict[str, dict[str, Callable[[list[Record]], str]]] = {
-    "docs/algorithms/README.md": {"family": tables.family},
-    "docs/algorithms/opspo.md": {"single_runs: 3m": tables.first_run_said},
-    "docs/environments/football.md": {"single_runs: football": tables.football},
-    "docs/environments/mamujoco.md": {"robots": tables.robots},
-    "docs/environments/own.md": {"single_runs: spread": tables.spread_said},
-    "docs/environments/smax.md": {"single_runs: 3m": tables.first_run},
-    "docs/paper.md": {"readings": tables.readings},
+Maker = Callable[[Path], str]
+"""A folder under results/ → what a page has of it"""
+
+
+def _of_records(make: Callable[[list[Record]], str]) -> Maker:
+    return lambda folder: make(records_of(folder))
+
+
+DOCS: dict[str, dict[str, Maker]] = {
+    "docs/algorithms/README.md": {"family": _of_records(tables.family)},
+    "docs/algorithms/opspo.md": {"single_runs: 3m": _of_records(tables.first_run_said)},
+    "docs/environments/football.md": {"single_runs: football": _of_records(tables.football)},
+    "docs/environments/mamujoco.md": {"robots": _of_records(tables.robots)},
+    "docs/environments/own.md": {"single_runs: spread": _of_records(tables.spread_said)},
+    "docs/environments/smax.md": {"single_runs: 3m": _of_records(tables.first_run)},
+    "docs/paper.md": {"readings": _of_records(tables.readings)},
+    "docs/survey.md": {
+        "fidelity: one batch": survey.one_batch,
+        "fidelity: directions": survey.directions,
+        "fidelity: states": survey.states,
+        "fidelity: pays": survey.pays,
+    },
 }
-"""Page → what it has, as `STUDY` or `STUDY: PART`, and what makes it from the study's records"""
+"""Page → what it has, as `FOLDER` or `FOLDER: PART`, and what makes it from results/FOLDER"""
 
 
 def renew(root: Path, *, write: bool) -> list[str]:
@@ -40,8 +54,8 @@ def renew(root: Path, *, write: bool) -> list[str]:
         page = root / name
         before = after = page.read_text()
         for part, make in parts.items():
-            study = part.partition(":")[0]
-            text = with_part(after, part, make(records_of(root / "results" / study)))
+            folder = part.partition(":")[0]
+            text = with_part(after, part, make(root / "results" / folder))
             if text != after:
                 stale.append(f"{name}: {part}")
             after = text

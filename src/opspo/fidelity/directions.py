@@ -41,8 +41,15 @@ def precision(agreement: float) -> float:
 
 @dataclass
 class Mean:
-    """The mean of vectors that come one by one, kept as two halves that alternate."""
+    """The mean of vectors that come one by one, kept as two halves.
 
+    The halves alternate; or, if it is known how many come, they are the first and the second half.
+    That keeps them independent where vectors that follow each other are not: batches that are
+    shorter than an episode share its fate.
+    """
+
+    total: int | None = None
+    """How many come"""
     sums: list[Any] = field(default_factory=lambda: [0.0, 0.0])
     """Weighted sum of each half [P]"""
     weights: list[float] = field(default_factory=lambda: [0.0, 0.0])
@@ -53,7 +60,7 @@ class Mean:
     def add(self, vector: ArrayLike, weight: float = 1.0) -> None:
         """Count a vector [P], with a weight such as its number of samples."""
         vector = np.asarray(vector, float)
-        half = self.count % 2
+        half = self.count % 2 if self.total is None else int(2 * self.count >= self.total)
         self.sums[half] = self.sums[half] + weight * vector
         self.weights[half] += weight
         self.squares += float(vector @ vector)

@@ -135,7 +135,8 @@ def measure_state(
             updates,
             stage,
             _reference(setting, stage, seed + 1 + i),
-            {name: Tally() for name in (*chosen, ON_POLICY)},
+            {name: Tally(extent.batches) for name in chosen}
+            | {ON_POLICY: Tally(extent.own_batches)},
         )
         for i, (updates, stage) in enumerate(stages)
     ]

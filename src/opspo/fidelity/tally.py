@@ -19,9 +19,9 @@ DIGITS = 4
 class Nearness:
     """Directions beside those of the reference."""
 
+    mean: Mean
     cosines: dict[str, list[float]] = field(default_factory=dict)
     """Target → the cosine of each batch"""
-    mean: Mean = field(default_factory=Mean)
 
     def add(self, direction: ArrayLike, targets: Mapping[str, Floats]) -> None:
         """Count the direction [P] of a batch, beside the targets' [P]."""
@@ -48,12 +48,18 @@ class Nearness:
 class Tally:
     """All that is kept of a candidate."""
 
-    first: Nearness = field(default_factory=Nearness)
+    batches: int
+    """How many are counted"""
+    first: Nearness = field(init=False)
     """First gradients"""
-    epoch: Nearness = field(default_factory=Nearness)
+    epoch: Nearness = field(init=False)
     """Changes of the parameters in the first epoch"""
-    states: Mean = field(default_factory=Mean)
+    states: Mean = field(init=False)
     """Moments of the weighted states"""
+
+    def __post_init__(self) -> None:
+        self.first, self.epoch = (Nearness(Mean(self.batches)) for _ in range(2))
+        self.states = Mean(self.batches)
 
     def add(
         self,
