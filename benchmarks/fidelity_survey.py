@@ -33,6 +33,7 @@ NOT_MEASURED = (
     "GAE, w = min(r, ESS)",
     "GAE, λ = 0.6",
     "OPSPO, baseline",
+    "doubly robust",
 )
 """Default candidates that are left out"""
 

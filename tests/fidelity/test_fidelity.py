@@ -165,7 +165,12 @@ def test_everything_is_measured_at_each_stage(moved):
     )
     assert (case["stage"], case["agents"], case["updates"]) == (1, [1], 2)
     assert case["log_ratio_abs"] > 0.1 and 0.1 < case["effective_sample_share"] < 0.99
-    assert set(told) == {"reference of stage 1", "batches", "batches of the moved policies"}
+    assert set(told) == {
+        "reference of stage 1",
+        "action values",
+        "batches",
+        "batches of the moved policies",
+    }
     found = case["candidates"]
     assert set(found) == {*chosen, ON_POLICY}
     for each in found.values():

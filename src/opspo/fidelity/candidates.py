@@ -30,7 +30,8 @@ def candidates(config: TrainConfig) -> dict[str, Candidate]:
     `AEC` is the trace of clipped ratios, `w` the weight of the others' ratio, `SDC` the state
     weight ω, and `CRC` the corrected range. OPSPO has all three. `baseline` is a linear one, fitted
     to the other half of the environments; `steady` traces keep their mean length; with `critic
-    first`, the critic takes the agent's epochs before the advantage is taken.
+    first`, the critic takes the agent's epochs before the advantage is taken; `doubly robust` has
+    action values.
     """
     numbers = {
         item.name: getattr(config.algorithm, item.name)
@@ -64,6 +65,7 @@ def candidates(config: TrainConfig) -> dict[str, Candidate]:
         "AEC, SDC linear": replace(traced, state_weight="linear"),
         "AEC, w = clip(r)": replace(traced, clip_range="double_by_position"),
         "AEC, CRC": replace(traced, clip_range="corrected"),
+        "doubly robust": replace(plain, advantage="doubly_robust"),
         "OPSPO": whole,
         "OPSPO, baseline": replace(whole, baseline="linear_crossfit"),
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import jax
@@ -14,6 +15,7 @@ from opspo.estimators.ratios import effective_sample_size
 from opspo.fidelity.candidates import BASELINE, Candidate
 from opspo.fidelity.drift import check_step_size, drifted, planned, stages_of
 from opspo.fidelity.extent import Extent
+from opspo.fidelity.heads import fitted_heads, with_head
 from opspo.fidelity.playing import playing
 from opspo.fidelity.reference import (
     Reference,
@@ -33,6 +35,7 @@ from opspo.fidelity.stage_gradient import (
 )
 from opspo.fidelity.state_moments import Unit, moments, unit_of
 from opspo.fidelity.tally import Tally, reference_summary
+from opspo.training.action_head import HeadState
 from opspo.training.learner import Learner
 from opspo.types import Array, Moved, TrainState, Trajectory
 from opspo.update.moved import not_moved
@@ -196,9 +199,14 @@ def _reference(setting: _Setting, stage: Stage, seed: int) -> Reference:
 def _compare(setting: _Setting, cases: Sequence[Case]) -> None:
     """The candidates on batches of the old policies."""
     state, batches = setting.state, setting.extent.batches
-    directions = _directions(setting, setting.chosen)
-    now, seed = afresh(setting.learner, state), setting.seed + 1000
-    with playing(setting.learner, num_steps=setting.num_steps, seed=seed) as play:
+    learner = setting.learner
+    learners = {name: learner_of(learner, each) for name, each in setting.chosen.items()}
+    with playing(learner, num_steps=setting.num_steps, seed=setting.seed + 3000) as play:
+        tell = partial(setting.told, "action values")
+        heads = fitted_heads(learner, state, learners, play, tell)
+    directions = _directions(setting, learners, heads)
+    now, seed = afresh(learner, state), setting.seed + 1000
+    with playing(learner, num_steps=setting.num_steps, seed=seed) as play:
         for number in range(batches):
             trajectory = play(state.actor)
             key = jax.random.fold_in(state.key, number)
@@ -212,7 +220,8 @@ def _compare(setting: _Setting, cases: Sequence[Case]) -> None:
 
 def _compare_own(setting: _Setting, cases: Sequence[Case]) -> None:
     """The baseline on batches of the moved policies: what no correction can surpass."""
-    directions = _directions(setting, {ON_POLICY: setting.chosen[BASELINE]})
+    plain = learner_of(setting.learner, setting.chosen[BASELINE])
+    directions = _directions(setting, {ON_POLICY: plain}, {})
     for i, case in enumerate(cases):
         now, seed = afresh(setting.learner, setting.state), setting.seed + 2000 + i
         with playing(setting.learner, num_steps=setting.num_steps, seed=seed) as play:
@@ -225,11 +234,10 @@ def _compare_own(setting: _Setting, cases: Sequence[Case]) -> None:
 
 
 def _directions(
-    setting: _Setting, chosen: Mapping[str, Candidate]
+    setting: _Setting, learners: Mapping[str, Learner], heads: Mapping[str, HeadState]
 ) -> Callable[[TrainState, Trajectory, Stage, Any, Array], Found]:
     """(state, batch, stage, actors that collected it, key) → what is found."""
-    learner, unit = setting.learner, setting.unit
-    updates = {name: learner_of(learner, each).update for name, each in chosen.items()}
+    learner, unit, chosen = setting.learner, setting.unit, setting.chosen
 
     @jax.jit
     def directions(
@@ -237,16 +245,17 @@ def _directions(
     ) -> Found:
         state, batch = valued(learner, state, trajectory)
         deal_key, key = jax.random.split(key)
-        moved = moved_at(learner.update, stage, batch)
-        dealt = shuffled(moved, deal_key)
-        found = {}
-        for name, update in updates.items():
-            used = dealt if chosen[name].shuffled else moved
+        moved, found = moved_at(learner.update, stage, batch), {}
+        for name, own in learners.items():
+            update, seen = own.update, with_head(own, batch, heads.get(name), before, state)
+            used = moved if seen is batch else moved_at(update, stage, seen)
             if name == ON_POLICY:  # nobody has moved: rounding alone would be measured
                 used = not_moved(batch)
-            correction = correct(update, stage, batch, used, before, key)
-            first, _ = first_gradient(update, stage, batch, correction)
-            epoch = first_epoch(update, stage, batch, correction, key)
+            elif chosen[name].shuffled:
+                used = shuffled(used, deal_key)
+            correction = correct(update, stage, seen, used, before, key)
+            first, _ = first_gradient(update, stage, seen, correction)
+            epoch = first_epoch(update, stage, seen, correction, key)
             weight = (correction.state_weight * stage.active).mean(-1)
             found[name] = first, epoch, moments(trajectory.state, unit, weight)
         return state, found, _drift(learner, stage, batch.trajectory, moved)
