@@ -13,8 +13,8 @@ from opspo.errors import ConfigError
 CASES = {
     "separate": {"shared": False, "order": "cyclic"},
     "separate, recurrent": {"shared": False, "order": "random", "recurrent": True},
-    "shared": {"blocks": 2, "epochs": 2},
-    "shared, recurrent": {"blocks": 2, "epochs": 2, "recurrent": True},
+    "shared": {"shared": True, "blocks": 2, "epochs": 2},
+    "shared, recurrent": {"shared": True, "blocks": 2, "epochs": 2, "recurrent": True},
     "local critics": {"shared": False, "critic": "local", "state_weight": "none"},
 }
 cases = pytest.mark.parametrize(
@@ -83,7 +83,10 @@ def test_collected_values_stay(case):
         np.testing.assert_array_equal(data.next_value, now.batch.next_value[..., members])
 
 
-@cases
+@pytest.mark.parametrize(
+    "case",
+    [CASES["shared"], *(pytest.param(CASES[name], marks=pytest.mark.full) for name in CASES)],
+)
 def test_ahead_the_critic_comes_first(case):
     """The agents' data have the values of the critic that their own stage leaves: it has taken all
     its steps before them, as many as beside them."""
@@ -129,9 +132,8 @@ def test_it_changes_the_second_agent_and_not_the_first():
 
 
 @cases
-@pytest.mark.parametrize("values", ["anew", "ahead"])
-def test_nothing_is_compiled_anew(case, values):
-    config = config_of(case, values, probe="credit")
+def test_nothing_is_compiled_anew(case):
+    config = config_of(case, "ahead" if case["shared"] else "anew", probe="credit")
     _, iterate = learner_of(config)
     run(config, 4)
     assert iterate._cache_size() == 1
