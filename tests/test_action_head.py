@@ -10,10 +10,13 @@ from small import collect, learner_of, run, small_config
 from stages import Begun, carried_out
 
 import opspo
+from opspo.environments import make_env
 from opspo.errors import ConfigError
 from opspo.fidelity.drift import learners_of
+from opspo.training.assembly import make_learner
 from opspo.training.resuming import resume
 from opspo.training.trainer import train
+from opspo.update.diagnostics import find_faults
 
 CASES = {
     "separate": {"shared": False, "order": "cyclic"},
@@ -120,6 +123,14 @@ def test_nothing_is_compiled_anew(case):
     assert iterate._cache_size() == 1
 
 
+def test_a_head_that_is_no_number_is_a_fault():
+    now = rebegun(CASES["separate"])
+    head = now.state.action_head
+    broken = now.state.replace(action_head=head.replace(bias=head.bias + jnp.nan))
+    for state, expected in ((now.state, False), (broken, True)):
+        assert bool(find_faults(now.batch.trajectory, {}, state)["action values"]) is expected
+
+
 def test_nothing_of_it_is_there_without_need():
     learner, _ = learner_of(small_config("probe/credit"))
     state = jax.eval_shape(lambda: learner.init(0))
@@ -144,5 +155,11 @@ def test_it_is_resumed(tmp_path):
 def test_a_local_critic_has_none():
     with pytest.raises(ConfigError, match=r"where algorithm\.critic is"):
         opspo.OPSPOConfig(advantage="doubly_robust", critic="local", state_weight="none")
+    mine = opspo.MAPPOConfig(critic="local", advantage=lambda value, action_value: action_value)
+    config = small_config("probe/credit", "mappo")
+    with pytest.raises(ConfigError, match="asks for action values"):
+        make_learner(replace(config, algorithm=mine), make_env(config.env), mine)
+    with pytest.raises(ConfigError, match="trace_agents must be 'others'"):
+        opspo.OPSPOConfig(advantage="doubly_robust", trace_agents="all")
     with pytest.raises(ConfigError, match="action_head_rate must be positive"):
         opspo.OPSPOConfig(action_head_rate=0.0)

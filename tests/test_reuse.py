@@ -126,6 +126,18 @@ def test_every_correction_sees_it(case):
         assert change[:, :ENVS].max() > 1e-3
 
 
+def test_an_engine_may_report_more_than_the_example_says():
+    """Engines outside JAX say which episodes are lost, and their own outcomes."""
+    learner, _ = learner_of(config_of())
+    state = jax.jit(learner.init, static_argnums=0)(0)
+    trajectory = collect(learner, state)
+    flags = jnp.zeros(trajectory.reward.shape, bool)
+    trajectory = trajectory.replace(lost=flags, outcome={"goals": trajectory.reward})
+    batch, *_, earlier = learner.everything(state, trajectory)
+    assert batch.trajectory.reward.shape[1] == 3 * ENVS
+    assert jax.tree.structure(earlier) == jax.tree.structure(state.earlier)
+
+
 def test_nothing_is_kept_without_need():
     learner, _ = learner_of(small_config("probe/credit"))
     assert jax.eval_shape(lambda: learner.init(0)).earlier == ()
@@ -147,5 +159,12 @@ def test_it_is_resumed(tmp_path):
 def test_how_many_is_checked():
     with pytest.raises(ConfigError, match="reuse must be at least 0"):
         opspo.OPSPOConfig(reuse=-1)
+    for config, changes in (
+        (opspo.MAPPOConfig, {}),
+        (opspo.OPSPOConfig, {"state_weight": "kernel"}),
+        (opspo.HAPPOConfig, {"clip_range": "joint"}),
+    ):
+        with pytest.raises(ConfigError, match="reuse must be 0"):
+            config(reuse=1, **changes)
     with pytest.raises(ConfigError, match="devices must be 1 where"):
         replace(small_config("probe/credit", reuse=1), devices=2)

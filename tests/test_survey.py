@@ -53,7 +53,11 @@ def test_a_correction_pays_where_its_cosine_is_larger(survey, plain, other):
             assert word == "below" and sooner.all() and not later.any()
 
 
-def test_what_is_not_known_is_a_dash(survey):
-    assert survey._from(one(0.5, 1.0), one(None, 1.0), 3200) == "–"
-    assert survey._from(one(0.5, 1.0), one(0.6, None), 3200) == "–"
+def test_what_is_not_known_is_not_told(survey):
+    cosines = {"returns": {"direction": 0.6, "cosines": [0.1] * 40}}
+    assert survey._sure(cosines | {"noise": 20.0})
+    assert not survey._sure(cosines | {"noise": 40.0})
+    assert not survey._sure(cosines | {"noise": None})
+    nothing = {"returns": {"direction": None, "cosines": [0.1] * 40}, "noise": 1.0}
+    assert not survey._sure(nothing)
     assert survey._from(one(0.5, 10.0), one(0.6, 20.0), 3200) == "from 40,000"

@@ -75,10 +75,10 @@ class ActionValues:
     """[T, E, N, Z] f of the head at collection, in the unit of the reward; 0 for the dead, and for
     action dimensions that an agent has not"""
     action: Array
-    """[T, E, N, Z] z, the action less its mean under the policy that took it; see
+    """[T, E, N, Z] z, the action less its mean under the policy when the update begins; see
     `distributions.Distribution.centred`"""
     output: Array
-    """[T, E, N, o] the actors' outputs at collection"""
+    """[T, E, N, o] the actors' outputs when the update begins"""
 
 
 @struct.dataclass

@@ -14,6 +14,7 @@ from opspo.fidelity.candidates import BASELINE, Candidate, candidates
 from opspo.fidelity.directions import Mean, cosine
 from opspo.fidelity.drift import check_step_size, drifted, planned, stages_of
 from opspo.fidelity.extent import Extent
+from opspo.fidelity.heads import fitted_heads, with_head
 from opspo.fidelity.measurement import ON_POLICY, measure_state
 from opspo.fidelity.playing import playing
 from opspo.fidelity.reference import RETURNS, afresh, learner_of, reference, valued
@@ -180,6 +181,11 @@ def test_everything_is_measured_at_each_stage(moved):
     # on-policy batches have no bias; old ones without weights have
     right, wrong = (found[name]["first"]["λ = 0.5"] for name in (ON_POLICY, BASELINE))
     assert right["direction"] > 0.9 > wrong["direction"]
+    # what the critic or its head has learned makes a difference
+    plain = found[BASELINE]["first"][RETURNS]["cosines"]
+    for name in ("GAE, critic first", "doubly robust"):
+        gaps = np.abs(np.subtract(found[name]["first"][RETURNS]["cosines"], plain))
+        assert gaps.mean() > 1e-3, name
     # states: weighted step-wise, old data are like new; shuffled weights are not
     assert abs(found["AEC, SDC"]["states"]) < 0.5 * found["AEC"]["states"]
     assert abs(found[ON_POLICY]["states"]) < 0.1 * found["AEC"]["states"]
@@ -221,3 +227,23 @@ def test_a_checkpoint_whose_step_size_is_0_is_refused(moved):
     check_step_size(annealed, state)
     with pytest.raises(ConfigError, match="no agent would move"):
         check_step_size(annealed, state.replace(iteration=jnp.asarray(config.iterations)))
+
+
+def test_candidates_are_not_what_the_run_was(moved):
+    learner, *_ = moved
+    algorithm = replace(learner.config.algorithm, values="ahead", reuse=2)
+    config = replace(learner.config, algorithm=algorithm)
+    plain = candidates(config)[BASELINE].declaration
+    assert (plain.values, plain.reuse, plain.critic_epochs) == ("collected", 0, 0)
+
+
+def test_a_head_is_trained_before_it_is_used(moved):
+    """On this game, rewards depend on the actions: the head explains TD errors it has not seen."""
+    learner, state, _ = moved
+    robust = learner_of(learner, candidates(learner.config)["doubly robust"])
+    with playing(learner, num_steps=64, seed=5) as play:
+        (head,) = fitted_heads(learner, state, {"it": robust}, play, lambda share: None).values()
+        _, batch = valued(learner, afresh(learner, state), play(state.actor))
+    seen = with_head(robust, batch, head, state.actor, state)
+    _, told = robust.action_head.fit(head, seen, state.value_statistics)
+    assert told["action_values_explained"] > 0.02

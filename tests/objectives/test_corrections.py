@@ -7,6 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from oracles import corrections as oracle
 
+from opspo.algorithms import MAPPOConfig
+from opspo.errors import ConfigError
 from opspo.objectives import agent_clips, clip_ranges
 
 opspo_range = jax.jit(clip_ranges.corrected)
@@ -96,6 +98,11 @@ def test_effective_weight_is_bounded_by_the_effective_share(shape, spread):
         np.testing.assert_allclose(np.asarray(weight)[..., agent].ravel(), expected, **CLOSE)
     np.testing.assert_allclose(low, np.full(shape, 0.8), **CLOSE)
     np.testing.assert_allclose(high, np.full(shape, 1.2), **CLOSE)
+
+
+def test_effective_weight_is_for_sequential_algorithms():
+    with pytest.raises(ConfigError, match="another than 'effective' for simultaneous"):
+        MAPPOConfig(clip_range="effective")
 
 
 def test_joint_range_clips_the_product_of_the_ratios():

@@ -29,6 +29,7 @@ DOCS: dict[str, dict[str, Maker]] = {
     "docs/environments/own.md": {"single_runs: spread": _of_records(tables.spread_said)},
     "docs/environments/smax.md": {"single_runs: 3m": _of_records(tables.first_run)},
     "docs/paper.md": {"readings": _of_records(tables.readings)},
+    "docs/algorithms/beyond.md": {"reuse": _of_records(tables.reuse)},
     "docs/survey.md": {
         "fidelity: one batch": survey.one_batch,
         "fidelity: directions": survey.directions,

@@ -15,6 +15,7 @@ TARGET = "returns"
 """The reference: measured returns, so without the critic's bias"""
 WHENS = ("early", "middle", "late")
 COLUMNS = (
+    "GAE, critic first",
     "GAE, λ = 0.98",
     "GAE, w = r",
     "AEC",
@@ -24,7 +25,7 @@ COLUMNS = (
     "OPSPO",
 )
 SURE = 0.75
-"""Precision of the reference below which a direction's bias is not told"""
+"""Precision of a direction's mean below which its bias is not told"""
 
 
 def read(folder: Path) -> list[dict[str, Any]]:
@@ -54,22 +55,31 @@ def directions(folder: Path) -> str:
     rows = []
     for each, case in _cases(folder):
         found = {name: case["candidates"][name]["first"] for name in names}
-        if None in (found["GAE"]["noise"], found["GAE"][TARGET]["direction"]):
+        if not _sure(found["GAE"]):
             continue
         cells = [
-            f"{_cell(at[TARGET]['direction'])} ({_cell(at['noise'], 0)})" for at in found.values()
+            f"{_cell(at[TARGET]['direction'])} ({_cell(at['noise'], 0)})" if _sure(at) else "–"
+            for at in found.values()
         ]
         rows.append([*_of(each, case)[:-1], *cells])
     return table([*HEAD, *names], rows)
+
+
+def _sure(found: dict[str, Any]) -> bool:
+    """Whether the mean over batches has the direction of what is estimated."""
+    batches = len(found[TARGET]["cosines"])
+    known = None not in (found["noise"], found[TARGET]["direction"])
+    return known and 1 / math.sqrt(1 + found["noise"] / batches) >= SURE
 
 
 def states(folder: Path) -> str:
     """The states' distance from those under π̂, uncorrected and corrected."""
     rows = []
     for each, case in _cases(folder):
-        plain, corrected = (case["candidates"][name]["states"] for name in ("GAE", "AEC, SDC"))
-        rows.append([*_of(each, case)[:-1], f"{plain:.2f}", f"{corrected:.2f}".replace("-", "−")])
-    return table([*HEAD, "as collected", "stepwise ω"], rows)
+        names = ("GAE", "AEC, SDC", "on-policy")
+        cells = [_cell(case["candidates"][name]["states"]) for name in names]
+        rows.append([*_of(each, case)[:-1], *cells])
+    return table([*HEAD, "as collected", "stepwise ω", "on-policy"], rows)
 
 
 def pays(folder: Path) -> str:
@@ -80,17 +90,18 @@ def pays(folder: Path) -> str:
             continue
         found = {name: case["candidates"][name]["first"] for name in ("GAE", *COLUMNS)}
         plain = found.pop("GAE")
-        if None in (plain["noise"], plain[TARGET]["direction"]):
+        if not _sure(plain):
             continue
-        cells = [_from(plain, other, each["batch_steps"]) for other in found.values()]
+        cells = [
+            _from(plain, other, each["batch_steps"]) if _sure(other) else "–"
+            for other in found.values()
+        ]
         rows.append([*_of(each, case)[:-1], *cells])
     return table([*HEAD, *COLUMNS], rows)
 
 
 def _from(plain: dict[str, Any], other: dict[str, Any], steps: int) -> str:
     """Where c / √(1 + n / b) of one estimator passes that of the other, b in batches."""
-    if None in (other["noise"], other[TARGET]["direction"]):
-        return "–"
     ours, theirs = (max(x[TARGET]["direction"], 0.0) ** 2 for x in (other, plain))
     noise, their_noise = other["noise"], plain["noise"]
     if ours == theirs:

@@ -73,6 +73,18 @@ def robots(records: Sequence[Record]) -> str:
     return table(["seeds 0; 1; 2", *head], rows)
 
 
+def reuse(records: Sequence[Record]) -> str:
+    """What each seed returns in the last tenth of training, with earlier batches and without."""
+    rows = []
+    for line in _in_order(record.line for record in records):
+        runs = of_line(records, line)
+        scores = [last_tenth(run) for run in runs]
+        minutes = np.mean([run.seconds for run in runs]) / 60
+        each = "; ".join(f"{score:,.0f}" for score in scores)
+        rows.append([line, each, f"{np.mean(scores):,.0f}", f"{minutes:.1f}"])
+    return table(["", "seeds 1 to 5", "mean", "minutes"], rows)
+
+
 def football(records: Sequence[Record]) -> str:
     """The run on football."""
     run = of_task(records, "football/academy_3_vs_1_with_keeper")

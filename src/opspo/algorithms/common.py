@@ -52,7 +52,7 @@ class AlgorithmConfig:
     """Parts into which each pass is cut."""
     reuse: int = 0
     """Batches of earlier iterations that each update uses beside its own. They are off-policy from
-    the start, and corrected like what the team-mates' moves make so."""
+    the start, and are corrected in the same way as for the moves of team-mates."""
     extra_critic_passes: int = 0
     """Passes of the critic alone before each epoch; 1 is A2PO's two-stage critic."""
     critic_epochs: int = 0
@@ -109,7 +109,8 @@ class AlgorithmConfig:
 
     clip_range: ClipRangeName = "ppo"
     """Clip range and weight of the surrogate. `ppo`: 1 ± clip. `ratio`: the same, weighted by the
-    others' ratio (HAPPO). `effective`: the same, bounded by the ratios' effective sample share.
+    others' ratio (HAPPO). `effective`: as `ratio`, with the weight at most the ratios' effective
+    sample share (P3O).
     `joint`: the product of both ratios in 1 ± clip (HAPPO in A2PO's public
     code). `double`: as `joint`, with the others' ratio in 1 ± others_clip (CoPPO).
     `double_by_position`: as `double`, with a range that grows along the order (A2PO's paper).
@@ -140,18 +141,9 @@ class AlgorithmConfig:
             value = getattr(self, name)
             require(value >= least, f"algorithm.{name}", f"at least {least}", value)
         self._check_clip()
-        require(
-            0 < self.baseline_ridge < math.inf,
-            "algorithm.baseline_ridge",
-            "positive and finite",
-            self.baseline_ridge,
-        )
-        require(
-            0 < self.trace_clip < math.inf,
-            "algorithm.trace_clip",
-            "positive and finite",
-            self.trace_clip,
-        )
+        for name in ("action_head_rate", "baseline_ridge", "trace_clip"):
+            value = getattr(self, name)
+            require(0 < value < math.inf, f"algorithm.{name}", "positive and finite", value)
         require(
             self.trace_decay != "running"
             or (self.advantage == "trace" and self.value_target not in ("printed", "vtrace")),
@@ -166,7 +158,8 @@ class AlgorithmConfig:
             "off for simultaneous algorithms, whose weight is taken anew at each gradient step",
             self.normalise_weight,
         )
-        self._check_action_head()
+        self._check_reuse()
+        self._check_advantage()
         self._check_critic_epochs()
         self._check_state_weight()
 
@@ -204,13 +197,37 @@ class AlgorithmConfig:
             self.others_clip,
         )
 
-    def _check_action_head(self) -> None:
+    def _check_reuse(self) -> None:
         require(
-            self.action_head_rate > 0,
-            "algorithm.action_head_rate",
-            "positive",
-            self.action_head_rate,
+            self.sequential or not self.reuse,
+            "algorithm.reuse",
+            "0 for simultaneous algorithms, whose range is computed anew at each gradient step, "
+            "around policies that have not moved",
+            self.reuse,
         )
+        require(
+            not self.reuse or self.state_weight not in NEEDS_SEPARATE_PARAMETERS,
+            "algorithm.reuse",
+            f"0 where algorithm.state_weight is '{self.state_weight}', whose networks keep earlier "
+            "batches themselves",
+            self.reuse,
+        )
+        require(
+            not self.reuse or self.clip_range != "joint",
+            "algorithm.reuse",
+            "0 where algorithm.clip_range is 'joint', whose range may not contain the policy that "
+            "an update begins with",
+            self.reuse,
+        )
+        require(
+            self.sequential or self.clip_range != "effective",
+            "algorithm.clip_range",
+            "another than 'effective' for simultaneous algorithms, whose range sees a minibatch "
+            "alone",
+            self.clip_range,
+        )
+
+    def _check_advantage(self) -> None:
         require(
             self.critic == "central" or self.advantage != "doubly_robust",
             "algorithm.advantage",

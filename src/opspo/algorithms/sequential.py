@@ -49,6 +49,13 @@ class SequentialConfig(AlgorithmConfig):
             self.values,
         )
 
+        require(
+            self.advantage != "doubly_robust" or self.trace_agents == "others",
+            "algorithm.trace_agents",
+            "'others' where algorithm.advantage is 'doubly_robust', whose model counts them all",
+            self.trace_agents,
+        )
+
     def rounds(self, num_agents: int) -> int:
         """Shared parameters: rounds over the groups in an update, each a pass for every group."""
         divided = self.block_epochs == "divided"

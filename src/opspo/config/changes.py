@@ -9,8 +9,8 @@ resumed where the saved state would mean something else under them:
 - `policy.…` and `algorithm.critic`: the parameters are those of other networks.
 
 Everything else may change (numbers of the algorithm, step sizes, evaluation, checkpoints,
-`total_steps`, `devices`), as long as the state has the same arrays: a learned state weight that
-appears or disappears adds or drops some.
+`total_steps`, `devices`), as long as the state has the same arrays: a learned state weight, a
+head for action values or earlier batches (`algorithm.reuse`) add or drop some.
 """
 
 from __future__ import annotations

@@ -40,7 +40,7 @@ def candidates(config: TrainConfig) -> dict[str, Candidate]:
     }
     plain = replace(
         OPSPOConfig(),
-        **numbers | {"critic_epochs": 0},
+        **numbers | {"critic_epochs": 0, "values": "collected", "reuse": 0},
         action_ratio=config.algorithm.action_ratio,
         advantage="gae",
         state_weight="none",

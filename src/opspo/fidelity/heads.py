@@ -34,8 +34,6 @@ def fitted_heads(
     """
     heads = {name: each.action_head for name, each in candidates.items() if each.action_head}
     found = {name: head.init(state.actor, state.critic) for name, head in heads.items()}
-    if not heads:
-        return {}
 
     @jax.jit
     def fit(

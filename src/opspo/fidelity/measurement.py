@@ -201,9 +201,7 @@ def _compare(setting: _Setting, cases: Sequence[Case]) -> None:
     state, batches = setting.state, setting.extent.batches
     learner = setting.learner
     learners = {name: learner_of(learner, each) for name, each in setting.chosen.items()}
-    with playing(learner, num_steps=setting.num_steps, seed=setting.seed + 3000) as play:
-        tell = partial(setting.told, "action values")
-        heads = fitted_heads(learner, state, learners, play, tell)
+    heads = _heads(setting, learners)
     directions = _directions(setting, learners, heads)
     now, seed = afresh(learner, state), setting.seed + 1000
     with playing(learner, num_steps=setting.num_steps, seed=seed) as play:
@@ -216,6 +214,15 @@ def _compare(setting: _Setting, cases: Sequence[Case]) -> None:
                 case.count(found)
             now = after
             setting.told("batches", (number + 1) / batches)
+
+
+def _heads(setting: _Setting, learners: Mapping[str, Learner]) -> dict[str, HeadState]:
+    if not any(each.action_head for each in learners.values()):
+        return {}
+    learner, seed = setting.learner, setting.seed + 3000
+    with playing(learner, num_steps=setting.num_steps, seed=seed) as play:
+        tell = partial(setting.told, "action values")
+        return fitted_heads(learner, setting.state, learners, play, tell)
 
 
 def _compare_own(setting: _Setting, cases: Sequence[Case]) -> None:

@@ -65,6 +65,7 @@ EXACT: dict[str, tuple[object, ...]] = {
     "trace_decay": ("factor",),
     "trace_clip": (1.0,),
     "values": ("collected",),
+    "reuse": (0,),
     "state_weight": get_args(StateWeightName),  # all in their limit, the exact ω
     # the agents that have not moved have ratio 1: these are the same for separate agents
     "trace_agents": ("others", "preceding"),

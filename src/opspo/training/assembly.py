@@ -94,12 +94,19 @@ def make_learner(
         config,
         environment,
         update,
-        action_head=_action_head(config, networks) if composed.needs_action_values else None,
+        action_head=_action_head(config, networks, composed),
         reuse=_reuse(config, networks, composed),
     )
 
 
-def _action_head(config: TrainConfig, networks: Networks) -> ActionHead:
+def _action_head(config: TrainConfig, networks: Networks, composed: Algorithm) -> ActionHead | None:
+    if not composed.needs_action_values:
+        return None
+    if networks.critic.local:
+        raise ConfigError(
+            "algorithm.advantage asks for action values, which are of the global state, but "
+            "algorithm.critic is 'local'. Set it to 'central'."
+        )
     algorithm = config.algorithm
     return ActionHead(
         networks,

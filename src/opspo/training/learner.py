@@ -158,7 +158,7 @@ class Learner:
         )
         action_head = state.action_head
         if self.action_head is not None:
-            action_head, told = self.action_head.fit(action_head, batch, state.value_statistics)
+            action_head, told = self.action_head.fit(action_head, batch, learners.value_statistics)
             losses |= told
         # after the update, so that all ratios of an iteration use the same statistics
         actor, critic = self._observe(learners.actor, learners.critic, trajectory)

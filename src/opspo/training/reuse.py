@@ -1,8 +1,9 @@
-"""Using the batches of earlier iterations again: they are off-policy, as team-mates' moves are.
+"""Using the batches of earlier iterations again, which are off-policy from the start.
 
 GePPO (Queeney, Paschalidis and Cassandras 2021) does so for one agent. Here an earlier batch begins
 an update with log-ratios other than 0, since the policies have moved since it was collected. From
-there on every correction takes them into account like those of the preceding agents.
+there on every correction takes them into account like those of the preceding agents. The clip range
+is (1 ± ε) times the agent's own ratio at the start of the update; GePPO adds ± ε to it.
 """
 
 from __future__ import annotations
@@ -47,7 +48,8 @@ class Reuse:
             shape[axis] *= self.batches
             return jnp.zeros(shape, x.dtype)
 
-        return Earlier(jax.tree.map(lambda x: zeros(x, 1), example), zeros(critic_memory, 0))
+        trajectory = jax.tree.map(lambda x: zeros(x, 1), without_reports(example))
+        return Earlier(trajectory, zeros(critic_memory, 0))
 
     def beside(self, state: TrainState, trajectory: Trajectory) -> tuple[Earlier, Moved]:
         """The earlier batches beside this one.
@@ -60,6 +62,7 @@ class Reuse:
             All batches, this one first: [T, (1 + R) E, ...]; and how far the agents have moved
             since each was collected, 0 for this one.
         """
+        trajectory = without_reports(trajectory)
         own = Earlier(trajectory, state.critic_memory)
         copies = self._joined([own] * self.batches)
         earlier: Earlier = jax.tree.map(
@@ -92,3 +95,12 @@ class Reuse:
             jax.tree.map(lambda *x: jnp.concatenate(x, axis=1), *trajectories),
             jnp.concatenate([each.critic_memory for each in parts]),
         )
+
+
+def without_reports(trajectory: Trajectory) -> Trajectory:
+    """A trajectory without what only the metrics of its own iteration need.
+
+    An engine may report more of that than the example that shapes are taken from.
+    """
+    kept: Trajectory = trajectory.replace(lost=None, outcome={})  # type: ignore[attr-defined]
+    return kept

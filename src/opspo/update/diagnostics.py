@@ -67,4 +67,5 @@ def find_faults(
         "critic parameters": broken(state.critic),
         "value statistics": broken(state.value_statistics),
         "state weights": broken(state.state_weight),
+        "action values": broken(state.action_head),
     }
