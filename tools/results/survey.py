@@ -128,7 +128,7 @@ def _cases(folder: Path) -> list[tuple[dict[str, Any], dict[str, Any]]]:
 def _of(each: dict[str, Any], case: dict[str, Any]) -> list[str]:
     """What a row begins with, and the reference's precision."""
     return [
-        each["task"],
+        each["task"].replace("|", "\\|"),
         str(each["agents"]),
         each["when"],
         str(case["updates"]),
