@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from continued import assert_resumed
 from small import collect, learner_of, run, small_config
 from stages import Begun, carried_out
 
@@ -14,8 +15,6 @@ from opspo.environments import make_env
 from opspo.errors import ConfigError
 from opspo.fidelity.drift import learners_of
 from opspo.training.assembly import make_learner
-from opspo.training.resuming import resume
-from opspo.training.trainer import train
 from opspo.update.diagnostics import find_faults
 
 CASES = {
@@ -140,16 +139,7 @@ def test_nothing_of_it_is_there_without_need():
 
 @pytest.mark.slow
 def test_it_is_resumed(tmp_path):
-    config = replace(config_of(), total_steps=1024)
-    optimiser = replace(config.optimiser, anneal=False)
-    config = replace(config, optimiser=optimiser)
-    whole, parts = (replace(config, run_dir=str(tmp_path / x)) for x in ("a", "b"))
-    train(whole)
-    train(replace(parts, total_steps=512))
-    resume(parts.run_dir, total_steps=1024)
-    one, other = (jax.tree.leaves(opspo.load_policy(x.run_dir).params) for x in (whole, parts))
-    for a, b in zip(one, other, strict=True):
-        np.testing.assert_array_equal(a, b)
+    assert_resumed(config_of(), tmp_path)
 
 
 def test_a_local_critic_has_none():
