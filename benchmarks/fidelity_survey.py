@@ -27,12 +27,9 @@ CHECKPOINTS = {"early": 0.1, "middle": 0.5, "late": 0.9}
 """Name → share of the steps"""
 NOT_MEASURED = (
     "AEC, SDC linear",
-    "AEC, baseline",
-    "AEC, critic first",
     "AEC, w = clip(r)",
     "GAE, w = min(r, ESS)",
     "GAE, λ = 0.6",
-    "OPSPO, baseline",
     "doubly robust",
 )
 """Default candidates that are left out"""

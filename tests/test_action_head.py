@@ -19,9 +19,17 @@ from opspo.update.diagnostics import find_faults
 
 CASES = {
     "separate": {"shared": False, "order": "cyclic"},
+    "shared": {"blocks": 2, "epochs": 2},
     "shared, recurrent": {"blocks": 2, "epochs": 2, "recurrent": True},
 }
-cases = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+cases = pytest.mark.parametrize(
+    "case",
+    [
+        # with memory in `make test-full`
+        pytest.param(case, id=name, marks=pytest.mark.full if "recurrent" in case else ())
+        for name, case in CASES.items()
+    ],
+)
 
 
 def config_of(probe="credit", **changes):

@@ -57,17 +57,14 @@ def candidates(config: TrainConfig) -> dict[str, Candidate]:
         "GAE, w = min(r, ESS)": replace(plain, clip_range="effective"),
         "GAE, critic first": replace(plain, values="ahead"),
         "AEC": traced,
-        "AEC, baseline": replace(traced, baseline="linear_crossfit"),
         "AEC, steady": replace(traced, trace_decay="steady"),
         "AEC, steady, SDC": replace(traced, trace_decay="steady", state_weight="stepwise"),
-        "AEC, critic first": replace(traced, values="ahead", value_target="vtrace"),
         "AEC, SDC": replace(traced, state_weight="stepwise"),
         "AEC, SDC linear": replace(traced, state_weight="linear"),
         "AEC, w = clip(r)": replace(traced, clip_range="double_by_position"),
         "AEC, CRC": replace(traced, clip_range="corrected"),
         "doubly robust": replace(plain, advantage="doubly_robust"),
         "OPSPO": whole,
-        "OPSPO, baseline": replace(whole, baseline="linear_crossfit"),
     }
     return {
         **{name: Candidate(declaration) for name, declaration in found.items()},
