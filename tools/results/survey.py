@@ -28,6 +28,10 @@ SURE = 0.75
 """Precision of a direction's mean below which its bias is not told"""
 
 
+USABLE = 0.5
+"""Precision of the reference below which nothing is compared with it"""
+
+
 def read(folder: Path) -> list[dict[str, Any]]:
     """All that was measured, by task and time."""
     found = [json.loads(gzip.decompress(p.read_bytes())) for p in folder.glob("*.json.gz")]
@@ -38,6 +42,8 @@ def one_batch(folder: Path) -> str:
     """Cosines of single batches: GAE's, and what the others add, with 95% intervals."""
     rows = []
     for each, case in _cases(folder):
+        if _precision(case) < USABLE:
+            continue
         mean, half = mean_and_half(case["candidates"]["GAE"]["first"][TARGET]["cosines"])
         cells = [*_of(each, case), f"{mean:.3f} ± {half:.3f}"]
         for name in COLUMNS:
@@ -55,7 +61,7 @@ def directions(folder: Path) -> str:
     rows = []
     for each, case in _cases(folder):
         found = {name: case["candidates"][name]["first"] for name in names}
-        if not _sure(found["GAE"]):
+        if _precision(case) < SURE or not _sure(found["GAE"]):
             continue
         cells = [
             f"{_cell(at[TARGET]['direction'])} ({_cell(at['noise'], 0)})" if _sure(at) else "–"
@@ -63,6 +69,10 @@ def directions(folder: Path) -> str:
         ]
         rows.append([*_of(each, case)[:-1], *cells])
     return table([*HEAD, *names], rows)
+
+
+def _precision(case: dict[str, Any]) -> float:
+    return float(case["reference"]["targets"][TARGET]["precision"])
 
 
 def _sure(found: dict[str, Any]) -> bool:
@@ -86,7 +96,7 @@ def pays(folder: Path) -> str:
     """The batch sizes from which an estimator's cosine is expected to be above GAE's."""
     rows = []
     for each, case in _cases(folder):
-        if case["reference"]["targets"][TARGET]["precision"] < SURE or case["updates"] > 1:
+        if _precision(case) < SURE or case["updates"] > 1:
             continue
         found = {name: case["candidates"][name]["first"] for name in ("GAE", *COLUMNS)}
         plain = found.pop("GAE")
