@@ -3,8 +3,9 @@
     python benchmarks/fidelity_survey.py [TASK ...] [--when early ...]   # by default all
 
 HAPPO trains for a million steps on each task (300,000 on the two largest). Its checkpoints after a
-tenth, a half and nine tenths of them are measured, at the last agent's stage, whose team-mates have
-all moved. What was measured goes to results/fidelity/; what is there is not measured again.
+tenth, a half and nine tenths of them are measured, at the last stage of an update: the last
+agent's, or with shared parameters that of the last block. What was measured goes to
+results/fidelity/; what is there is not measured again.
 `make results` makes the tables of docs/survey.md from it.
 """
 

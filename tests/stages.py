@@ -8,13 +8,29 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import pytest
 from small import alike, collect, learner_of, run
 
 from opspo.config import TrainConfig
 from opspo.training.learner import Learner
-from opspo.types import StageData
+from opspo.types import StageData, TrainState
 from opspo.update.algorithm import Algorithm
 from opspo.update.learners import Learners
+
+SHARING = {
+    "separate": {"shared": False, "order": "cyclic"},
+    "shared": {"blocks": 2, "epochs": 2},
+    "shared, recurrent": {"blocks": 2, "epochs": 2, "recurrent": True},
+}
+"""Name → what makes a small configuration one of either mode"""
+sharing = pytest.mark.parametrize(
+    "case",
+    [
+        # with memory in `make test-full`
+        pytest.param(case, id=name, marks=pytest.mark.full if "recurrent" in case else ())
+        for name, case in SHARING.items()
+    ],
+)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -41,8 +57,13 @@ def begun(config: TrainConfig) -> Begun:
     """
     learner, _ = learner_of(config)
     state, _ = run(alike(config), 1)
-    look = jax.jit(lambda state: learner.valued(state, collect(learner, state)))
-    batch, statistics, _ = look(state)
+    return begun_at(learner, state)
+
+
+def begun_at(learner: Learner, state: TrainState) -> Begun:
+    """A batch collected and looked at in a state, and a plan made."""
+    look = jax.jit(lambda state: learner.everything(state, collect(learner, state)))
+    batch, statistics, *_ = look(state)
     learners = Learners(
         state.actor, state.actor_optimiser, state.critic, state.critic_optimiser, statistics
     )

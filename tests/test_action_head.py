@@ -7,29 +7,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from continued import assert_resumed
-from small import collect, learner_of, run, small_config
-from stages import Begun, carried_out
+from small import learner_of, run, small_config
+from stages import SHARING, begun_at, carried_out, sharing
 
 import opspo
 from opspo.environments import make_env
 from opspo.errors import ConfigError
-from opspo.fidelity.drift import learners_of
 from opspo.training.assembly import make_learner
 from opspo.update.diagnostics import find_faults
-
-CASES = {
-    "separate": {"shared": False, "order": "cyclic"},
-    "shared": {"blocks": 2, "epochs": 2},
-    "shared, recurrent": {"blocks": 2, "epochs": 2, "recurrent": True},
-}
-cases = pytest.mark.parametrize(
-    "case",
-    [
-        # with memory in `make test-full`
-        pytest.param(case, id=name, marks=pytest.mark.full if "recurrent" in case else ())
-        for name, case in CASES.items()
-    ],
-)
 
 
 def config_of(probe="credit", **changes):
@@ -46,13 +31,10 @@ def rebegun(case):
     """An update about to begin whose head has learned something."""
     learner, _ = learner_of(config_of(**case))
     state, _ = run(config_of(**case), 3)
-    batch, statistics, _ = jax.jit(lambda s: learner.valued(s, collect(learner, s)))(state)
-    learners = replace(learners_of(state), value_statistics=statistics)
-    plan = learner.algorithm.schedule(jax.random.PRNGKey(3), jnp.zeros(learner.team.num_members))
-    return Begun(learner, state, batch, learners, plan)
+    return begun_at(learner, state)
 
 
-@cases
+@sharing
 def test_a_stage_sees_the_model_and_what_the_others_have_moved(case):
     """Against probabilities taken step by step: z is the unit vector less them."""
     now = rebegun(case)
@@ -97,7 +79,7 @@ def probabilities(team, params, trajectory):
 
 def test_it_learns_a_model_of_its_own_kind():
     """TD errors that are q of another head, plus as much noise again."""
-    now = rebegun(CASES["separate"])
+    now = rebegun(SHARING["separate"])
     head, batch, statistics = now.learner.action_head, now.batch, now.state.value_statistics
     rng = np.random.default_rng(0)
     true = now.state.action_head.replace(
@@ -123,7 +105,7 @@ def test_it_learns_a_model_of_its_own_kind():
     assert 1 - np.square(found - q).mean() / np.square(q).mean() > 0.85
 
 
-@cases
+@sharing
 def test_nothing_is_compiled_anew(case):
     _, iterate = learner_of(config_of(**case))
     run(config_of(**case), 3)
@@ -131,7 +113,7 @@ def test_nothing_is_compiled_anew(case):
 
 
 def test_a_head_that_is_no_number_is_a_fault():
-    now = rebegun(CASES["separate"])
+    now = rebegun(SHARING["separate"])
     head = now.state.action_head
     broken = now.state.replace(action_head=head.replace(bias=head.bias + jnp.nan))
     for state, expected in ((now.state, False), (broken, True)):

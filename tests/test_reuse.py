@@ -8,26 +8,12 @@ import numpy as np
 import pytest
 from continued import assert_resumed
 from small import collect, learner_of, run, small_config
-from stages import Begun, carried_out
+from stages import SHARING, begun_at, carried_out, sharing
 
 import opspo
 from opspo.errors import ConfigError
-from opspo.fidelity.drift import learners_of
 
 ENVS = 16
-CASES = {
-    "separate": {"shared": False, "order": "cyclic"},
-    "shared": {"blocks": 2, "epochs": 2},
-    "shared, recurrent": {"blocks": 2, "epochs": 2, "recurrent": True},
-}
-cases = pytest.mark.parametrize(
-    "case",
-    [
-        # with memory in `make test-full`
-        pytest.param(case, id=name, marks=pytest.mark.full if "recurrent" in case else ())
-        for name, case in CASES.items()
-    ],
-)
 
 
 def config_of(reuse=2, **changes):
@@ -39,14 +25,10 @@ def begun_with_earlier(case, reuse=2):
     config = config_of(reuse, **case)
     learner, _ = learner_of(config)
     state, _ = run(config, 2)
-    look = jax.jit(lambda s: learner.everything(s, collect(learner, s)))
-    batch, statistics, _, earlier = look(state)
-    learners = replace(learners_of(state), value_statistics=statistics)
-    plan = learner.algorithm.schedule(jax.random.PRNGKey(3), jnp.zeros(learner.team.num_members))
-    return Begun(learner, state, batch, learners, plan), earlier
+    return begun_at(learner, state)
 
 
-@cases
+@sharing
 def test_the_latest_batches_are_kept(case):
     config = config_of(**case)
     learner, iterate = learner_of(config)
@@ -71,7 +53,7 @@ def test_the_latest_batches_are_kept(case):
 
 def test_copies_of_a_batch_change_nothing():
     """The first iteration has no earlier batches: three times its own are as good as one."""
-    case = CASES["separate"]
+    case = SHARING["separate"]
     one, three = (run(config_of(reuse, **case), 1)[0] for reuse in (0, 2))
     for part in ("actor", "critic", "value_statistics"):
         jax.tree.map(
@@ -94,9 +76,9 @@ def moves(now):
     return np.stack(rows)[..., 0]
 
 
-@cases
+@sharing
 def test_it_begins_where_the_policies_have_moved(case):
-    now, _ = begun_with_earlier(case)
+    now = begun_with_earlier(case)
     began = np.asarray(now.batch.began.log_ratio)
     np.testing.assert_array_equal(began[:, :ENVS], np.zeros_like(began[:, :ENVS]))
     expected = moves(now)
@@ -107,10 +89,10 @@ def test_it_begins_where_the_policies_have_moved(case):
     assert (sizes[1:] > 0.01).all()
 
 
-@cases
+@sharing
 def test_every_correction_sees_it(case):
     """In the first stage nobody has moved since; in the second others have."""
-    now, _ = begun_with_earlier(case)
+    now = begun_with_earlier(case)
     began = np.asarray(now.batch.began.log_ratio)
     _, seen = carried_out(now, 2)
     agents = np.asarray(now.plan.agents[0])

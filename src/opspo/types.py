@@ -72,8 +72,8 @@ class ActionValues:
     """A linear model of what the joint action adds to the value: q(s, a) = Σ_j f_j(s) · z_j."""
 
     slope: Array
-    """[T, E, N, Z] f of the head at collection, in the unit of the reward; 0 for the dead, and for
-    action dimensions that an agent has not"""
+    """[T, E, N, Z] f of the head when the update begins, in the unit of the reward; 0 for the dead,
+    and for action dimensions that an agent has not"""
     action: Array
     """[T, E, N, Z] z, the action less its mean under the policy when the update begins; see
     `distributions.Distribution.centred`"""
@@ -89,7 +89,7 @@ class Moved:
     """As used in the objective (`Algorithm.action_ratio`)"""
     density_log_ratio: Array
     """For the whole action, which is what determines the states"""
-    mean_action: Any = None
+    mean_action: Array | None = None
     """[T, E, N, Z] mean of the centred actions now, 0 for agents that have not moved; None without
     `ActionValues`"""
 

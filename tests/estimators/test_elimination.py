@@ -87,7 +87,7 @@ print("done")
 
 @pytest.mark.slow
 def test_many_in_one_program_do_not_wait_for_each_other():
-    """With LAPACK they did, for ever: two baselines, or sixteen weights."""
+    """With LAPACK they deadlocked: two baselines, or sixteen weights."""
     found = subprocess.run(
         [sys.executable, "-c", SIDE_BY_SIDE],
         env={**os.environ, "JAX_PLATFORMS": "cpu"},

@@ -13,7 +13,6 @@ from tools.results.tables import table
 
 TARGET = "returns"
 """The reference: measured returns, so without the critic's bias"""
-WHENS = ("early", "middle", "late")
 COLUMNS = (
     "GAE, critic first",
     "GAE, λ = 0.98",
@@ -26,16 +25,16 @@ COLUMNS = (
 )
 SURE = 0.75
 """Precision of a direction's mean below which its bias is not told"""
-
-
 USABLE = 0.5
 """Precision of the reference below which nothing is compared with it"""
+HEAD = ("task", "agents", "when", "updates", "mean \\|log r\\|")
+"""The columns of `_of`"""
 
 
 def read(folder: Path) -> list[dict[str, Any]]:
     """All that was measured, by task and time."""
     found = [json.loads(gzip.decompress(p.read_bytes())) for p in folder.glob("*.json.gz")]
-    return sorted(found, key=lambda each: (each["task"], WHENS.index(each["when"])))
+    return sorted(found, key=lambda each: (each["task"], each["env_steps"]))
 
 
 def one_batch(folder: Path) -> str:
@@ -45,7 +44,7 @@ def one_batch(folder: Path) -> str:
         if _precision(case) < USABLE:
             continue
         mean, half = mean_and_half(case["candidates"]["GAE"]["first"][TARGET]["cosines"])
-        cells = [*_of(each, case), f"{mean:.3f} ± {half:.3f}"]
+        cells = [*_of(each, case), f"{_precision(case):.2f}", f"{mean:.3f} ± {half:.3f}"]
         for name in COLUMNS:
             beyond = beyond_baseline(case, name, kind="first", target=TARGET)
             assert beyond is not None
@@ -67,7 +66,7 @@ def directions(folder: Path) -> str:
             f"{_cell(at[TARGET]['direction'])} ({_cell(at['noise'], 0)})" if _sure(at) else "–"
             for at in found.values()
         ]
-        rows.append([*_of(each, case)[:-1], *cells])
+        rows.append([*_of(each, case), *cells])
     return table([*HEAD, *names], rows)
 
 
@@ -88,7 +87,7 @@ def states(folder: Path) -> str:
     for each, case in _cases(folder):
         names = ("GAE", "AEC, SDC", "on-policy")
         cells = [_cell(case["candidates"][name]["states"]) for name in names]
-        rows.append([*_of(each, case)[:-1], *cells])
+        rows.append([*_of(each, case), *cells])
     return table([*HEAD, "as collected", "stepwise ω", "on-policy"], rows)
 
 
@@ -106,7 +105,7 @@ def pays(folder: Path) -> str:
             _from(plain, other, each["batch_steps"]) if _sure(other) else "–"
             for other in found.values()
         ]
-        rows.append([*_of(each, case)[:-1], *cells])
+        rows.append([*_of(each, case), *cells])
     return table([*HEAD, *COLUMNS], rows)
 
 
@@ -128,22 +127,18 @@ def _steps(x: float) -> str:
     return f"{round(x / size) * size:,}"
 
 
-HEAD = ("task", "agents", "when", "updates", "mean \\|log r\\|")
-
-
 def _cases(folder: Path) -> list[tuple[dict[str, Any], dict[str, Any]]]:
     return [(each, case) for each in read(folder) for case in each["cases"]]
 
 
 def _of(each: dict[str, Any], case: dict[str, Any]) -> list[str]:
-    """What a row begins with, and the reference's precision."""
+    """What a row begins with."""
     return [
         each["task"].replace("|", "\\|"),
         str(each["agents"]),
         each["when"],
         str(case["updates"]),
         f"{case['log_ratio_abs']:.2f}",
-        f"{case['reference']['targets'][TARGET]['precision']:.2f}",
     ]
 
 

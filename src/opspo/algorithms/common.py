@@ -110,8 +110,7 @@ class AlgorithmConfig:
     clip_range: ClipRangeName = "ppo"
     """Clip range and weight of the surrogate. `ppo`: 1 ± clip. `ratio`: the same, weighted by the
     others' ratio (HAPPO). `effective`: as `ratio`, with the weight at most the ratios' effective
-    sample share (P3O).
-    `joint`: the product of both ratios in 1 ± clip (HAPPO in A2PO's public
+    sample share (P3O). `joint`: the product of both ratios in 1 ± clip (HAPPO in A2PO's public
     code). `double`: as `joint`, with the others' ratio in 1 ± others_clip (CoPPO).
     `double_by_position`: as `double`, with a range that grows along the order (A2PO's paper).
     `double_by_ratios`: as `double`, with a range that shrinks with the ratios at the start of the
@@ -196,6 +195,13 @@ class AlgorithmConfig:
             f"at most half of algorithm.clip = {self.clip}, the range of the first in the order",
             self.others_clip,
         )
+        require(
+            self.sequential or self.clip_range != "effective",
+            "algorithm.clip_range",
+            "another than 'effective' for simultaneous algorithms, whose range sees a minibatch "
+            "alone",
+            self.clip_range,
+        )
 
     def _check_reuse(self) -> None:
         require(
@@ -218,13 +224,6 @@ class AlgorithmConfig:
             "0 where algorithm.clip_range is 'joint', whose range may not contain the policy that "
             "an update begins with",
             self.reuse,
-        )
-        require(
-            self.sequential or self.clip_range != "effective",
-            "algorithm.clip_range",
-            "another than 'effective' for simultaneous algorithms, whose range sees a minibatch "
-            "alone",
-            self.clip_range,
         )
 
     def _check_advantage(self) -> None:

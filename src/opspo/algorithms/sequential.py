@@ -48,7 +48,6 @@ class SequentialConfig(AlgorithmConfig):
             "not move between them",
             self.values,
         )
-
         require(
             self.advantage != "doubly_robust" or self.trace_agents == "others",
             "algorithm.trace_agents",

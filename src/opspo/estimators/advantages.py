@@ -151,8 +151,8 @@ def doubly_robust(
     u(s) = E_{a∼π̂^{i−1}} q(s, a) corrects V for the others' moves. q^i is the part of q that depends
     on the agent's own action; the others' part is a baseline. The mean is exact if V + q = Q^{π̂},
     or if λ = 1 and c̄ = ∞: see `theory.estimates.doubly_robust`. With q = 0 this is `trace`. The
-    paper has no such term. After the batch's last step and a truncation, u is not
-    known and taken as 0.
+    paper has no such term. After the batch's last step and after a truncation, u is not known and
+    taken as 0.
 
     Args:
         reward, value, next_value, done, log_ratio: [T, ...], see `traces`.

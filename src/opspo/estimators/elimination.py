@@ -1,8 +1,8 @@
 """Linear systems by Gauss-Jordan elimination, in place of LAPACK.
 
-On a CPU, LAPACK's calls on a batch of systems divide the batch over XLA's threads and wait for
-them. When several such calls of one program run side by side, each thread waits for the others, for
-ever (jaxlib 0.10.2): two are enough on two cores. At the sizes here elimination is as fast.
+On a CPU, a LAPACK call on a batch of systems divides the batch over XLA's threads and waits for
+them. Several such calls in one program can deadlock (jaxlib 0.10.2): two are enough on two cores.
+At the sizes here, elimination is as fast.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The head of the critic for action values: q(s, a) = Σ_j f_j(s) · z_j, trained along with a run.
 
-f is linear in the critic's last hidden layer. z is the action less its mean under the policy that
-took it (`distributions.Distribution.centred`), so q has mean 0 under π in every state, and its mean
-under other policies is known in closed form.
+f is linear in the critic's last hidden layer. z is the action less its mean under the policies π
+that an update begins with (`distributions.Distribution.centred`). So q has mean 0 under π in every
+state, and its mean under other policies is known in closed form.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class ActionHead:
 
         Args:
             state: of the head.
-            actor: the policies that collected the batch.
+            actor: the policies that the update begins with.
             batch: with the critic's features.
             statistics: the critic's unit.
         """

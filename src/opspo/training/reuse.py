@@ -18,7 +18,7 @@ from flax import struct
 from opspo.policies.networks import Networks
 from opspo.types import Array, Moved, TrainState, Trajectory
 from opspo.update.algorithm import ActionRatio
-from opspo.update.moved import measure
+from opspo.update.moved import measure, still
 
 
 @struct.dataclass
@@ -62,23 +62,21 @@ class Reuse:
             All batches, this one first: [T, (1 + R) E, ...]; and how far the agents have moved
             since each was collected, 0 for this one.
         """
-        trajectory = without_reports(trajectory)
-        own = Earlier(trajectory, state.critic_memory)
-        copies = self._joined([own] * self.batches)
-        earlier: Earlier = jax.tree.map(
-            lambda kept, copy: jnp.where(state.iteration == 0, copy, kept), state.earlier, copies
+        own = Earlier(without_reports(trajectory), state.critic_memory)
+        earlier: Earlier = jax.lax.cond(
+            state.iteration == 0,
+            lambda: self._joined([own] * self.batches),
+            lambda: state.earlier,
         )
-        agents = jnp.arange(self.networks.team.num_members)
-
-        def nothing(x: Array) -> Array:
-            return jnp.zeros_like(x, trajectory.reward.dtype)
-
-        zero = Moved(*[nothing(earlier.trajectory.alive)] * 2)
         before = measure(
-            self.networks, self.action_ratio, state.actor, earlier.trajectory, zero, agents
+            self.networks,
+            self.action_ratio,
+            state.actor,
+            earlier.trajectory,
+            still(earlier.trajectory),
+            jnp.arange(self.networks.team.num_members),
         )
-        now = Moved(*[nothing(trajectory.alive)] * 2)
-        began = jax.tree.map(lambda *x: jnp.concatenate(x, axis=1), now, before)
+        began = jax.tree.map(lambda *x: jnp.concatenate(x, axis=1), still(trajectory), before)
         return self._joined([own, earlier]), began
 
     def keep(self, everything: Earlier) -> Earlier:

@@ -14,12 +14,15 @@ from opspo.update.algorithm import ActionRatio
 def not_moved(batch: Batch) -> Moved:
     """The state in which no agent has moved since collection; or, for batches that are used again,
     since this update began."""
-    values = batch.action_values
+    values, began = batch.action_values, batch.began or still(batch.trajectory)
     mean_action = None if values is None else jnp.zeros_like(values.action)
-    if batch.began is not None:
-        return Moved(batch.began.log_ratio, batch.began.density_log_ratio, mean_action)
-    nothing = jnp.zeros_like(batch.trajectory.alive, batch.value.dtype)
-    return Moved(nothing, nothing, mean_action)
+    return Moved(began.log_ratio, began.density_log_ratio, mean_action)
+
+
+def still(trajectory: Trajectory) -> Moved:
+    """Log-ratios of 0: no agent has moved since the data were collected."""
+    nothing = jnp.zeros_like(trajectory.alive, trajectory.log_prob.dtype)
+    return Moved(nothing, nothing)
 
 
 def measure(
@@ -63,14 +66,14 @@ def measure(
         living = jnp.where(trajectory.alive[..., moved], from_chunks(change, num_envs), 0.0)
         return before.at[..., moved].set(living)
 
-    def mean_action(before: Array, values: ActionValues) -> Array:
+    mean_action = before.mean_action
+    if values is not None and mean_action is not None:
         mean = team.distribution.centred_mean(chunks(values.output), output, available)
-        return before.at[:, :, moved].set(from_chunks(mean, num_envs))
-
+        mean_action = mean_action.at[:, :, moved].set(from_chunks(mean, num_envs))
     return Moved(
         put(before.log_ratio, action_ratio(log_prob, old, own)),
         put(before.density_log_ratio, action_ratios.product(log_prob, old, own)),
-        None if values is None else mean_action(before.mean_action, values),
+        mean_action,
     )
 
 

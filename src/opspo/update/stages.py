@@ -113,13 +113,9 @@ class Update:
             round_began=nothing.log_ratio,
         )
         correction = self.algorithm.correct(data, jnp.ones_like(data.log_ratio))
-        return self.descend(
-            learners,
-            *self.sequences(batch, correction, agents, jnp.ones_like(agents, bool)),
-            self.gradient_step.critic_step,
-            epochs=self.critic_epochs,
-            rate=batch.learning_rate_scale,
-            key=key,
+        everyone, step = jnp.ones_like(agents, bool), self.gradient_step.critic_step
+        return self._train(
+            learners, batch, correction, agents, everyone, step, self.critic_epochs, key
         )
 
     def ahead(
@@ -138,15 +134,10 @@ class Update:
         Returns:
             All learners, the batch with the new critic's values, and the steps' metrics.
         """
-        group, metrics = self.descend(
-            select(self.networks, learners, agents),
-            *self.sequences(batch, correction, agents, active),
-            self.gradient_step.critic_step,
-            epochs=epochs * (1 + self.extra_critic_passes),
-            rate=batch.learning_rate_scale,
-            key=key,
+        step, passes = self.gradient_step.critic_step, epochs * (1 + self.extra_critic_passes)
+        learners, metrics = self._train(
+            learners, batch, correction, agents, active, step, passes, key
         )
-        learners = replace(self.networks, learners, agents, group)
         return learners, self._revalued(batch, learners), metrics
 
     def view(
@@ -242,11 +233,13 @@ class Update:
             )
             data = look(batch)
             correction = self.algorithm.correct(data, omega)
-        group, step_metrics = self._descend(learners, batch, correction, now, plan.epochs)
+        step, extra = self._step
+        learners, step_metrics = self._train(
+            learners, batch, correction, agents, active, step, plan.epochs, descend_key, extra
+        )
         metrics |= step_metrics
         # the KL of the last epoch only, not averaged with the earlier ones
         losses = jax.tree.map(jnp.mean, metrics | {"kl": metrics["kl"][-1]})
-        learners = replace(self.networks, learners, agents, group)
         moved = progress.moved
         if self.measures(plan):
             given = self.networks, self.algorithm.ratio_of, learners.actor, batch.trajectory
@@ -262,27 +255,36 @@ class Update:
             )
         return Progress(learners, moved, began, state_weight), (losses, diagnostics)
 
-    def _descend(
+    @property
+    def _step(self) -> tuple[Step, int]:
+        """A stage's step, and the passes of the critic alone before each epoch."""
+        if self.critic_epochs or self.algorithm.values == "ahead":
+            return self.gradient_step.actor_step, 0
+        return self.gradient_step, self.extra_critic_passes
+
+    def _train(
         self,
         learners: Learners,
         batch: Batch,
         correction: Correction,
-        now: tuple[Array, ...],
+        agents: Array,
+        active: Array,
+        step: Step,
         epochs: int,
+        key: Array,
+        extra_critic_passes: int = 0,
     ) -> tuple[Learners, Metrics]:
-        """The gradient steps of a stage's agents, and of the critic unless it has its own."""
-        agents, active, _, _, key = now
-        _, descend_key = jax.random.split(key)
-        alone = self.critic_epochs > 0 or self.algorithm.values == "ahead"
-        return self.descend(
+        """`descend` for a group of agents on their part of the batch; returns all learners."""
+        group, metrics = self.descend(
             select(self.networks, learners, agents),
             *self.sequences(batch, correction, agents, active),
-            self.gradient_step.actor_step if alone else self.gradient_step,
+            step,
             epochs=epochs,
             rate=batch.learning_rate_scale,
-            key=descend_key,
-            extra_critic_passes=0 if alone else self.extra_critic_passes,
+            key=key,
+            extra_critic_passes=extra_critic_passes,
         )
+        return replace(self.networks, learners, agents, group), metrics
 
     def _anew(self, batch: Batch, learners: Learners, stage: Array) -> Batch:
         """The batch with the values of the current critic.

@@ -38,7 +38,7 @@ def view(
     """
     trajectory, members = batch.trajectory, networks.critic.members(agents)
     features, action_values = batch.features, {}
-    if batch.action_values is not None:
+    if batch.action_values is not None and moved.mean_action is not None:
         action_values = seen_by(batch.action_values, moved.mean_action, agents)
 
     return StageData(
